@@ -1,0 +1,1 @@
+"""The kernel side of twinway: BPF sources, compiler, loader, table sync."""

@@ -1,0 +1,1 @@
+"""Immutable values: what the API says (`cluster`, `policy`) and what this node should do (`node`)."""

@@ -1,0 +1,1 @@
+"""The socket path: Services and policy at the cgroup socket hooks."""

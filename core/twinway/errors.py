@@ -59,8 +59,8 @@ class MapError(DriverError):
         self.errno = errno
 
 
-class Unsupported(DriverError):
-    """This node lacks a must-have."""
+class Unsupported(DriverError):  # noqa: N818 (a state of the node, not a mistake)
+    """A must-have is missing on this node."""
 
     def __init__(self, feature: str, remedy: str) -> None:
         """`remedy` says what would provide it."""

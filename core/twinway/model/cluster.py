@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 from twinway.model.net import Family, IPAddress, IPNetwork, NodeName, ObjectRef, Protocol, Rejected
 from twinway.model.policy import ClusterPolicy, NetworkPolicy
 
 
-def _empty() -> Mapping[ObjectRef, object]:
+def _empty() -> Mapping[ObjectRef, Any]:
     return MappingProxyType({})
 
 
@@ -135,11 +136,11 @@ class Cluster:
 
     version: str
     """Names the input this snapshot was made of; opaque, equal only for equal input."""
-    services: Mapping[ObjectRef, Service] = field(default_factory=_empty)  # type: ignore[assignment]
-    slices: Mapping[ObjectRef, EndpointSlice] = field(default_factory=_empty)  # type: ignore[assignment]
-    pods: Mapping[ObjectRef, Pod] = field(default_factory=_empty)  # type: ignore[assignment]
-    namespaces: Mapping[ObjectRef, Namespace] = field(default_factory=_empty)  # type: ignore[assignment]
-    nodes: Mapping[ObjectRef, Node] = field(default_factory=_empty)  # type: ignore[assignment]
-    policies: Mapping[ObjectRef, NetworkPolicy] = field(default_factory=_empty)  # type: ignore[assignment]
-    cluster_policies: Mapping[ObjectRef, ClusterPolicy] = field(default_factory=_empty)  # type: ignore[assignment]
+    services: Mapping[ObjectRef, Service] = field(default_factory=_empty)
+    slices: Mapping[ObjectRef, EndpointSlice] = field(default_factory=_empty)
+    pods: Mapping[ObjectRef, Pod] = field(default_factory=_empty)
+    namespaces: Mapping[ObjectRef, Namespace] = field(default_factory=_empty)
+    nodes: Mapping[ObjectRef, Node] = field(default_factory=_empty)
+    policies: Mapping[ObjectRef, NetworkPolicy] = field(default_factory=_empty)
+    cluster_policies: Mapping[ObjectRef, ClusterPolicy] = field(default_factory=_empty)
     rejected: tuple[Rejected, ...] = ()

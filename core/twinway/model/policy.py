@@ -149,7 +149,7 @@ class ClusterAction(StrEnum):
 
     ACCEPT = "Accept"
     DENY = "Deny"
-    PASS = "Pass"
+    PASS = "Pass"  # noqa: S105 (no password)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# Everything that building, checking and testing need, from nothing; at once when nothing changed.
+#
+#   tools/setup.sh             what all doors need
+#   tools/setup.sh kernels     and what booting other kernels needs
+set -euo pipefail
+cd "$(dirname "$0")/.."
+root=$PWD
+python=/usr/bin/python3 # Debian's own: BCC belongs to it
+projects=(core bpf drivers/tc drivers/sockops integrations/terway lab tests/conformance)
+
+fail() {
+	echo "setup: $*" >&2
+	exit 1
+}
+
+# Names in a list of packages, without comments.
+names() { sed -e 's/#.*//' -e '/^[[:space:]]*$/d' -e 's/[[:space:]]//g' "$1"; }
+
+debian_packages() {
+	local missing=() name
+	for name in $(names "$1"); do
+		dpkg-query -W -f='${db:Status-Status}' "$name" 2>/dev/null | grep -qx installed || missing+=("$name")
+	done
+	[ ${#missing[@]} -eq 0 ] && return
+	[ "$(id -u)" -eq 0 ] || fail "Debian packages are missing: run as root, or first: apt-get install ${missing[*]}"
+	echo "setup: installing ${missing[*]}"
+	export DEBIAN_FRONTEND=noninteractive
+	apt-get -qq update
+	apt-get -qq -y --no-install-recommends install "${missing[@]}" >/dev/null
+}
+
+# Names everything that the environment is made from, its place included: it cannot be moved.
+fingerprint() {
+	{
+		echo "$root"
+		"$python" --version
+		cat tools/setup.sh constraints.txt pyproject.toml "${projects[@]/%//pyproject.toml}"
+	} | sha256sum
+}
+
+python_packages() {
+	local stamp=.venv/setup.stamp editable=() project
+	[ "$(cat "$stamp" 2>/dev/null)" != "$(fingerprint)" ] || return 0
+	[ -x "$python" ] || fail "$python is missing: this needs Debian's own Python"
+	echo "setup: making .venv"
+	[ -x .venv/bin/python ] || "$python" -m venv --system-site-packages .venv
+	local pip=(.venv/bin/python -m pip --quiet --disable-pip-version-check)
+	"${pip[@]}" install --constraint constraints.txt pip
+	"${pip[@]}" install --constraint constraints.txt --group dev
+	for project in "${projects[@]}"; do editable+=(--editable "$project"); done
+	"${pip[@]}" install --constraint constraints.txt --no-build-isolation "${editable[@]}"
+	fingerprint >"$stamp"
+}
+
+debian_packages tools/apt/base.txt
+[ "${1:-}" != kernels ] || debian_packages tools/apt/kernels.txt
+python_packages

@@ -1,0 +1,34 @@
+# The doors. Each sets up what it needs; `make` alone lists them.
+.PHONY: help setup demo test check bench conformance test-kernels docs clean
+PYTEST := .venv/bin/pytest
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' Makefile | column -t -s : -l 2
+
+setup: ## install everything that the other doors need
+	@tools/setup.sh
+
+demo: setup ## two nodes, a shop of Services, both drivers, a change of driver under traffic
+	@tools/demo.sh
+
+test: check ## the checks, then every test that this kernel can run
+	@$(PYTEST) tests
+
+check: setup ## format, lint, types, layers
+	@tools/check.sh
+
+bench: setup ## paired measurements
+	@$(PYTEST) tests/bench
+
+conformance: setup ## what every driver must do, on every device
+	@$(PYTEST) --pyargs twinway_conformance
+
+test-kernels: setup ## the same on other kernels, in virtual machines (KERNELS= DRIVERS= DEVICES=)
+	@tools/setup.sh kernels
+	@$(PYTEST) -m vm tests/kernels
+
+docs: setup ## check the links of the pages
+	@.venv/bin/python tools/links.py
+
+clean: ## remove what the doors made, the environment included
+	@git clean -fdXq

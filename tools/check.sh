@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Format, lint, types, layers: what a change must pass before its tests are worth running.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+bin=.venv/bin
+packages=(core/twinway bpf/twinway_bpf drivers/tc/twinway_tc drivers/sockops/twinway_sockops
+	integrations/terway/twinway_terway lab/twinway_lab tests/conformance/twinway_conformance)
+
+$bin/ruff format --check --quiet
+$bin/ruff check --quiet
+$bin/mypy "${packages[@]}" tests
+$bin/lint-imports --no-logo
+git ls-files -z '*.c' '*.h' | xargs -0 --no-run-if-empty clang-format-14 --dry-run -Werror

@@ -1,0 +1,223 @@
+"""
+The loop that makes the node be what the cluster says: newest input in, `driver.apply`, status out.
+
+One thread, `run`, is the only one that touches the driver. `step` does what is due now and says
+when the next thing will be; it never waits, so that tests drive it with a clock of their own.
+
+* Latest wins: inputs that come during an apply are skipped but for the newest.
+* On a `DriverError` the last good state stays in force; the newest state is tried again after a
+  pause that doubles, with jitter, up to `Pacing.longest_pause`. What failed half-way may have left
+  a part, so that try compares with the kernel (`Change.repair`).
+* Nothing may be removed before the source is in sync: that is `Change.complete`.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from twinway.bell import Bell
+from twinway.driver import Change, Driver, Health, Report
+from twinway.errors import DriverError, TwinwayError
+from twinway.model.cluster import Cluster
+from twinway.model.node import Attachment, NodeState
+from twinway.status import Board
+
+logger = logging.getLogger(__name__)
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """All that compute is given, at one moment."""
+
+    cluster: Cluster
+    attachments: tuple[Attachment, ...] = ()
+    complete: bool = True
+
+
+class Feed(Protocol):
+    """Where inputs come from; rings the bell when there are new ones."""
+
+    bell: Bell
+
+    def newest(self) -> Inputs | None:
+        """The newest inputs, None before the first; the same object as long as nothing changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pacing:
+    """When the loop does things, in seconds, and by which clock."""
+
+    resync: float = 60.0
+    """Between two comparisons of the kernel with the state in force."""
+    health: float = 5.0
+    """Between two probes of the hooks."""
+    first_pause: float = 0.25
+    """After a first failed apply; doubles with each further one."""
+    longest_pause: float = 30.0
+    clock: Callable[[], float] = time.monotonic
+    jitter: Callable[[], float] = random.random
+    """From 0 to 1: agents that failed together must not come back together."""
+
+    def pause(self, failures: int) -> float:
+        """How long to wait after that many failures in a row: half of it fixed, half by chance."""
+        longest = min(self.first_pause * 2.0 ** (failures - 1), self.longest_pause)
+        return longest * (1.0 + self.jitter()) / 2.0
+
+
+class Reconciler:
+    """The loop of one driver, which must have been started."""
+
+    def __init__(  # noqa: PLR0913 (the ends that it ties together)
+        self,
+        driver: Driver,
+        board: Board,
+        feed: Feed,
+        *,
+        compute: Callable[[Inputs], NodeState],
+        retire: Callable[[], tuple[str, ...]],
+        pacing: Pacing,
+    ) -> None:
+        """
+        Tie the ends together; nothing happens yet.
+
+        `compute` is pure; `retire` lets earlier drivers go on with leaving and names those that
+        are still there.
+        """
+        self._driver = driver
+        self._board = board
+        self._feed = feed
+        self._compute = compute
+        self._retire = retire
+        self._pacing = pacing
+        self._questions: deque[tuple[Future[Any], Callable[[Driver], Any]]] = deque()
+        self._computed: tuple[Inputs, NodeState] | None = None
+        self._applied: tuple[NodeState, bool] | None = None
+        self._failures = 0
+        self._retry_at = self._repair_at = self._health_at = pacing.clock()
+
+    def run(self) -> None:
+        """Turn until the bell is closed."""
+        bell = self._feed.bell
+        while not bell.closed:
+            bell.wait(self.step())
+
+    def ask(self, question: Callable[[Driver], Answer], timeout: float = 10.0) -> Answer:
+        """What the driver answers, asked in the loop's own thread between two applies."""
+        future: Future[Answer] = Future()
+        self._questions.append((future, question))
+        self._feed.bell.ring()
+        try:
+            return future.result(timeout)
+        except TimeoutError as error:
+            future.cancel()
+            raise TwinwayError(f"the agent is busy for more than {timeout:g} s: try again later") from error
+
+    def step(self) -> float:
+        """Do what is due; seconds until the next thing will be."""
+        self._board.beat()
+        self._answer()
+        clock = self._pacing.clock
+        if (inputs := self._feed.newest()) is not None:
+            self._pursue(inputs)
+        if clock() >= self._health_at:
+            self._probe()
+            if self._applied:
+                self._board.update(retiring=self._retire())
+            self._health_at = clock() + self._pacing.health
+        due = [self._health_at]
+        if self._failures:
+            due.append(self._retry_at)
+        elif self._applied:
+            due.append(self._repair_at)
+        return min(due) - clock()
+
+    def _pursue(self, inputs: Inputs) -> None:
+        now = self._pacing.clock()
+        if self._failures and now < self._retry_at:
+            return
+        state = self._desired(inputs)
+        known = self._applied is not None and self._applied == (state, inputs.complete)
+        repair = bool(self._failures) or (self._applied is not None and now >= self._repair_at)
+        if known and not repair:
+            return
+        previous = self._applied[0] if self._applied else None
+        self._apply(Change(state, previous, complete=inputs.complete, repair=repair))
+
+    def _desired(self, inputs: Inputs) -> NodeState:
+        if self._computed is None or self._computed[0] is not inputs:
+            self._computed = (inputs, self._compute(inputs))
+        return self._computed[1]
+
+    def _apply(self, change: Change) -> None:
+        clock = self._pacing.clock
+        began = clock()
+        tally = self._board.status.tally
+        try:
+            report = self._driver.apply(change)
+        except DriverError as error:
+            self._failures += 1
+            pause = self._pacing.pause(self._failures)
+            self._retry_at = clock() + pause
+            self._board.update(error=str(error), tally=tally.failed(type(error).__name__))
+            logger.warning(
+                "apply failed, last good state stays version=%s error=%r retry_seconds=%.2f",
+                change.state.version,
+                str(error),
+                pause,
+            )
+            return
+        seconds = clock() - began
+        self._failures = 0
+        self._applied = (change.state, change.complete)
+        self._repair_at = clock() + self._pacing.resync
+        self._board.update(
+            state=change.state,
+            complete=change.complete,
+            error=None,
+            retiring=self._retire(),
+            tally=tally.applied(report, seconds),
+            last_success=time.time(),
+        )
+        _log_apply(change, report, seconds)
+
+    def _probe(self) -> None:
+        before = self._board.status.health
+        try:
+            health = self._driver.health()
+        except DriverError as error:
+            health = Health(ok=False, detail=str(error))
+        if health.ok != before.ok:
+            level = logging.INFO if health.ok else logging.WARNING
+            logger.log(level, "health of the hooks changed ok=%s detail=%r", health.ok, health.detail)
+        self._board.update(health=health)
+
+    def _answer(self) -> None:
+        while self._questions:
+            future, question = self._questions.popleft()
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                future.set_result(question(self._driver))
+            except TwinwayError as error:
+                future.set_exception(error)
+
+
+def _log_apply(change: Change, report: Report, seconds: float) -> None:
+    for line in report.repaired:
+        logger.warning("found changed behind the driver, put right what=%r", line)
+    logger.info(
+        "applied version=%s written=%d removed=%d rejected=%d ms=%.1f",
+        change.state.version,
+        report.written,
+        report.removed,
+        len(change.state.rejected),
+        seconds * 1000,
+    )

@@ -1,0 +1,144 @@
+"""What the agent is doing, as a value that every thread may read and wait for."""
+
+from __future__ import annotations
+
+import threading
+import time
+from bisect import bisect_left
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
+
+from twinway.driver import Health, Report
+from twinway.model.node import NodeState
+
+APPLY_BUCKETS = (0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 30.0)
+"""Upper bounds, in seconds, by which applies are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Counts since the agent's start."""
+
+    applies: int = 0
+    written: int = 0
+    removed: int = 0
+    repaired: int = 0
+    seconds: float = 0.0
+    """Time spent in applies that succeeded."""
+    buckets: tuple[int, ...] = (0,) * (len(APPLY_BUCKETS) + 1)
+    """Applies that succeeded, by duration; the last one holds what is above every bound."""
+    errors: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    """Applies that failed, by kind of error."""
+
+    def applied(self, report: Report, seconds: float) -> Tally:
+        """One more apply that succeeded."""
+        buckets = list(self.buckets)
+        buckets[bisect_left(APPLY_BUCKETS, seconds)] += 1
+        return replace(
+            self,
+            applies=self.applies + 1,
+            written=self.written + report.written,
+            removed=self.removed + report.removed,
+            repaired=self.repaired + len(report.repaired),
+            seconds=self.seconds + seconds,
+            buckets=tuple(buckets),
+        )
+
+    def failed(self, kind: str) -> Tally:
+        """One more apply that failed."""
+        return replace(self, errors=MappingProxyType({**self.errors, kind: self.errors.get(kind, 0) + 1}))
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """One moment of the agent. `state` is what is in force, None before the first apply."""
+
+    node: str
+    driver: str
+    pid: int
+    state: NodeState | None = None
+    complete: bool = False
+    error: str | None = None
+    """Why the newest state is not in force, if it is not."""
+    retiring: tuple[str, ...] = ()
+    health: Health = Health(ok=False, detail="not started")  # noqa: RUF009 (frozen)
+    tally: Tally = field(default_factory=Tally)
+    last_success: float = 0.0
+    """Unix time of the last apply that succeeded, 0 before the first."""
+
+    @property
+    def version(self) -> str | None:
+        """`Cluster.version` of the state in force."""
+        return self.state.version if self.state else None
+
+    @property
+    def well(self) -> bool:
+        """Whether the node serves what it was last told to, and traffic goes through the hooks."""
+        return self.state is not None and self.complete and self.error is None and self.health.ok
+
+    def to_json(self) -> dict[str, Any]:
+        """The answer of `GET /status`."""
+        return {
+            "node": self.node,
+            "driver": self.driver,
+            "pid": self.pid,
+            "version": self.version,
+            "complete": self.complete,
+            "applies": self.tally.applies,
+            "endpoints": endpoints_json(self.state),
+            "rejected": [str(rejected) for rejected in self.state.rejected] if self.state else [],
+            "error": self.error,
+            "retiring": list(self.retiring),
+            "health": {"ok": self.health.ok, "detail": self.health.detail},
+        }
+
+
+def endpoints_json(state: NodeState | None) -> list[dict[str, Any]]:
+    """Pods of the node, sorted: name, addresses, and the device that the CNI chain made."""
+    if state is None:
+        return []
+    return [
+        {
+            "pod": f"{ref.namespace}/{ref.name}",
+            "addresses": [str(address) for address in endpoint.attachment.addresses],
+            "device": endpoint.attachment.ifname,
+        }
+        for ref, endpoint in sorted(state.endpoints.items())
+    ]
+
+
+class Board:
+    """Where the one writer, the reconcile loop, puts the status; readers look, or wait for it."""
+
+    def __init__(self, status: Status) -> None:
+        """Start with this status."""
+        self._status = status
+        self._news = threading.Condition()
+        self._beat = time.monotonic()
+
+    @property
+    def status(self) -> Status:
+        """The newest status."""
+        return self._status
+
+    def update(self, **changes: Any) -> None:
+        """Replace these fields of the status and wake up who waits."""
+        with self._news:
+            self._status = replace(self._status, **changes)
+            self._news.notify_all()
+
+    def wait(self, holds: Callable[[Status], bool], timeout: float) -> tuple[bool, Status]:
+        """Whether `holds` became true within `timeout` seconds, and the status seen last."""
+        with self._news:
+            held = self._news.wait_for(lambda: holds(self._status), timeout)
+            return held, self._status
+
+    def beat(self) -> None:
+        """Say that the loop turns."""
+        self._beat = time.monotonic()
+
+    def silence(self) -> float:
+        """Seconds since the loop last turned."""
+        return time.monotonic() - self._beat

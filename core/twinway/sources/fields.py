@@ -174,8 +174,6 @@ DnsLabel = Annotated[str, PlainValidator(lambda value: text.dns_label(_text(valu
 """A DNS label: namespaces, port names of Services."""
 DnsName = Annotated[str, PlainValidator(lambda value: text.dns_name(_text(value)))]
 """A DNS name: most objects, nodes among them."""
-ServiceName = Annotated[str, PlainValidator(lambda value: text.service_name(_text(value)))]
-"""A DNS label that begins with a letter: Services."""
 LabelKey = Annotated[str, PlainValidator(lambda value: text.label_key(_text(value)))]
 """A label's key."""
 LabelValue = Annotated[str, PlainValidator(lambda value: text.label_value(_text(value)))]

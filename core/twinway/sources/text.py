@@ -13,9 +13,9 @@ LABEL_LIMIT = 63
 NAME_LIMIT = 253
 
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
-_DNS_1035 = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _DNS_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _LABEL_TEXT = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
+_LABEL_RULE = "letters, digits, '-', '_' and '.', a letter or digit at both ends"
 _PORT_NAME = re.compile(r"(?=[a-z0-9-]*[a-z])[a-z0-9]+(-[a-z0-9]+)*")
 
 
@@ -24,11 +24,6 @@ def dns_label(text: str) -> str:
     return _named(
         text, _DNS_LABEL, LABEL_LIMIT, "lower case letters, digits and '-', a letter or digit at both ends"
     )
-
-
-def service_name(text: str) -> str:
-    """`text`, if a Service may be called so: a DNS label that begins with a letter. Source: RFC 1035."""
-    return _named(text, _DNS_1035, LABEL_LIMIT, "lower case letters, digits and '-', beginning with a letter")
 
 
 def dns_name(text: str) -> str:
@@ -49,9 +44,8 @@ def label_key(text: str) -> str:
     prefix, slash, name = text.rpartition("/")
     if slash:
         dns_name(prefix)
-    return _named(
-        name, _LABEL_TEXT, LABEL_LIMIT, "letters, digits, '-', '_' and '.', a letter or digit at both ends"
-    )
+    _named(name, _LABEL_TEXT, LABEL_LIMIT, _LABEL_RULE)
+    return text
 
 
 @lru_cache(maxsize=4096)
@@ -59,9 +53,7 @@ def label_value(text: str) -> str:
     """`text`, if it is a label value; it may be empty."""
     if not text:
         return text
-    return _named(
-        text, _LABEL_TEXT, LABEL_LIMIT, "letters, digits, '-', '_' and '.', a letter or digit at both ends"
-    )
+    return _named(text, _LABEL_TEXT, LABEL_LIMIT, _LABEL_RULE)
 
 
 def protocol(text: str) -> Protocol:

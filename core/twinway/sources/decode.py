@@ -1,0 +1,132 @@
+"""
+Kubernetes objects into model values: `decode`, and the registry of kinds it knows.
+
+An object that cannot be used becomes `Rejected` and harms only itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any, NamedTuple
+
+from twinway.model.cluster import Cluster, EndpointSlice, Namespace, Node, Pod, Service
+from twinway.model.net import ObjectRef, Rejected
+from twinway.model.policy import ClusterPolicy, NetworkPolicy
+from twinway.sources.fields import shown
+from twinway.sources.metadata import ref_of
+
+Value = Service | EndpointSlice | Pod | Namespace | Node | NetworkPolicy | ClusterPolicy
+Result = tuple[Value | None, tuple[Rejected, ...]]
+Decoder = Callable[[Mapping[str, Any]], Result]
+
+
+class Kind(NamedTuple):
+    """One kind of object: the API version it is read in, and the function that reads it."""
+
+    api_version: str
+    module: str
+    function: str
+    namespaced: bool = True
+
+    def decoder(self) -> Decoder:
+        """The function; its module is imported when the first object of the kind is met."""
+        decoder: Decoder = getattr(import_module(f"twinway.sources.{self.module}"), self.function)
+        return decoder
+
+
+_POLICY_API = "policy.networking.k8s.io"
+KINDS: Mapping[str, Kind] = {
+    "Service": Kind("v1", "decode_service", "decode_service"),
+    "EndpointSlice": Kind("discovery.k8s.io/v1", "decode_slice", "decode_slice"),
+    "Pod": Kind("v1", "decode_pod", "decode_pod"),
+    "Namespace": Kind("v1", "decode_place", "decode_namespace", namespaced=False),
+    "Node": Kind("v1", "decode_place", "decode_node", namespaced=False),
+    "NetworkPolicy": Kind("networking.k8s.io/v1", "decode_policy", "decode_network_policy"),
+    "ClusterNetworkPolicy": Kind(
+        f"{_POLICY_API}/v1alpha2", "decode_policy", "decode_cluster_policy", namespaced=False
+    ),
+    "AdminNetworkPolicy": Kind(
+        f"{_POLICY_API}/v1alpha1", "decode_policy", "decode_cluster_policy", namespaced=False
+    ),
+    "BaselineAdminNetworkPolicy": Kind(
+        f"{_POLICY_API}/v1alpha1", "decode_policy", "decode_cluster_policy", namespaced=False
+    ),
+}
+"""What can be read, by kind."""
+
+
+class Decoded(NamedTuple):
+    """Values by name, in the order they came, and what could not be used."""
+
+    values: Mapping[ObjectRef, Value]
+    rejected: tuple[Rejected, ...]
+
+
+def decode(documents: Iterable[Mapping[str, Any]]) -> Decoded:
+    """All objects that can be used; of two of one name the first."""
+    values: dict[ObjectRef, Value] = {}
+    rejected: list[Rejected] = []
+    for document in documents:
+        value, wrong = decode_object(document)
+        rejected += wrong
+        if value is None:
+            continue
+        if value.ref in values:
+            rejected.append(duplicate(value.ref))
+        else:
+            values[value.ref] = value
+    return Decoded(values, tuple(rejected))
+
+
+def decode_object(document: Mapping[str, Any]) -> Result:
+    """One object, or what is wrong with it."""
+    kind = document.get("kind")
+    known = KINDS.get(kind) if isinstance(kind, str) else None
+    if known is None:
+        return None, (Rejected(ref_of(document, namespaced=True), "kind", _unknown(kind)),)
+    version = document.get("apiVersion")
+    if version != known.api_version:
+        reason = "is required" if version is None else f"must be {known.api_version}, not {shown(version)}"
+        return None, (Rejected(ref_of(document, namespaced=known.namespaced), "apiVersion", reason),)
+    return known.decoder()(document)
+
+
+def duplicate(ref: ObjectRef) -> Rejected:
+    """The reason for leaving out the second object of one name."""
+    return Rejected(ref, "metadata.name", "is given twice; the first one counts")
+
+
+def cluster(version: str, values: Iterable[Value], rejected: Iterable[Rejected] = ()) -> Cluster:
+    """The snapshot that these values make; of each name there is one value."""
+    services: dict[ObjectRef, Service] = {}
+    slices: dict[ObjectRef, EndpointSlice] = {}
+    pods: dict[ObjectRef, Pod] = {}
+    namespaces: dict[ObjectRef, Namespace] = {}
+    nodes: dict[ObjectRef, Node] = {}
+    policies: dict[ObjectRef, NetworkPolicy] = {}
+    cluster_policies: dict[ObjectRef, ClusterPolicy] = {}
+    places: dict[type, dict[ObjectRef, Any]] = {
+        Service: services,
+        EndpointSlice: slices,
+        Pod: pods,
+        Namespace: namespaces,
+        Node: nodes,
+        NetworkPolicy: policies,
+        ClusterPolicy: cluster_policies,
+    }
+    for value in values:
+        places[type(value)][value.ref] = value
+    return Cluster(
+        version, services, slices, pods, namespaces, nodes, policies, cluster_policies, tuple(sorted(rejected))
+    )
+
+
+def _unknown(kind: object) -> str:
+    known = ", ".join(KINDS)
+    if kind is None:
+        return f"is required; known are {known}"
+    close = get_close_matches(str(kind), KINDS, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"known are {known}"
+    return f"{shown(kind)} is not a kind that is used here; {hint}"

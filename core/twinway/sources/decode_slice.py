@@ -1,0 +1,115 @@
+"""EndpointSlice: from the API's dictionary to an `EndpointSlice`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from sys import intern
+from typing import Any
+
+from twinway.model.cluster import EndpointSlice, SliceEndpoint, SlicePort
+from twinway.model.net import Family, IPAddress, NodeName, ObjectRef, Protocol, Rejected
+from twinway.sources.fields import Address, ListOf, Port, ProtocolName, Schema, field_path, read, shown
+from twinway.sources.metadata import Metadata, ref_of
+
+SERVICE_LABEL = "kubernetes.io/service-name"
+_FAMILIES = {"IPv4": Family.V4, "IPv6": Family.V6}
+
+
+class _Conditions(Schema):
+    ready: bool | None = None
+    serving: bool | None = None
+    terminating: bool | None = None
+
+
+class _Target(Schema):
+    kind: str = ""
+    namespace: str = ""
+    name: str = ""
+
+
+class _Endpoint(Schema):
+    addresses: ListOf[Address]
+    conditions: _Conditions | None = None
+    node_name: str | None = None
+    target_ref: _Target | None = None
+
+
+class _Port(Schema):
+    name: str | None = None
+    protocol: ProtocolName | None = None
+    port: Port | None = None
+
+
+class _Slice(Schema):
+    metadata: Metadata
+    address_type: str
+    endpoints: ListOf[_Endpoint] = ()
+    ports: ListOf[_Port] = ()
+
+
+def decode_slice(document: Mapping[str, Any]) -> tuple[EndpointSlice | None, tuple[Rejected, ...]]:
+    """The slice, or what is wrong with it."""
+    ref = ref_of(document, namespaced=True)
+    schema, rejected = read(_Slice, document, ref)
+    if schema is None:
+        return None, rejected
+    rejected = tuple(_contradictions(schema, ref))
+    if rejected:
+        return None, rejected
+    return (
+        EndpointSlice(
+            ref=ref,
+            service=ObjectRef("Service", ref.namespace, schema.metadata.labels[SERVICE_LABEL]),
+            family=_FAMILIES[schema.address_type],
+            # A port without a number means "every port", which no Service port can be given.
+            ports=tuple(
+                SlicePort(port.name or "", port.protocol or Protocol.TCP, port.port)
+                for port in schema.ports
+                if port.port is not None
+            ),
+            endpoints=tuple(_endpoint(endpoint) for endpoint in schema.endpoints),
+        ),
+        (),
+    )
+
+
+_UNSAID = _Conditions()
+
+
+def _endpoint(endpoint: _Endpoint) -> SliceEndpoint:
+    said = endpoint.conditions or _UNSAID
+    # Unsaid, an endpoint is ready, and serves when it is ready. Source: discovery/v1 EndpointConditions.
+    ready = said.ready is not False
+    target = endpoint.target_ref
+    return SliceEndpoint(
+        address=endpoint.addresses[0],
+        ready=ready,
+        serving=ready if said.serving is None else said.serving,
+        terminating=said.terminating is True,
+        node=NodeName(intern(endpoint.node_name)) if endpoint.node_name else None,
+        pod=ObjectRef("Pod", intern(target.namespace), target.name) if target and target.kind == "Pod" else None,
+    )
+
+
+def _contradictions(schema: _Slice, ref: ObjectRef) -> Iterator[Rejected]:
+    if SERVICE_LABEL not in schema.metadata.labels:
+        yield Rejected(ref, f"metadata.labels[{SERVICE_LABEL}]", "is required: it names the Service")
+    family = _FAMILIES.get(schema.address_type)
+    if family is None:
+        yield Rejected(ref, "addressType", f"must be IPv4 or IPv6, not {shown(schema.address_type)}")
+        return
+    for index, endpoint in enumerate(schema.endpoints):
+        reason = _bad_addresses(endpoint.addresses, family)
+        if reason:
+            yield Rejected(ref, field_path(("endpoints", index, "addresses")), reason)
+
+
+def _bad_addresses(addresses: tuple[IPAddress, ...], family: Family) -> str:
+    if not addresses:
+        return "is required"
+    address = addresses[0]
+    if address.version != family:
+        return f"must be an IPv{family:d} address, not {address}"
+    if address.is_unspecified or address.is_loopback or address.is_link_local or address.is_multicast:
+        return f"must be an address that others can reach, not {address}"
+    return ""

@@ -1,0 +1,143 @@
+"""
+What one Service asks of this node: frontends, the backends behind them, and who keeps connections.
+
+Each way to reach a Service is a function that yields frontends; `service_state` puts them together.
+Semantics are kube-proxy's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from twinway.compute.ids import backend, backend_set
+from twinway.model.cluster import EndpointSlice, Node, Service, ServicePort, SliceEndpoint
+from twinway.model.net import Family, Protocol, Rejected
+from twinway.model.node import Backend, Frontend, Scope, ServiceState
+
+
+def service_state(
+    service: Service, slices: Sequence[EndpointSlice], node: Node | None
+) -> tuple[ServiceState | None, tuple[Rejected, ...]]:
+    """
+    The Service on this node, None where there is nothing to serve, and what cannot be served here.
+
+    Slices may come in any order. A node that is unknown, or has no addresses yet, is taken to have
+    both families.
+    """
+    families = families_of(node)
+    pools = Pools(service, slices)
+    frontends = sorted(cluster_ip_frontends(service, pools, families), key=_frontend_order)
+    rejected = tuple(_unserved_families(service, families, node))
+    if not frontends:
+        return None, rejected
+    return ServiceState(service.ref, tuple(frontends), pools.serving(families)), rejected
+
+
+def cluster_ip_frontends(service: Service, pools: Pools, families: frozenset[Family]) -> Iterator[Frontend]:
+    """A frontend for each cluster IP of a family that the node has, and each port."""
+    for address in service.cluster_ips:
+        family = Family(address.version)
+        if family not in families:
+            continue
+        for port in service.ports:
+            yield Frontend(
+                address, port.port, port.protocol, Scope.INTERNAL, backend_set(usable(pools.of(port, family)))
+            )
+
+
+def families_of(node: Node | None) -> frozenset[Family]:
+    """The address families that a node can serve."""
+    if node is None or not node.addresses:
+        return frozenset(Family)
+    return frozenset(Family(address.version) for address in node.addresses)
+
+
+class Candidate(NamedTuple):
+    """A backend that answers for one port of a Service, and how it is doing."""
+
+    backend: Backend
+    endpoint: SliceEndpoint
+
+
+def usable(pool: Iterable[Candidate]) -> tuple[Backend, ...]:
+    """
+    The backends that new connections may be given, in the pool's order.
+
+    Those that are ready; if there is none, those that still serve while they terminate.
+    Source: KEP-1669; kube-proxy pkg/proxy/topology.go.
+    """
+    pool = tuple(pool)
+    ready = tuple(each.backend for each in pool if each.endpoint.ready)
+    return ready or tuple(each.backend for each in pool if each.endpoint.serving and each.endpoint.terminating)
+
+
+def keeping(pool: Iterable[Candidate]) -> Iterator[Backend]:
+    """
+    The backends that keep the connections they have, usable ones among them.
+
+    UDP has no connections to end: what does not serve any more loses its clients at once.
+    Source: kube-proxy pkg/proxy/conntrack/cleanup.go.
+    """
+    for each in pool:
+        if each.backend.protocol is not Protocol.UDP or each.endpoint.serving or each.endpoint.ready:
+            yield each.backend
+
+
+class Pools:
+    """The candidates of one Service by port and family; each pool is made once."""
+
+    def __init__(self, service: Service, slices: Sequence[EndpointSlice]) -> None:
+        """Nothing is made yet."""
+        self._service = service
+        self._slices = slices
+        self._made: dict[tuple[ServicePort, Family], tuple[Candidate, ...]] = {}
+
+    def of(self, port: ServicePort, family: Family) -> tuple[Candidate, ...]:
+        """All endpoints that answer for this port, in any condition, sorted by (address, port)."""
+        key = (port, family)
+        if key not in self._made:
+            self._made[key] = _pool(port, [each for each in self._slices if each.family is family])
+        return self._made[key]
+
+    def serving(self, families: Iterable[Family]) -> tuple[Backend, ...]:
+        """The backends of all ports that keep their connections, sorted by id."""
+        kept = {
+            each.id: each
+            for family in families
+            for port in self._service.ports
+            for each in keeping(self.of(port, family))
+        }
+        return tuple(kept[identity] for identity in sorted(kept))
+
+
+def _pool(port: ServicePort, slices: Iterable[EndpointSlice]) -> tuple[Candidate, ...]:
+    places: dict[tuple[int, int], SliceEndpoint] = {}
+    for each in slices:
+        for number in (own.port for own in each.ports if own.name == port.name and own.protocol is port.protocol):
+            for endpoint in each.endpoints:
+                place = (int(endpoint.address), number)
+                known = places.get(place)
+                # An endpoint that moves between slices may be in two of them for a moment.
+                if known is None or _condition(endpoint) > _condition(known):
+                    places[place] = endpoint
+    return tuple(
+        Candidate(backend(places[place].address, place[1], port.protocol), places[place])
+        for place in sorted(places)
+    )
+
+
+def _condition(endpoint: SliceEndpoint) -> tuple[bool, bool, bool]:
+    return endpoint.ready, endpoint.serving, not endpoint.terminating
+
+
+def _frontend_order(frontend: Frontend) -> tuple[int, int, int, str, int]:
+    address = frontend.address
+    return address.version, int(address), frontend.port, frontend.protocol, frontend.scope
+
+
+def _unserved_families(service: Service, families: frozenset[Family], node: Node | None) -> Iterator[Rejected]:
+    for index, address in enumerate(service.cluster_ips):
+        if node is not None and Family(address.version) not in families:
+            reason = f"{address} is not served here: {node.ref} has no IPv{address.version} address"
+            yield Rejected(service.ref, f"spec.clusterIPs[{index}]", reason)

@@ -1,0 +1,133 @@
+"""What the running kernel can do, found out by trying: never by its version."""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+from functools import cache
+
+from twinway_bpf import libbpf, programs
+
+HAS_SET_RETVAL = 1 << 0
+HAS_REDIRECT_PEER = 1 << 1
+
+# Source: include/uapi/linux/bpf.h, enum bpf_func_id.
+_SET_RETVAL = 187
+_REDIRECT_PEER = 155
+_REDIRECT_NEIGH = 152
+_GET_NETNS_COOKIE = 122
+_CONNECT4 = 10
+
+
+@cache
+def bits() -> int:
+    """Features as the programs know them (tw_features.h)."""
+    return (HAS_SET_RETVAL if has_set_retval() else 0) | (HAS_REDIRECT_PEER if has_redirect_peer() else 0)
+
+
+@cache
+def has_set_retval() -> bool:
+    """bpf_set_retval in socket-address hooks (5.18): a refused connect says ECONNREFUSED."""
+    return _helper_known(programs.CGROUP_SOCK_ADDR, _CONNECT4, _SET_RETVAL)
+
+
+@cache
+def has_redirect_peer() -> bool:
+    """bpf_redirect_peer (5.10): into a pod without a second pass through the host's queue."""
+    return _helper_known(programs.SCHED_CLS, 0, _REDIRECT_PEER)
+
+
+@cache
+def has_redirect_neigh() -> bool:
+    """bpf_redirect_neigh (5.10): out of a device, neighbour look-up included."""
+    return _helper_known(programs.SCHED_CLS, 0, _REDIRECT_NEIGH)
+
+
+@cache
+def has_netns_cookie() -> bool:
+    """bpf_get_netns_cookie in socket-address hooks (5.7): the host's sockets are told from pods'."""
+    return _helper_known(programs.CGROUP_SOCK_ADDR, _CONNECT4, _GET_NETNS_COOKIE)
+
+
+@cache
+def has_getpeername() -> bool:
+    """The getpeername hooks (5.8)."""
+    return _loads(programs.CGROUP_SOCK_ADDR, 29, _RETURN_ONE)
+
+
+@cache
+def has_socket_storage() -> bool:
+    """Storage on sockets (5.2), which needs BTF support in the kernel."""
+    try:
+        btf = libbpf.storage_btf(8)
+        try:
+            os.close(libbpf.map_create(24, "tw_probe", 4, 8, 0, 1, btf=btf))
+        finally:
+            os.close(btf)
+    except OSError:
+        return False
+    return True
+
+
+@cache
+def has_tcx() -> bool:
+    """
+    tcx links (6.6): no qdisc, and order among programs.
+
+    Asked by making a link to a device that cannot exist: ENODEV or EINVAL tells which.
+    """
+    prog = libbpf.prog_load(programs.SCHED_CLS, 0, "tw_probe", _RETURN_ONE)
+    try:
+        os.close(libbpf.link_create(prog, 0x7FFFFFFF, programs.TCX_INGRESS))
+    except OSError as error:
+        return error.errno == errno.ENODEV
+    finally:
+        os.close(prog)
+    return True
+
+
+@cache
+def has_cgroup_links() -> bool:
+    """Links of programs to cgroups (5.7): asked with a descriptor that is no cgroup."""
+    prog = libbpf.prog_load(programs.CGROUP_SOCK_ADDR, _CONNECT4, "tw_probe", _RETURN_ONE)
+    null = os.open("/dev/null", os.O_RDONLY)
+    try:
+        os.close(libbpf.link_create(prog, null, _CONNECT4))
+    except OSError as error:
+        return error.errno == errno.EBADF
+    finally:
+        os.close(null)
+        os.close(prog)
+    return True
+
+
+def may_load() -> bool:
+    """Whether this process has the privileges to load programs at all."""
+    return _loads(programs.SCHED_CLS, 0, _RETURN_ONE)
+
+
+def _insn(code: int, registers: int, offset: int, imm: int) -> bytes:
+    return struct.pack("=BBhi", code, registers, offset, imm)
+
+
+_RETURN_ONE = _insn(0xB7, 0, 0, 1) + _insn(0x95, 0, 0, 0)
+
+
+# A call that no argument fits: a kernel that knows the helper complains of the arguments.
+def _helper_known(kind: int, attach: int, helper: int) -> bool:
+    code = _insn(0x85, 0, 0, helper) + _RETURN_ONE
+    try:
+        os.close(libbpf.prog_load(kind, attach, "tw_probe", code, log_size=1 << 16))
+    except OSError as error:
+        log = str(error.args[2]) if len(error.args) > 2 else ""
+        return "invalid func" not in log and "unknown func" not in log and "program of this type cannot use" not in log
+    return True
+
+
+def _loads(kind: int, attach: int, code: bytes) -> bool:
+    try:
+        os.close(libbpf.prog_load(kind, attach, "tw_probe", code))
+    except OSError:
+        return False
+    return True

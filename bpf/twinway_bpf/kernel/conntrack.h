@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The connection table. A connection through a Service has two entries:
+ *
+ *     record  (client, backend) -> peer = Service     found by replies, and by what is translated
+ *     alias   (client, Service) -> peer = backend     found by what the client sends
+ *
+ * Neither is right alone, and each makes the other again: the client's next packet writes a record
+ * that was evicted, and finds the same backend without its alias, because the choice is a hash of
+ * the connection over a sorted set. So an eviction costs a look-up, not a connection.
+ */
+#ifndef TW_CONNTRACK_H
+#define TW_CONNTRACK_H
+
+#include "parse.h"
+#include "service.h"
+
+/* Idle times, in units of 2^30 ns (1.07 s); the defaults of nf_conntrack, rounded. */
+#define CT_IDLE_TCP 432000
+#define CT_IDLE_CLOSING 60
+#define CT_IDLE_ONE_WAY 30
+#define CT_IDLE_UDP 180
+
+/* The large part of tw_conn, which a BPF stack has no room for. */
+struct tw_names {
+	struct tw_ct_key key;	 /* of the record */
+	struct tw_end vip;	 /* what the client wrote, where that is a Service */
+	struct tw_choice choice; /* and what becomes of it */
+};
+
+/* verifier: pointers into maps may stand on the stack alone, so this does */
+struct tw_conn {
+	struct tw_names *names;
+	struct tw_ct *ct;    /* the record; NULL: none yet */
+	struct tw_ct *alias; /* the alias; NULL: none yet, or no Service */
+	__u8 forward;	     /* this packet comes from the initiator */
+	__u8 hairpin;	     /* a pod's connection to itself through a Service */
+};
+
+static __always_inline __u32 ct_now(void)
+{
+	return bpf_ktime_get_ns() >> 30;
+}
+
+static __always_inline bool end_before(const struct tw_end *a, const struct tw_end *b)
+{
+#pragma unroll
+	for (int i = 0; i < 4; i++) {
+		if (a->addr[i] != b->addr[i])
+			return a->addr[i] < b->addr[i];
+	}
+	return a->port <= b->port;
+}
+
+/* The key of what goes from one end to another; answers whether the source is end 0. */
+static __always_inline bool ct_key(struct tw_ct_key *key, const struct tw_end *src,
+				   const struct tw_end *dst, __u8 proto)
+{
+	bool first = end_before(src, dst);
+
+	key->proto = proto;
+	end_copy(&key->end[0], first ? src : dst);
+	end_copy(&key->end[1], first ? dst : src);
+	return first;
+}
+
+static __always_inline bool ct_expired(const struct tw_ct *ct, __u8 proto)
+{
+	__u32 idle = ct_now() - ct->seen;
+
+	if (ct->flags & TW_CT_CLOSING)
+		return idle > CT_IDLE_CLOSING;
+	if (proto == PROTO_TCP)
+		return idle > CT_IDLE_TCP;
+	return idle > (ct->flags & TW_CT_REPLIED ? CT_IDLE_UDP : CT_IDLE_ONE_WAY);
+}
+
+/* A SYN opens a connection anew, unless it repeats the one that is opening or open. */
+static __always_inline bool ct_reopens(const struct tw_ct *ct, const struct tw_pkt *pkt, bool forward)
+{
+	if (pkt->proto != PROTO_TCP || (pkt->tcp & (TCP_SYN | TCP_ACK)) != TCP_SYN)
+		return 0;
+	return !forward || (ct->flags & TW_CT_CLOSING);
+}
+
+/* Note that a packet passed. Writes as little as it can: the entry is shared by all CPUs. */
+static __always_inline void ct_touch(struct tw_ct *ct, const struct tw_pkt *pkt, bool forward)
+{
+	__u32 now = ct_now();
+	__u8 flags = ct->flags;
+
+	if (!forward)
+		flags |= TW_CT_REPLIED;
+	if (pkt->proto == PROTO_TCP && (pkt->tcp & (TCP_FIN | TCP_RST)))
+		flags |= TW_CT_CLOSING;
+	if (flags != ct->flags)
+		ct->flags = flags;
+	if (now != ct->seen)
+		ct->seen = now;
+}
+
+/*
+ * Spread connections: equal for equal (client, Service), whatever CPU or moment. Multiply and
+ * xor-shift after Stafford's mix 13; `skb->hash` will not do, it changes with retransmissions.
+ */
+static __always_inline __u32 ct_hash(const struct tw_pkt *pkt)
+{
+	__u64 h = ((__u64)pkt->src.addr[3] << 32) | pkt->dst.addr[3];
+
+	h ^= ((__u64)pkt->src.port << 40) ^ ((__u64)pkt->dst.port << 16) ^ pkt->proto;
+	h ^= (__u64)pkt->src.addr[2] * 0x9e3779b97f4a7c15;
+	h ^= h >> 30;
+	h *= 0xbf58476d1ce4e5b9;
+	h ^= h >> 27;
+	h *= 0x94d049bb133111eb;
+	return (h ^ (h >> 31)) >> 16;
+}
+
+/* The record that belongs to the packet's own addresses, or the alias it leads through. */
+static __always_inline void ct_find(const struct tw_pkt *pkt, struct tw_conn *conn)
+{
+	bool first = ct_key(&conn->names->key, &pkt->src, &pkt->dst, pkt->proto);
+	struct tw_ct *ct = tw_ct_v1.lookup(&conn->names->key);
+
+	conn->forward = 1;
+	if (!ct || ct_expired(ct, pkt->proto))
+		return;
+	conn->forward = first == !!(ct->flags & TW_CT_FIRST);
+	conn->hairpin = !!(ct->flags & TW_CT_HAIRPIN);
+	if (ct->flags & TW_CT_ALIAS) {
+		conn->names->choice.backend = ct->backend;
+		end_copy(&conn->names->choice.to, &ct->peer);
+		conn->alias = ct;
+		return;
+	}
+	if (ct_reopens(ct, pkt, conn->forward))
+		conn->forward = 1;
+	else
+		conn->ct = ct;
+}
+
+/* The record of what the packet has become: called when pkt holds the translated addresses. */
+static __always_inline void ct_find_translated(const struct tw_pkt *pkt, struct tw_conn *conn)
+{
+	bool first = ct_key(&conn->names->key, &pkt->src, &pkt->dst, pkt->proto);
+	struct tw_ct *ct = tw_ct_v1.lookup(&conn->names->key);
+
+	conn->ct = 0;
+	if (!ct || ct_expired(ct, pkt->proto) || !(ct->flags & TW_CT_NAT))
+		return;
+	if (first != !!(ct->flags & TW_CT_FIRST) || ct_reopens(ct, pkt, 1))
+		return;
+	conn->ct = ct;
+}
+
+/* Write the record of a new connection: pkt holds its real ends, conn->names->vip what the client wrote. */
+static __always_inline int ct_create(const struct tw_pkt *pkt, struct tw_conn *conn, __u32 rev)
+{
+	struct tw_ct ct = {};
+
+	if (ct_key(&conn->names->key, &pkt->src, &pkt->dst, pkt->proto))
+		ct.flags |= TW_CT_FIRST;
+	if (conn->names->choice.backend) {
+		ct.flags |= TW_CT_NAT | (conn->hairpin ? TW_CT_HAIRPIN : 0);
+		ct.backend = conn->names->choice.backend;
+		end_copy(&ct.peer, &conn->names->vip);
+	}
+	ct.rev = rev;
+	ct.seen = ct_now();
+	return tw_ct_v1.update(&conn->names->key, &ct) ? TW_DROP_NO_ENTRY : TW_GO_ON;
+}
+
+/* Write the alias: from what the client is called outside of hairpins to what it wrote. */
+static __always_inline int ct_create_alias(const struct tw_pkt *pkt, const struct tw_conn *conn)
+{
+	struct tw_ct_key key = {};
+	struct tw_end client = {};
+	struct tw_ct ct = {};
+
+	addr_copy(client.addr, conn->hairpin ? pkt->dst.addr : pkt->src.addr);
+	client.port = pkt->src.port;
+	ct.flags = TW_CT_ALIAS | TW_CT_REPLIED | (conn->hairpin ? TW_CT_HAIRPIN : 0);
+	if (ct_key(&key, &client, &conn->names->vip, pkt->proto))
+		ct.flags |= TW_CT_FIRST;
+	ct.backend = conn->names->choice.backend;
+	end_copy(&ct.peer, &conn->names->choice.to);
+	ct.seen = ct_now();
+	return tw_ct_v1.update(&key, &ct) ? TW_DROP_NO_ENTRY : TW_GO_ON;
+}
+
+#endif

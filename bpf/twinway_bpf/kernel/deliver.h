@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Where a packet goes once it is decided. At a pod's host side: straight into another pod, or out
+ * of the device that the node's routes name, past the host's stack and netfilter. Inside a pod:
+ * on its way, but with the next hop that its new destination needs.
+ */
+#ifndef TW_DELIVER_H
+#define TW_DELIVER_H
+
+#include "parse.h"
+#include "policy.h"
+#include "tw_features.h"
+
+/*
+ * As kernels have it since 5.10; BCC 0.26 declares the three arguments of a release candidate.
+ * Source: ba452c9e996d ("bpf: Fix bpf_redirect_neigh helper api to support supplying nexthop").
+ */
+static long (*redirect_neigh)(__u32 ifindex, void *params, int plen,
+			      __u64 flags) = (void *)BPF_FUNC_redirect_neigh;
+
+/* On packets that a program of ours sends round to its own device: decided already. */
+#define TW_MARK_TURNED 0x74770000
+
+/* What the node's stack should deal with itself: it answers a TTL that ends here, and owns multicast. */
+static __always_inline bool deliver_needs_stack(const struct tw_pkt *pkt)
+{
+	__u8 first = pkt->v6 ? (__u8)pkt->dst.addr[0] : (__u8)pkt->dst.addr[3];
+
+	return pkt->ttl <= 1 || (pkt->v6 ? first == 0xff || first == 0xfe : first >= 224);
+}
+
+static __always_inline int deliver_age(struct __sk_buff *skb, struct tw_pkt *pkt)
+{
+	__u8 ttl = pkt->ttl - 1;
+	int rc;
+
+	if (pkt->v6) {
+		rc = bpf_skb_store_bytes(skb, ETH_HLEN + 7, &ttl, 1, 0);
+	} else {
+		/* the checksum sees 16-bit words: TTL and protocol share one */
+		__u16 old = pkt->ttl | (pkt->proto << 8), new = ttl | (pkt->proto << 8);
+
+		rc = bpf_l3_csum_replace(skb, ETH_HLEN + 10, old, new, 2) ||
+		     bpf_skb_store_bytes(skb, ETH_HLEN + 8, &ttl, 1, 0);
+	}
+	return rc ? TW_DROP_REWRITE : TW_GO_ON;
+}
+
+/* Straight into the pod: its own ingress hook, if any, sees the packet, the host's stack does not. */
+static __always_inline int deliver_peer(struct __sk_buff *skb, struct tw_pkt *pkt, const struct tw_ep *ep)
+{
+	__u8 mac[12];
+	int rc = deliver_age(skb, pkt);
+
+	if (rc)
+		return rc;
+	__builtin_memcpy(mac, ep->mac, 6);
+	__builtin_memcpy(mac + 6, ep->host_mac, 6);
+	if (bpf_skb_store_bytes(skb, 0, mac, sizeof(mac), 0))
+		return TW_DROP_REWRITE;
+	if (features() & TW_HAS_REDIRECT_PEER) {
+		pkt->action = bpf_redirect_peer(ep->ifindex, 0);
+		return TW_PASS_PEER;
+	}
+	pkt->action = bpf_redirect(ep->ifindex, 0);
+	return TW_PASS_OUT;
+}
+
+static __always_inline long deliver_route(struct __sk_buff *skb, const struct tw_pkt *pkt,
+					  struct bpf_fib_lookup *fib, __u32 flags)
+{
+	fib->ifindex = skb->ifindex;
+	fib->l4_protocol = pkt->proto;
+	fib->sport = pkt->src.port;
+	fib->dport = pkt->dst.port;
+	/* segments of a GSO packet fit; a single packet may not, and then the stack says so */
+	fib->tot_len = skb->gso_segs > 1 ? 0 : pkt->len;
+	if (pkt->v6) {
+		fib->family = FAMILY_INET6;
+		addr_copy(fib->ipv6_src, pkt->src.addr);
+		addr_copy(fib->ipv6_dst, pkt->dst.addr);
+	} else {
+		fib->family = FAMILY_INET;
+		fib->ipv4_src = pkt->src.addr[3];
+		fib->ipv4_dst = pkt->dst.addr[3];
+	}
+	return bpf_fib_lookup(skb, fib, sizeof(*fib), flags);
+}
+
+/* Out of the node by its own routes and rules; whatever they do not simply forward, the stack handles. */
+static __always_inline int deliver_out(struct __sk_buff *skb, struct tw_pkt *pkt)
+{
+	struct bpf_fib_lookup fib = {};
+	__u8 mac[12];
+	long found = deliver_route(skb, pkt, &fib, 0);
+	int rc;
+
+	if (found != BPF_FIB_LKUP_RET_SUCCESS && found != BPF_FIB_LKUP_RET_NO_NEIGH)
+		return TW_PASS_STACK;
+	rc = deliver_age(skb, pkt);
+	if (rc)
+		return rc;
+	if (found == BPF_FIB_LKUP_RET_NO_NEIGH) {
+		pkt->action = redirect_neigh(fib.ifindex, 0, 0, 0);
+		return TW_PASS_OUT;
+	}
+	__builtin_memcpy(mac, fib.dmac, 6);
+	__builtin_memcpy(mac + 6, fib.smac, 6);
+	if (bpf_skb_store_bytes(skb, 0, mac, sizeof(mac), 0))
+		return TW_DROP_REWRITE;
+	pkt->action = bpf_redirect(fib.ifindex, 0);
+	return TW_PASS_OUT;
+}
+
+/* From a pod, seen at its host side. */
+static __always_inline int deliver_from_host_side(struct __sk_buff *skb, struct tw_pkt *pkt)
+{
+	struct tw_ep *ep;
+
+	if (deliver_needs_stack(pkt))
+		return TW_PASS_STACK;
+	ep = ep_get(pkt->dst.addr);
+	if (!ep)
+		return deliver_out(skb, pkt);
+	if (ep->kind == TW_EP_POD && ep->ifindex)
+		return deliver_peer(skb, pkt, ep);
+	return TW_PASS_STACK;
+}
+
+/* From the network, for a pod of this node: into it, unless the stack has something to say. */
+static __always_inline int deliver_inwards(struct __sk_buff *skb, struct tw_pkt *pkt)
+{
+	struct tw_ep *ep = ep_get(pkt->dst.addr);
+
+	if (!ep || !ep->ifindex || deliver_needs_stack(pkt))
+		return TW_PASS_STACK;
+	return deliver_peer(skb, pkt, ep);
+}
+
+/* Back to the pod whose egress this is, as if it had come in. */
+static __always_inline int deliver_turn(struct __sk_buff *skb, struct tw_pkt *pkt, bool in_pod)
+{
+	if (in_pod) {
+		skb->mark = TW_MARK_TURNED;
+		pkt->action = bpf_redirect(skb->ifindex, BPF_F_INGRESS);
+	} else if (features() & TW_HAS_REDIRECT_PEER) {
+		pkt->action = bpf_redirect_peer(skb->ifindex, 0);
+	} else {
+		pkt->action = bpf_redirect(skb->ifindex, 0);
+	}
+	return TW_PASS_TURNED;
+}
+
+/* In the pod, a connection to itself: in again by the device that it would leave by. */
+static __always_inline int deliver_to_self(struct __sk_buff *skb, struct tw_pkt *pkt)
+{
+	__u8 own[6];
+
+	if (bpf_skb_load_bytes(skb, 6, own, sizeof(own)) || bpf_skb_store_bytes(skb, 0, own, sizeof(own), 0))
+		return TW_DROP_REWRITE;
+	return deliver_turn(skb, pkt, 1);
+}
+
+/*
+ * In the pod, after translation: the stack chose the next hop for the Service's address. Ask its
+ * routes for the new one's; where the neighbour is not known yet, the kernel finds it.
+ */
+static __always_inline int deliver_next_hop(struct __sk_buff *skb, struct tw_pkt *pkt)
+{
+	struct bpf_fib_lookup fib = {};
+	long found = deliver_route(skb, pkt, &fib, BPF_FIB_LOOKUP_OUTPUT);
+
+	if (found == BPF_FIB_LKUP_RET_SUCCESS && fib.ifindex == skb->ifindex) {
+		if (bpf_skb_store_bytes(skb, 0, fib.dmac, 6, 0))
+			return TW_DROP_REWRITE;
+		return TW_PASS_STACK;
+	}
+	if (found == BPF_FIB_LKUP_RET_NO_NEIGH && fib.ifindex == skb->ifindex) {
+		pkt->action = redirect_neigh(skb->ifindex, 0, 0, 0);
+		return TW_PASS_OUT;
+	}
+	return TW_PASS_STACK;
+}
+
+#endif

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * ICMP errors speak of another packet, which they quote. One that concerns a known connection
+ * passes, and says the addresses that its reader knows: RFC 5508 for NATs, done for Services.
+ */
+#ifndef TW_ICMP_H
+#define TW_ICMP_H
+
+#include "conntrack.h"
+#include "nat.h"
+#include "scratch.h"
+
+/* A client answers what it took for the Service: the backend is told of its own packet. */
+static __always_inline int icmp_to_backend(struct __sk_buff *skb, struct tw_pkt *pkt,
+					   const struct tw_pkt *quoted, const struct tw_end *backend)
+{
+	int rc = nat_quoted(skb, pkt, quoted, TW_SRC, backend);
+
+	return rc ? rc : nat_end(skb, pkt, TW_DST, backend);
+}
+
+/* Somebody answers what became of the client's packet: the client is told of what it wrote. */
+static __always_inline int icmp_to_client(struct __sk_buff *skb, struct tw_pkt *pkt,
+					  const struct tw_pkt *quoted, const struct tw_end *vip)
+{
+	int rc = nat_quoted(skb, pkt, quoted, TW_DST, vip);
+
+	/* a router on the way keeps its own name */
+	if (rc || !addr_equal(pkt->src.addr, quoted->dst.addr))
+		return rc;
+	return nat_end(skb, pkt, TW_SRC, vip);
+}
+
+/* Translate an ICMP error; `related` says whether it concerns a connection that is known. */
+static __always_inline int icmp_related(struct __sk_buff *skb, struct tw_scratch *scratch, bool *related)
+{
+	struct tw_pkt *pkt = &scratch->pkt, *quoted = &scratch->quoted;
+	struct tw_ct_key key = {};
+	struct tw_ct *ct;
+	bool first;
+	int rc;
+
+	__builtin_memset(quoted, 0, sizeof(*quoted));
+	rc = parse_quoted(skb, pkt, quoted);
+	if (rc)
+		return rc;
+	first = ct_key(&key, &quoted->src, &quoted->dst, quoted->proto);
+	ct = tw_ct_v1.lookup(&key);
+	if (!ct)
+		return TW_GO_ON;
+	*related = 1;
+	first = first == !!(ct->flags & TW_CT_FIRST);
+	if (ct->flags & TW_CT_ALIAS)
+		return first ? TW_GO_ON : icmp_to_backend(skb, pkt, quoted, &ct->peer);
+	if ((ct->flags & TW_CT_NAT) && !(ct->flags & TW_CT_HAIRPIN) && first)
+		return icmp_to_client(skb, pkt, quoted, &ct->peer);
+	return TW_GO_ON;
+}
+
+#endif

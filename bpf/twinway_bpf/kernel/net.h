@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The few wire formats that the programs read, and byte-order and address helpers. */
+#ifndef TW_NET_H
+#define TW_NET_H
+
+#include <linux/types.h>
+
+#define be16(x) ((__be16)__builtin_bswap16(x))
+#define be32(x) ((__be32)__builtin_bswap32(x))
+
+#define TC_ACT_UNSPEC (-1) /* the next filter decides; TCX_NEXT, too */
+#define TC_ACT_SHOT 2
+
+#define ETH_HLEN 14
+#define ETH_IP 0x0800
+#define ETH_IPV6 0x86dd
+
+#define PROTO_HOPOPTS 0
+#define PROTO_ICMP 1
+#define PROTO_TCP 6
+#define PROTO_UDP 17
+#define PROTO_ROUTING 43
+#define PROTO_FRAGMENT 44
+#define PROTO_ICMPV6 58
+#define PROTO_NONE 59
+#define PROTO_DSTOPTS 60
+#define PROTO_SCTP 132
+
+#define FAMILY_INET 2
+#define FAMILY_INET6 10
+
+#define TCP_FIN 0x01
+#define TCP_SYN 0x02
+#define TCP_RST 0x04
+#define TCP_ACK 0x10
+
+/* RFC 791; version and length share the first byte. */
+struct ip4_hdr {
+	__u8 version_ihl;
+	__u8 tos;
+	__be16 tot_len;
+	__be16 id;
+	__be16 frag_off;
+	__u8 ttl;
+	__u8 protocol;
+	__u16 check;
+	__be32 saddr;
+	__be32 daddr;
+};
+
+/* RFC 8200. */
+struct ip6_hdr {
+	__be32 version_class_flow;
+	__be16 payload_len;
+	__u8 nexthdr;
+	__u8 hop_limit;
+	__be32 saddr[4];
+	__be32 daddr[4];
+};
+
+/* RFC 792, RFC 4443. `rest` is the identifier and sequence of an echo. */
+struct icmp_hdr {
+	__u8 type;
+	__u8 code;
+	__u16 check;
+	__be16 id;
+	__be16 sequence;
+};
+
+#define IP4_MORE_FRAGMENTS 0x2000
+#define IP4_OFFSET 0x1fff
+
+static __always_inline void addr_copy(__be32 *to, const __be32 *from)
+{
+	to[0] = from[0];
+	to[1] = from[1];
+	to[2] = from[2];
+	to[3] = from[3];
+}
+
+static __always_inline void addr_map4(__be32 *to, __be32 address)
+{
+	to[0] = 0;
+	to[1] = 0;
+	to[2] = be32(0x0000ffff);
+	to[3] = address;
+}
+
+static __always_inline bool addr_equal(const __be32 *a, const __be32 *b)
+{
+	return a[0] == b[0] && a[1] == b[1] && a[2] == b[2] && a[3] == b[3];
+}
+
+/* 0.0.0.0 (mapped) or :: */
+static __always_inline bool addr_unspecified(const __be32 *a)
+{
+	return !a[0] && !a[1] && !a[3] && (!a[2] || a[2] == be32(0x0000ffff));
+}
+
+#endif

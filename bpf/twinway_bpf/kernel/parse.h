@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Bytes to struct tw_pkt. Only this file knows where headers are; it reads them with
+ * bpf_skb_load_bytes, so that nothing depends on how much of a packet is linear.
+ */
+#ifndef TW_PARSE_H
+#define TW_PARSE_H
+
+#include "net.h"
+#include "verdict.h"
+
+enum tw_frag {
+	TW_WHOLE = 0,
+	TW_FRAG_FIRST = 1, /* has its ports */
+	TW_FRAG_LATER = 2, /* has none */
+};
+
+/* What an ICMP message is to us. */
+enum tw_icmp {
+	TW_ICMP_NONE = 0,
+	TW_ICMP_ECHO = 1,
+	TW_ICMP_ERROR = 2,     /* quotes the packet that caused it */
+	TW_ICMP_NEIGHBOUR = 3, /* never filtered, never translated */
+	TW_ICMP_OTHER = 4,
+};
+
+struct tw_pkt {
+	struct tw_end src;
+	struct tw_end dst;
+	__u16 l4;    /* offset of the transport header */
+	__u16 inner; /* ICMP error: offset of the quoted IP header */
+	__u8 proto;
+	__u8 v6;
+	__u8 tcp;  /* TCP flags */
+	__u8 frag; /* enum tw_frag */
+	__u8 icmp; /* enum tw_icmp */
+	__u8 ttl;
+	__u16 len;   /* of the IP packet, host order */
+	int action;  /* TC_ACT_* once a stage has decided where the packet goes */
+};
+
+/* Extension headers that may stand before the transport header. */
+#define PARSE_EXTENSIONS 4
+
+static __always_inline int parse_ip4(struct __sk_buff *skb, __u16 at, struct tw_pkt *pkt)
+{
+	struct ip4_hdr ip;
+
+	if (bpf_skb_load_bytes(skb, at, &ip, sizeof(ip)))
+		return TW_DROP_SHORT;
+	if ((ip.version_ihl >> 4) != 4 || (ip.version_ihl & 0xf) < 5)
+		return TW_DROP_SHORT;
+	addr_map4(pkt->src.addr, ip.saddr);
+	addr_map4(pkt->dst.addr, ip.daddr);
+	pkt->v6 = 0;
+	pkt->proto = ip.protocol;
+	pkt->ttl = ip.ttl;
+	pkt->len = be16(ip.tot_len);
+	pkt->l4 = at + (ip.version_ihl & 0xf) * 4;
+	if (be16(ip.frag_off) & IP4_OFFSET)
+		pkt->frag = TW_FRAG_LATER;
+	else if (be16(ip.frag_off) & IP4_MORE_FRAGMENTS)
+		pkt->frag = TW_FRAG_FIRST;
+	else
+		pkt->frag = TW_WHOLE;
+	return TW_GO_ON;
+}
+
+/* One step along the extension headers: 0 when `next` is no extension. */
+static __always_inline int parse_extension(struct __sk_buff *skb, struct tw_pkt *pkt, __u8 *next)
+{
+	__u8 head[4];
+
+	if (*next != PROTO_HOPOPTS && *next != PROTO_ROUTING && *next != PROTO_DSTOPTS &&
+	    *next != PROTO_FRAGMENT)
+		return 0;
+	if (bpf_skb_load_bytes(skb, pkt->l4, head, sizeof(head)))
+		return -TW_DROP_SHORT;
+	if (*next == PROTO_FRAGMENT) {
+		__u16 offset = (head[2] << 8) | head[3];
+
+		/* an atomic fragment (RFC 6946) is a whole packet */
+		if (offset >> 3)
+			pkt->frag = TW_FRAG_LATER;
+		else if (offset & 1)
+			pkt->frag = TW_FRAG_FIRST;
+		pkt->l4 += 8;
+	} else {
+		pkt->l4 += (head[1] + 1) * 8;
+	}
+	*next = head[0];
+	return 1;
+}
+
+static __always_inline int parse_ip6(struct __sk_buff *skb, __u16 at, struct tw_pkt *pkt)
+{
+	struct ip6_hdr ip;
+	__u8 next;
+	int more;
+
+	if (bpf_skb_load_bytes(skb, at, &ip, sizeof(ip)))
+		return TW_DROP_SHORT;
+	if ((be32(ip.version_class_flow) >> 28) != 6)
+		return TW_DROP_SHORT;
+	addr_copy(pkt->src.addr, ip.saddr);
+	addr_copy(pkt->dst.addr, ip.daddr);
+	pkt->v6 = 1;
+	pkt->ttl = ip.hop_limit;
+	pkt->len = be16(ip.payload_len) + sizeof(ip);
+	pkt->l4 = at + sizeof(ip);
+	pkt->frag = TW_WHOLE;
+	next = ip.nexthdr;
+#pragma unroll
+	for (int i = 0; i < PARSE_EXTENSIONS; i++) {
+		if (pkt->frag == TW_FRAG_LATER)
+			break;
+		more = parse_extension(skb, pkt, &next);
+		if (more < 0)
+			return -more;
+		if (!more)
+			break;
+	}
+	pkt->proto = next;
+	return TW_GO_ON;
+}
+
+static __always_inline __u8 icmp_kind(const struct tw_pkt *pkt, __u8 type)
+{
+	if (pkt->proto == PROTO_ICMP) {
+		if (type == 8 || type == 0)
+			return TW_ICMP_ECHO;
+		/* unreachable, time exceeded, parameter problem */
+		return type == 3 || type == 11 || type == 12 ? TW_ICMP_ERROR : TW_ICMP_OTHER;
+	}
+	if (type == 128 || type == 129)
+		return TW_ICMP_ECHO;
+	if (type >= 1 && type <= 4)
+		return TW_ICMP_ERROR;
+	/* RFC 4890: MLD 130-132 and 143, router and neighbour discovery 133-137 */
+	if ((type >= 130 && type <= 137) || type == 143)
+		return TW_ICMP_NEIGHBOUR;
+	return TW_ICMP_OTHER;
+}
+
+static __always_inline int parse_icmp(struct __sk_buff *skb, struct tw_pkt *pkt)
+{
+	struct icmp_hdr icmp;
+
+	if (bpf_skb_load_bytes(skb, pkt->l4, &icmp, sizeof(icmp)))
+		return TW_DROP_SHORT;
+	pkt->icmp = icmp_kind(pkt, icmp.type);
+	if (pkt->icmp == TW_ICMP_ECHO) {
+		pkt->src.port = icmp.id;
+		pkt->dst.port = icmp.id;
+	} else if (pkt->icmp == TW_ICMP_ERROR) {
+		pkt->inner = pkt->l4 + sizeof(icmp);
+	}
+	return TW_GO_ON;
+}
+
+/* Ports, TCP flags, ICMP kind: what stands at pkt->l4. A later fragment has nothing there. */
+static __always_inline int parse_transport(struct __sk_buff *skb, struct tw_pkt *pkt)
+{
+	__be16 ports[2];
+
+	if (pkt->frag == TW_FRAG_LATER)
+		return TW_GO_ON;
+	if ((pkt->proto == PROTO_ICMP && !pkt->v6) || (pkt->proto == PROTO_ICMPV6 && pkt->v6))
+		return parse_icmp(skb, pkt);
+	if (pkt->proto != PROTO_TCP && pkt->proto != PROTO_UDP && pkt->proto != PROTO_SCTP)
+		return TW_GO_ON;
+	if (bpf_skb_load_bytes(skb, pkt->l4, ports, sizeof(ports)))
+		return TW_DROP_SHORT;
+	pkt->src.port = ports[0];
+	pkt->dst.port = ports[1];
+	if (pkt->proto == PROTO_TCP && bpf_skb_load_bytes(skb, pkt->l4 + 13, &pkt->tcp, 1))
+		return TW_DROP_SHORT;
+	return TW_GO_ON;
+}
+
+/* The packet at hand. `pkt` is all zero. */
+static __always_inline int parse(struct __sk_buff *skb, struct tw_pkt *pkt)
+{
+	int rc;
+
+	pkt->action = TC_ACT_UNSPEC;
+	if (skb->protocol == be16(ETH_IP))
+		rc = parse_ip4(skb, ETH_HLEN, pkt);
+	else if (skb->protocol == be16(ETH_IPV6))
+		rc = parse_ip6(skb, ETH_HLEN, pkt);
+	else
+		return TW_PASS_NOT_IP;
+	if (rc)
+		return rc;
+	rc = parse_transport(skb, pkt);
+	if (rc)
+		return rc;
+	return pkt->icmp == TW_ICMP_NEIGHBOUR ? TW_PASS_NEIGHBOUR : TW_GO_ON;
+}
+
+/* What an ICMP error quotes: addresses and the first 4 bytes of transport, which RFC 792 promises. */
+static __always_inline int parse_quoted(struct __sk_buff *skb, const struct tw_pkt *pkt,
+					struct tw_pkt *quoted)
+{
+	__be16 ports[2];
+	int rc = pkt->v6 ? parse_ip6(skb, pkt->inner, quoted) : parse_ip4(skb, pkt->inner, quoted);
+
+	if (rc)
+		return rc;
+	if (quoted->frag == TW_FRAG_LATER)
+		return TW_GO_ON;
+	if (quoted->proto == PROTO_ICMP || quoted->proto == PROTO_ICMPV6)
+		return parse_icmp(skb, quoted);
+	if (bpf_skb_load_bytes(skb, quoted->l4, ports, sizeof(ports)))
+		return TW_DROP_SHORT;
+	quoted->src.port = ports[0];
+	quoted->dst.port = ports[1];
+	return TW_GO_ON;
+}
+
+#endif

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What happens to a packet from a pod and to one for a pod, wherever it is met.
+ *
+ *     from: source → fragment → ICMP error │ connection → Service → translate → policy → record
+ *     to:              fragment → ICMP error │ connection → policy → record → translate back
+ */
+#ifndef TW_POD_H
+#define TW_POD_H
+
+#include "conntrack.h"
+#include "deliver.h"
+#include "icmp.h"
+#include "nat.h"
+#include "policy.h"
+#include "reject.h"
+
+/*
+ * What a pod that is given itself sees as its client: its own address would be refused as a
+ * martian. A link-local address for IPv4, and for IPv6 one of a range that nobody else has
+ * (fd74:7769:6e77:6179::/64, RFC 4193); replies to either pass the pod's own egress.
+ */
+static __always_inline void hairpin_client(__be32 *addr, bool v6)
+{
+	if (!v6) {
+		addr_map4(addr, be32(0xa9fe2a01)); /* 169.254.42.1 */
+		return;
+	}
+	addr[0] = be32(0xfd747769);
+	addr[1] = be32(0x6e776179);
+	addr[2] = 0;
+	addr[3] = be32(1);
+}
+
+/* A pod's packets bear its own address: policy knows it by that. */
+static __always_inline int pod_source(const struct tw_pkt *pkt, __u32 ifindex, bool in_pod)
+{
+	struct tw_ep *ep = ep_get(pkt->src.addr);
+
+	if (ep_is_pod(ep) && (in_pod || ep->ifindex == ifindex))
+		return TW_GO_ON;
+	/* a client that asks DHCP for an address, and IPv6 on its way to one */
+	if (addr_unspecified(pkt->src.addr) || (pkt->v6 && pkt->proto == PROTO_UDP && pkt->dst.port == be16(547)))
+		return TW_PASS_STACK;
+	return TW_DROP_SPOOFED;
+}
+
+/* Fragments have no ports that could be judged or translated: where that matters, they stop here. */
+static __always_inline int pod_fragment(const struct tw_pkt *pkt)
+{
+	struct tw_ep *ep;
+
+	if (!pkt->frag)
+		return TW_GO_ON;
+	if (service_address(pkt->dst.addr))
+		return TW_DROP_FRAGMENT;
+	ep = ep_get(pkt->src.addr);
+	if (ep_is_pod(ep) && ep->policy)
+		return TW_DROP_FRAGMENT;
+	ep = ep_get(pkt->dst.addr);
+	if (ep_is_pod(ep) && ep->policy)
+		return TW_DROP_FRAGMENT;
+	return TW_PASS_FRAGMENT;
+}
+
+/* Give a packet to a Service its backend, the one it had or a new one. */
+static __always_inline int pod_choose(const struct tw_pkt *pkt, struct tw_conn *conn, const struct tw_cfg *cfg)
+{
+	struct tw_fe_key key = {};
+	bool goes_on = pkt->proto == PROTO_TCP && !(pkt->tcp & TCP_SYN);
+	int rc;
+
+	if (conn->ct)
+		return TW_GO_ON;
+	if (conn->names->choice.backend && (goes_on || tw_be_v1.lookup(&conn->names->choice.backend)))
+		return TW_GO_ON;
+	conn->names->choice.backend = 0;
+	conn->alias = 0;
+	if (!(cfg->flags & TW_CFG_PODS_AT_PACKET))
+		return TW_GO_ON;
+	if (pkt->proto != PROTO_TCP && pkt->proto != PROTO_UDP && pkt->proto != PROTO_SCTP)
+		return service_address(pkt->dst.addr) ? TW_DROP_SERVICE_OTHER : TW_GO_ON;
+	addr_copy(key.addr, pkt->dst.addr);
+	key.port = pkt->dst.port;
+	key.proto = pkt->proto;
+	rc = service_choose(&key, ct_hash(pkt), &conn->names->choice);
+	conn->hairpin = conn->names->choice.backend && addr_equal(conn->names->choice.to.addr, pkt->src.addr);
+	return rc;
+}
+
+/* Rewrite a packet to a Service into one to its backend, and find that connection's record. */
+static __always_inline int pod_translate(struct __sk_buff *skb, struct tw_pkt *pkt, struct tw_conn *conn)
+{
+	struct tw_end client = {};
+	int rc;
+
+	end_copy(&conn->names->vip, &pkt->dst);
+	if (conn->hairpin) {
+		hairpin_client(client.addr, pkt->v6);
+		client.port = pkt->src.port;
+		rc = nat_end(skb, pkt, TW_SRC, &client);
+		if (rc)
+			return rc;
+	}
+	rc = nat_end(skb, pkt, TW_DST, &conn->names->choice.to);
+	if (rc)
+		return rc;
+	conn->forward = 1;
+	ct_find_translated(pkt, conn);
+	return TW_GO_ON;
+}
+
+static __always_inline int pod_judge(const struct tw_pkt *pkt, const struct tw_conn *conn)
+{
+	const struct tw_end *from = conn->forward ? &pkt->src : &pkt->dst;
+	const struct tw_end *to = conn->forward ? &pkt->dst : &pkt->src;
+	struct tw_ends ends = {};
+
+	/* a pod that asked for a Service and was given itself is judged as its own peer */
+	addr_copy(ends.from, conn->hairpin ? to->addr : from->addr);
+	addr_copy(ends.to, to->addr);
+	ends.port = to->port;
+	ends.proto = pkt->proto;
+	return policy_judge(&ends);
+}
+
+/* Let the connection be known and allowed under the policy of now; else say which side denies it. */
+static __always_inline int pod_admit(const struct tw_pkt *pkt, struct tw_conn *conn, const struct tw_cfg *cfg)
+{
+	__u32 rev = cfg->rev;
+	int rc;
+
+	if (conn->ct && conn->ct->rev == rev) {
+		ct_touch(conn->ct, pkt, conn->forward);
+		return TW_GO_ON;
+	}
+	rc = pod_judge(pkt, conn);
+	if (rc)
+		return rc;
+	if (!conn->ct)
+		return ct_create(pkt, conn, rev);
+	conn->ct->rev = rev;
+	ct_touch(conn->ct, pkt, conn->forward);
+	return TW_GO_ON;
+}
+
+static __always_inline int pod_remember_alias(const struct tw_pkt *pkt, const struct tw_conn *conn)
+{
+	__u32 now = ct_now();
+
+	if (!conn->alias)
+		return ct_create_alias(pkt, conn);
+	if (conn->alias->seen != now)
+		conn->alias->seen = now;
+	return TW_GO_ON;
+}
+
+/* A reply gets its Service back as its source; that of a hairpin its client, too. */
+static __always_inline int pod_translate_back(struct __sk_buff *skb, struct tw_pkt *pkt,
+					      const struct tw_conn *conn)
+{
+	struct tw_end self = {};
+	int rc;
+
+	addr_copy(self.addr, pkt->src.addr);
+	self.port = pkt->dst.port;
+	rc = nat_end(skb, pkt, TW_SRC, &conn->ct->peer);
+	if (rc || !conn->hairpin)
+		return rc;
+	return nat_end(skb, pkt, TW_DST, &self);
+}
+
+static __always_inline bool pod_is_reply_of_service(const struct tw_conn *conn)
+{
+	return conn->ct && !conn->forward && (conn->ct->flags & TW_CT_NAT);
+}
+
+/* Everything that is decided about a packet from a pod but where it goes. */
+static __always_inline int pod_sends(struct __sk_buff *skb, struct tw_scratch *scratch,
+				     struct tw_conn *conn, const struct tw_cfg *cfg)
+{
+	struct tw_pkt *pkt = &scratch->pkt;
+	bool related = 0;
+	int rc = pod_fragment(pkt);
+
+	if (rc)
+		return rc;
+	if (pkt->icmp == TW_ICMP_ERROR) {
+		rc = icmp_related(skb, scratch, &related);
+		if (rc || related)
+			return rc;
+	}
+	ct_find(pkt, conn);
+	rc = pod_choose(pkt, conn, cfg);
+	if (rc)
+		return rc;
+	if (conn->names->choice.backend) {
+		rc = pod_translate(skb, pkt, conn);
+		if (rc)
+			return rc;
+	}
+	rc = pod_admit(pkt, conn, cfg);
+	if (rc)
+		return rc;
+	if (conn->names->choice.backend)
+		return pod_remember_alias(pkt, conn);
+	return pod_is_reply_of_service(conn) ? pod_translate_back(skb, pkt, conn) : TW_GO_ON;
+}
+
+/* Everything that is decided about a packet for a pod of this node. */
+static __always_inline int pod_receives(struct __sk_buff *skb, struct tw_scratch *scratch,
+				     struct tw_conn *conn, const struct tw_cfg *cfg)
+{
+	struct tw_pkt *pkt = &scratch->pkt;
+	bool related = 0;
+	int rc = pod_fragment(pkt);
+
+	if (rc)
+		return rc;
+	if (pkt->icmp == TW_ICMP_ERROR) {
+		rc = icmp_related(skb, scratch, &related);
+		if (rc || related)
+			return rc;
+	}
+	ct_find(pkt, conn);
+	if (conn->alias) /* a reply that has been translated already, where it was sent */
+		return TW_GO_ON;
+	rc = pod_admit(pkt, conn, cfg);
+	if (rc)
+		return rc;
+	return pod_is_reply_of_service(conn) ? pod_translate_back(skb, pkt, conn) : TW_GO_ON;
+}
+
+#endif

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What a packet program works on, in one per-CPU entry: a BPF stack has 512 bytes. Programs run
+ * with bottom halves off, so nobody else uses it meanwhile; contents last for one program run.
+ */
+#ifndef TW_SCRATCH_H
+#define TW_SCRATCH_H
+
+#include "conntrack.h"
+#include "reject.h"
+
+struct tw_scratch {
+	struct tw_pkt pkt;	       /* set by parse(), kept up to date by nat_end() */
+	struct tw_pkt quoted;	       /* set by icmp_related() */
+	struct tw_names names;	       /* set by ct_find() and the stages of pod.h */
+	struct reject_message message; /* set by reject() */
+};
+
+/* 0 -> scratch space. Used by the packet hooks alone. Never missing. */
+BPF_TABLE("percpu_array", __u32, struct tw_scratch, tw_scratch_v1, 1);
+
+/* The scratch space, clean but for the message, which is written before it is read. */
+static __always_inline struct tw_scratch *scratch_get(void)
+{
+	__u32 zero = 0;
+	struct tw_scratch *scratch = tw_scratch_v1.lookup(&zero);
+
+	if (!scratch)
+		return 0;
+	__builtin_memset(&scratch->pkt, 0, sizeof(scratch->pkt));
+	__builtin_memset(&scratch->names, 0, sizeof(scratch->names));
+	return scratch;
+}
+
+#endif

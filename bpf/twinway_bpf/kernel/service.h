@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* From a Service's address to one backend: the same for packets and for sockets. */
+#ifndef TW_SERVICE_H
+#define TW_SERVICE_H
+
+#include "net.h"
+#include "verdict.h"
+
+/* A frontend may move to another set while we read: then its old slots are gone, and we ask again. */
+#define SERVICE_TRIES 2
+
+struct tw_choice {
+	__u64 backend; /* id; 0: no Service is concerned */
+	struct tw_end to;
+	__u32 pad;
+};
+
+static __always_inline void end_copy(struct tw_end *to, const struct tw_end *from)
+{
+	addr_copy(to->addr, from->addr);
+	to->port = from->port;
+}
+
+static __always_inline int service_pick(const struct tw_fe *fe, __u32 random, struct tw_choice *out)
+{
+	struct tw_slot_key key = {};
+	struct tw_be *be;
+	__u64 *id;
+
+	key.set = fe->set;
+	key.slot = random % fe->count;
+	id = tw_slot_v1.lookup(&key);
+	if (!id)
+		return TW_DROP_RACE;
+	out->backend = *id;
+	be = tw_be_v1.lookup(id);
+	if (!be)
+		return TW_DROP_RACE;
+	addr_copy(out->to.addr, be->addr);
+	out->to.port = be->port;
+	return TW_GO_ON;
+}
+
+/* Is this the address of some Service, whatever the port? */
+static __always_inline bool service_address(const __be32 *addr)
+{
+	struct tw_fe_key key = {};
+
+	addr_copy(key.addr, addr);
+	return tw_fe_v1.lookup(&key) != 0;
+}
+
+/*
+ * A backend for what the client wrote. TW_GO_ON with out->backend 0: no Service is concerned.
+ * A reason: there is one, and it has no backend, or not this port.
+ */
+static __always_inline int service_choose(const struct tw_fe_key *key, __u32 random, struct tw_choice *out)
+{
+	struct tw_fe *fe;
+	int rc = TW_DROP_RACE;
+
+	out->backend = 0;
+#pragma unroll
+	for (int i = 0; i < SERVICE_TRIES; i++) {
+		fe = tw_fe_v1.lookup((struct tw_fe_key *)key);
+		if (!fe)
+			return service_address(key->addr) ? TW_REJECT_NO_PORT : TW_GO_ON;
+		if (!fe->count)
+			return TW_REJECT_NO_BACKEND;
+		rc = service_pick(fe, random, out);
+		if (!rc)
+			return rc;
+	}
+	return rc;
+}
+
+#endif

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The packet path: programs for the tc and tcx hooks.
+ *
+ *     veth     pod eth0 ── host side: tw_host_from (its ingress), tw_host_to (its egress)
+ *     others   pod eth0: tw_pod_out (its egress), tw_pod_in (its ingress), in the pod's namespace
+ *     uplink   tw_uplink_in (its ingress), where pods are on veth: past the host's stack, inwards
+ *
+ * TC_ACT_UNSPEC lets the next filter, ours or not, have its say.
+ */
+#include "pod.h"
+
+/* The one exit: count the reason, and turn it into what tc understands. */
+static __always_inline int finish(const struct tw_scratch *scratch, int reason)
+{
+	verdict_count(reason);
+	return reason >= TW_FIRST_DROPPED ? TC_ACT_SHOT : scratch->pkt.action;
+}
+
+static __always_inline int no_scratch(void)
+{
+	verdict_count(TW_DROP_NO_ENTRY);
+	return TC_ACT_SHOT;
+}
+
+static __always_inline bool is_answered(int reason)
+{
+	return reason >= TW_FIRST_ANSWERED && reason < TW_FIRST_DROPPED;
+}
+
+/* A reason to refuse is told to the pod that asked; if it cannot be, it is a drop with a reason of its own. */
+static __always_inline int refuse(struct __sk_buff *skb, struct tw_scratch *scratch, int reason, bool in_pod)
+{
+	int rc;
+
+	if (!is_answered(reason))
+		return reason;
+	rc = reject(skb, &scratch->pkt, &scratch->message);
+	if (rc)
+		return rc;
+	deliver_turn(skb, &scratch->pkt, in_pod);
+	return reason;
+}
+
+static __always_inline int from_pod(struct __sk_buff *skb, struct tw_scratch *scratch, struct tw_conn *conn,
+				    bool in_pod)
+{
+	struct tw_cfg *cfg = cfg_get();
+	int rc = parse(skb, &scratch->pkt);
+
+	if (rc)
+		return rc;
+	if (!cfg)
+		return TW_DROP_NO_ENTRY;
+	rc = pod_source(&scratch->pkt, skb->ifindex, in_pod);
+	if (rc)
+		return rc;
+	rc = pod_sends(skb, scratch, conn, cfg);
+	return rc ? refuse(skb, scratch, rc, in_pod) : TW_GO_ON;
+}
+
+static __always_inline int towards_pod(struct __sk_buff *skb, struct tw_scratch *scratch)
+{
+	struct tw_conn conn = {.names = &scratch->names};
+	struct tw_cfg *cfg = cfg_get();
+	int rc = parse(skb, &scratch->pkt);
+
+	if (rc)
+		return rc;
+	if (!cfg)
+		return TW_DROP_NO_ENTRY;
+	if (!ep_is_pod(ep_get(scratch->pkt.dst.addr)))
+		return TW_PASS_FOREIGN;
+	return pod_receives(skb, scratch, &conn, cfg);
+}
+
+/* pod's eth0 → [host side of its veth, ingress] */
+int tw_host_from(struct __sk_buff *skb)
+{
+	struct tw_scratch *scratch = scratch_get();
+	struct tw_conn conn = {};
+	int rc;
+
+	if (!scratch)
+		return no_scratch();
+	conn.names = &scratch->names;
+	rc = from_pod(skb, scratch, &conn, 0);
+	return finish(scratch, rc ? rc : deliver_from_host_side(skb, &scratch->pkt));
+}
+
+/* the host's stack → [host side of a pod's veth, egress] → pod's eth0 */
+int tw_host_to(struct __sk_buff *skb)
+{
+	struct tw_scratch *scratch = scratch_get();
+	int rc;
+
+	if (!scratch)
+		return no_scratch();
+	rc = towards_pod(skb, scratch);
+	return finish(scratch, rc ? rc : TW_PASS_STACK);
+}
+
+/* the network → [uplink, ingress] */
+int tw_uplink_in(struct __sk_buff *skb)
+{
+	struct tw_scratch *scratch = scratch_get();
+	int rc;
+
+	if (!scratch)
+		return no_scratch();
+	rc = towards_pod(skb, scratch);
+	return finish(scratch, rc ? rc : deliver_inwards(skb, &scratch->pkt));
+}
+
+/* the pod's stack → [pod's eth0, egress, in the pod's namespace] */
+int tw_pod_out(struct __sk_buff *skb)
+{
+	struct tw_scratch *scratch = scratch_get();
+	struct tw_conn conn = {};
+	int rc;
+
+	if (!scratch)
+		return no_scratch();
+	conn.names = &scratch->names;
+	rc = from_pod(skb, scratch, &conn, 1);
+	if (!rc && conn.hairpin)
+		rc = deliver_to_self(skb, &scratch->pkt);
+	else if (!rc)
+		rc = scratch->names.choice.backend ? deliver_next_hop(skb, &scratch->pkt) : TW_PASS_STACK;
+	return finish(scratch, rc);
+}
+
+/* the network → [pod's eth0, ingress, in the pod's namespace] → the pod's stack */
+int tw_pod_in(struct __sk_buff *skb)
+{
+	struct tw_scratch *scratch = scratch_get();
+	int rc;
+
+	if (!scratch)
+		return no_scratch();
+	if (skb->mark == TW_MARK_TURNED) {
+		skb->mark = 0;
+		scratch->pkt.action = TC_ACT_UNSPEC;
+		return finish(scratch, TW_PASS_TURNED);
+	}
+	rc = towards_pod(skb, scratch);
+	return finish(scratch, rc ? rc : TW_PASS_STACK);
+}

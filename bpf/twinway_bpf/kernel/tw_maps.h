@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * All maps. The suffix is the version of the layout: any change of a struct raises it everywhere.
+ * Sizes here are defaults; node config can raise them. Nothing but the per-CPU counters and the
+ * connection table takes memory before it is used.
+ */
+#ifndef TW_MAPS_H
+#define TW_MAPS_H
+
+#include "tw_types.h"
+
+#define NO_PREALLOC 1 /* BPF_F_NO_PREALLOC */
+
+/*
+ * (address, port, protocol, scope) -> backend set and its size.
+ * Written by the agent. Read by every hook. Missing: no Service there. Full: the agent keeps the last state.
+ */
+BPF_F_TABLE("hash", struct tw_fe_key, struct tw_fe, tw_fe_v1, 131072, NO_PREALLOC);
+
+/*
+ * (backend set, slot) -> backend id.
+ * Written by the agent, before the frontend that leads here. Missing: the set was just replaced; ask again.
+ */
+BPF_F_TABLE("hash", struct tw_slot_key, __u64, tw_slot_v1, 1048576, NO_PREALLOC);
+
+/*
+ * backend id -> address and port, of every backend that still serves.
+ * Written by the agent, before slots. Missing: the backend has gone; its UDP flows choose anew.
+ */
+BPF_F_TABLE("hash", __u64, struct tw_be, tw_be_v1, 524288, NO_PREALLOC);
+
+/*
+ * address -> the pod or the node itself that has it, on this node.
+ * Written by the agent. Missing: somebody elsewhere.
+ */
+BPF_F_TABLE("hash", struct tw_addr, struct tw_ep, tw_ep_v1, 4096, NO_PREALLOC);
+
+/*
+ * address prefix -> class, for policy.
+ * Written by the agent, idle generation first. Missing: class 0.
+ */
+BPF_F_TABLE("lpm_trie", struct tw_class_key, struct tw_class, tw_class_v1, 262144, NO_PREALLOC);
+
+/*
+ * (policy set, direction, class, protocol, port prefix) -> verdict and rule.
+ * Written by the agent, before a pod turns to the set. Missing: ask for class 0; missing there: deny.
+ */
+BPF_F_TABLE("lpm_trie", struct tw_verdict_key, struct tw_verdict, tw_verdict_v1, 1048576, NO_PREALLOC);
+
+/*
+ * both ends -> connection.
+ * Written by the packet hooks. Missing: a new connection. Full: the least recently used one goes,
+ * and its next packet makes it again (see conntrack.h).
+ */
+BPF_TABLE("lru_hash", struct tw_ct_key, struct tw_ct, tw_ct_v1, 131072);
+
+/* 0 -> settings. Written by the agent; probe fields by the socket hooks. Never missing. */
+BPF_TABLE("array", __u32, struct tw_cfg, tw_cfg_v1, 1);
+
+/* reason -> packets and calls. Written by every hook, read by the agent. Never missing. */
+BPF_TABLE("percpu_array", __u32, __u64, tw_count_v1, 64);
+
+/*
+ * rule -> what it denied.
+ * Written by the hooks on a denial, read by the agent. Full: the least recently used rule starts anew.
+ */
+BPF_TABLE("lru_percpu_hash", __u64, __u64, tw_denied_v1, 4096);
+
+static __always_inline struct tw_cfg *cfg_get(void)
+{
+	__u32 zero = 0;
+
+	return tw_cfg_v1.lookup(&zero);
+}
+
+#endif

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Every struct, enum and limit that C and Python share. layout.py mirrors this file field for
+ * field, and a test proves it. Addresses are always 16 bytes in network order (IPv4 mapped into
+ * ::ffff:0:0/96), ports always network order.
+ */
+#ifndef TW_TYPES_H
+#define TW_TYPES_H
+
+#include <linux/types.h>
+
+/* Who asks for a Service: clients of the cluster, or from outside. */
+enum tw_scope {
+	TW_SCOPE_INTERNAL = 0,
+	TW_SCOPE_EXTERNAL = 1,
+};
+
+/* The pod's side of a connection, as the API says ingress and egress. */
+enum tw_direction {
+	TW_INGRESS = 0,
+	TW_EGRESS = 1,
+};
+
+/* One end of a connection. Port of an ICMP echo: its identifier; of what has no ports: 0. */
+struct tw_end {
+	__be32 addr[4];
+	__be16 port;
+	__u16 pad;
+};
+
+/* Key of tw_fe. Port 0 with proto 0 stands for the address itself: "some Service lives here". */
+struct tw_fe_key {
+	__be32 addr[4];
+	__be16 port;
+	__u8 proto; /* IANA number */
+	__u8 scope; /* enum tw_scope */
+};
+
+struct tw_fe {
+	__u64 set;   /* backend set id; 0: none */
+	__u32 count; /* slots in the set; 0: reject */
+	__u32 flags; /* none yet */
+};
+
+struct tw_slot_key {
+	__u64 set;
+	__u32 slot; /* 0 … count-1 */
+	__u32 pad;
+};
+
+struct tw_be {
+	__be32 addr[4];
+	__be16 port;
+	__u8 proto;
+	__u8 pad[5];
+};
+
+/* What an address of this node stands for. */
+enum tw_ep_kind {
+	TW_EP_POD = 1,
+	TW_EP_NODE = 2,
+};
+
+struct tw_addr {
+	__be32 addr[4];
+};
+
+struct tw_ep {
+	__u64 policy;  /* policy set id; 0: no policy selects this pod */
+	__u32 ifindex; /* host-side device that leads into the pod; 0: none (hooks are in the pod) */
+	__u8 kind;     /* enum tw_ep_kind */
+	__u8 gen;      /* which id of tw_class this pod's policy set speaks of: 0 or 1 */
+	__u8 mac[6];      /* the pod's own, as its host side must address it */
+	__u8 host_mac[6]; /* the host side's own */
+	__u8 pad[6];
+};
+
+/* LPM key: prefixlen counts from addr, so a v4 prefix /n is 96 + n. */
+struct tw_class_key {
+	__u32 prefixlen;
+	__be32 addr[4];
+};
+
+/* Two generations of class ids: a change of policy fills the idle one before pods turn to it. */
+struct tw_class {
+	__u64 id[2];
+};
+
+/* Order matters: an LPM key whose prefix ends inside `port`, after everything that must be equal. */
+struct tw_verdict_key {
+	__u32 prefixlen;
+	__u8 direction; /* enum tw_direction */
+	__u8 proto;     /* TCP, UDP or SCTP; 0: any other */
+	__u16 pad;
+	__u64 set;
+	__u64 class_id;
+	__be16 port;
+	__u8 tail[6];
+};
+
+enum tw_action {
+	TW_ALLOW = 1,
+	TW_DENY = 2,
+};
+
+struct tw_verdict {
+	__u64 rule;
+	__u32 action; /* enum tw_action */
+	__u32 pad;
+};
+
+/*
+ * One connection. A *record* is keyed by both real ends (client, backend) and serves both
+ * directions; an *alias* is keyed by what the client wrote (client, Service) and leads to the
+ * record. Ends are in byte order of (addr, port), so that both directions make the same key.
+ */
+struct tw_ct_key {
+	struct tw_end end[2];
+	__u8 proto;
+	__u8 pad[3];
+};
+
+enum tw_ct_flag {
+	TW_CT_ALIAS = 1,   /* peer is the backend; else, with TW_CT_NAT, the Service */
+	TW_CT_NAT = 2,     /* replies are given back the Service as their source */
+	TW_CT_FIRST = 4,   /* the initiator is end 0 of the key, else end 1; of aliases, too */
+	TW_CT_HAIRPIN = 8, /* a pod that was given itself: the client's address is replaced, too */
+	TW_CT_REPLIED = 16,
+	TW_CT_CLOSING = 32, /* a FIN or RST was seen */
+};
+
+struct tw_ct {
+	struct tw_end peer;
+	__u32 seen;    /* time of the last packet, in units of 2^30 ns of the monotonic clock */
+	__u64 backend; /* backend id; 0: no Service */
+	__u32 rev;     /* policy revision that it was judged under */
+	__u8 flags;    /* enum tw_ct_flag */
+	__u8 pad[3];
+};
+
+/* The one entry of tw_cfg. */
+enum tw_cfg_flag {
+	TW_CFG_PODS_AT_SOCKET = 1, /* pods' own sockets are served; else the host's alone */
+	TW_CFG_PODS_AT_PACKET = 2, /* new connections are given a backend at the packet hooks */
+};
+
+struct tw_cfg {
+	__u64 host_netns;  /* netns cookie of the host's own sockets */
+	__u64 probe_netns; /* written by the hook: cookie of the socket that last asked TW_PROBE_PORT */
+	__u32 flags;       /* enum tw_cfg_flag */
+	__u32 rev;         /* policy revision: grows with every change of policy */
+	__u32 probes;      /* how often a socket hook has answered a probe */
+	__u32 pad;
+};
+
+/* What a connected socket was given: of tw_sk. All zero: nothing. */
+struct tw_sk {
+	struct tw_end vip; /* what the program wrote */
+	struct tw_end to;  /* what it was given */
+	__u64 backend;
+};
+
+/* Peers of an unconnected UDP socket that are Services: of tw_skpeer. */
+#define TW_PEERS 4
+struct tw_peers {
+	struct tw_sk peer[TW_PEERS];
+	__u32 next; /* the one to overwrite next */
+	__u32 pad;
+};
+
+#endif

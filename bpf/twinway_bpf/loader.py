@@ -1,0 +1,103 @@
+"""From bundles to loaded programs: maps opened, descriptors and features filled in, verifier asked."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from twinway.errors import LoadError
+from twinway_bpf import bundle, features, libbpf
+from twinway_bpf.maps import Map, short_name
+from twinway_bpf.pins import Pins
+from twinway_bpf.programs import Program
+from twinway_bpf.source import flatten
+
+_LOG_SIZE = 1 << 20
+_COMPILE_SECONDS = 600  # a minute natively at worst; emulated machines need the rest
+
+
+class Loader:
+    """Loads programs whose maps are shared through `pins`."""
+
+    def __init__(self, pins: Pins, cache: Path, capacities: Mapping[str, int]) -> None:
+        """`capacities`: entries by a map's short name, where the default will not do."""
+        self._pins = pins
+        self._cache = cache
+        self._capacities = capacities
+        self._bundles: dict[str, bundle.Bundle] = {}
+        self.maps: dict[str, Map] = {}
+        """Open maps by full name: those of every program loaded so far."""
+
+    def load(self, programs: Iterable[Program]) -> dict[str, int]:
+        """Descriptors of the programs by name. Raises LoadError with the verifier's log."""
+        return {program.name: self._load(program) for program in programs}
+
+    def open_maps(self, source: str) -> None:
+        """Open or make every map of one source."""
+        for decl in self._bundle(source).maps.values():
+            if decl.name not in self.maps:
+                self.maps[decl.name] = self._pins.map(decl, self._capacities.get(short_name(decl.name)))
+
+    def _load(self, program: Program) -> int:
+        self.open_maps(program.source)
+        descriptors = {name: table.descriptor for name, table in self.maps.items()}
+        code = self._bundle(program.source).programs[program.name].bound(descriptors, features.bits())
+        try:
+            return libbpf.prog_load(program.kind, program.attach, program.name, code)
+        except OSError as error:
+            raise _refused(program, code, error) from error
+
+    def _bundle(self, source: str) -> bundle.Bundle:
+        if source not in self._bundles:
+            self._bundles[source] = ensure_bundle(source, self._cache)
+        return self._bundles[source]
+
+
+def ensure_bundle(source: str, cache: Path) -> bundle.Bundle:
+    """The bundle of one source: from the cache, else compiled in a child process. Raises LoadError."""
+    path = bundle_path(source, cache)
+    if path.exists():
+        return bundle.load(path)
+    cache.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "twinway_bpf.compile", source, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=_COMPILE_SECONDS, check=False)
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise LoadError(source, f"does not compile ({last}); is python3-bpfcc installed?", done.stderr)
+    return bundle.load(path)
+
+
+def bundle_path(source: str, cache: Path) -> Path:
+    """Where the bundle of this source, as it is now, is kept."""
+    return cache / f"{Path(source).stem}-{bundle.key_of(flatten(source))}.json"
+
+
+def verified_instructions(descriptor: int) -> int:
+    """Instructions the verifier processed for a program; 0 where the kernel does not tell (before 5.16)."""
+    return int(libbpf.prog_info(descriptor).verified_insns)
+
+
+def _refused(program: Program, code: bytes, error: OSError) -> LoadError:
+    if error.errno == errno.EPERM:
+        return LoadError(program.name, "the kernel does not let us: CAP_BPF and CAP_NET_ADMIN are needed (run as root)")
+    try:
+        os.close(libbpf.prog_load(program.kind, program.attach, program.name, code, log_size=_LOG_SIZE))
+        log = ""
+    except OSError as again:
+        log = str(again.args[2]) if len(again.args) > 2 else ""
+    reason = next((line for line in reversed(log.splitlines()[:-1]) if line.strip()), error.strerror or "refused")
+    return LoadError(program.name, f"the verifier refuses it: {reason}", _with_source_lines(program) or log)
+
+
+# The bundle has no source lines; BCC, where it is installed, prints the verifier's words beside them.
+def _with_source_lines(program: Program) -> str:
+    command = [sys.executable, "-m", "twinway_bpf.compile", "--explain", program.name]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_COMPILE_SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stderr if "processed" in done.stderr else ""

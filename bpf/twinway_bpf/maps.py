@@ -1,0 +1,187 @@
+"""A BPF map in Python: entries are bytes, calls are batched where the kernel can, errors say what to do."""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from twinway.errors import MapError
+from twinway_bpf import libbpf
+from twinway_bpf.bundle import MapDecl
+
+BATCH = 4096
+"""Entries a batched call carries; a megabyte or so at a time."""
+
+SK_STORAGE = 24
+PER_CPU = frozenset({5, 6, 10})
+"""Map types with a value per CPU: hash, array, LRU hash."""
+
+
+@dataclass(slots=True)
+class Map:
+    """An open map. Keys and values are bytes of exactly the declared sizes."""
+
+    decl: MapDecl
+    descriptor: int
+
+    @property
+    def name(self) -> str:
+        """The map's name, layout version included."""
+        return self.decl.name
+
+    def lookup(self, key: bytes) -> bytes | None:
+        """The value of one key; None where there is none."""
+        try:
+            return libbpf.map_lookup(self.descriptor, key, self.decl.value_size)
+        except KeyError:
+            return None
+
+    def lookup_sum(self, key: bytes) -> int:
+        """The sum over all CPUs of a per-CPU counter."""
+        cpus = possible_cpus()
+        try:
+            values = libbpf.map_lookup(self.descriptor, key, 8 * cpus)
+        except KeyError:
+            return 0
+        return sum(struct.unpack(f"={cpus}Q", values))
+
+    def keys(self) -> Iterator[bytes]:
+        """Every key, one call each: for small maps, and kernels without batches."""
+        key = libbpf.map_next_key(self.descriptor, None, self.decl.key_size)
+        while key is not None:
+            yield key
+            key = libbpf.map_next_key(self.descriptor, key, self.decl.key_size)
+
+    def entries(self) -> dict[bytes, bytes]:
+        """Everything in the map."""
+        try:
+            return self._entries_batched()
+        except OSError as error:
+            if error.errno not in _NO_BATCH:
+                raise self._error("read", error) from error
+        found = ((key, self.lookup(key)) for key in self.keys())
+        return {key: value for key, value in found if value is not None}
+
+    def write(self, entries: Mapping[bytes, bytes]) -> None:
+        """Write entries. Raises MapError at the first that fails; those before it are written."""
+        pending = list(entries.items())
+        while pending:
+            part, pending = pending[:BATCH], pending[BATCH:]
+            try:
+                self._write_batch(part)
+            except OSError as error:
+                if error.errno not in _NO_BATCH:
+                    raise self._error("write", error) from error
+                self._write_singly(part)
+
+    def remove(self, keys: Iterable[bytes]) -> int:
+        """Remove entries; how many there were."""
+        try:
+            return sum(libbpf.map_delete(self.descriptor, key) for key in keys)
+        except OSError as error:
+            raise self._error("remove", error) from error
+
+    def _entries_batched(self) -> dict[bytes, bytes]:
+        out: dict[bytes, bytes] = {}
+        sizes = self.decl.key_size, self.decl.value_size
+        cursor: bytes | None = None
+        room = BATCH
+        while True:
+            try:
+                keys, values, count, cursor = libbpf.map_lookup_batch(self.descriptor, cursor, sizes, room)
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+                room *= 2  # one bucket of the hash has more entries than we asked for
+                continue
+            for i in range(count):
+                out[keys[i * sizes[0] : (i + 1) * sizes[0]]] = values[i * sizes[1] : (i + 1) * sizes[1]]
+            if cursor is None:
+                return out
+
+    def _write_batch(self, part: list[tuple[bytes, bytes]]) -> None:
+        if len(part) == 1:
+            libbpf.map_update(self.descriptor, *part[0])
+            return
+        keys, values = (b"".join(column) for column in zip(*part, strict=True))
+        libbpf.map_update_batch(self.descriptor, keys, values, len(part))
+
+    def _write_singly(self, part: list[tuple[bytes, bytes]]) -> None:
+        try:
+            for key, value in part:
+                libbpf.map_update(self.descriptor, key, value)
+        except OSError as error:
+            raise self._error("write", error) from error
+
+    def _error(self, operation: str, error: OSError) -> MapError:
+        number = error.errno or 0
+        if number in (errno.E2BIG, errno.ENOSPC):
+            reason = f"full at {self.decl.max_entries} entries: raise maps.{short_name(self.name)} in the node config"
+        else:
+            reason = os.strerror(number)
+        return MapError(self.name, operation, reason, number)
+
+
+# EINVAL: a map type without batches; ENOTSUPP (524): the same, by its newer name.
+_NO_BATCH = frozenset({errno.EINVAL, errno.EOPNOTSUPP, 524})
+
+
+def short_name(name: str) -> str:
+    """The name people use: `tw_slot_v1` is "slot"."""
+    return name.removeprefix("tw_").rpartition("_v")[0]
+
+
+@cache
+def possible_cpus() -> int:
+    """CPUs the kernel reserves per-CPU memory for. Source: Documentation/admin-guide/cputopology.rst."""
+    text = Path("/sys/devices/system/cpu/possible").read_text().strip()
+    return int(text.rpartition(",")[2].rpartition("-")[2]) + 1
+
+
+def create(decl: MapDecl) -> Map:
+    """A new map of this shape."""
+    try:
+        if decl.kind != SK_STORAGE:
+            return Map(decl, _create(decl))
+        btf = libbpf.storage_btf(decl.value_size)
+        try:
+            return Map(decl, _create(decl, btf))
+        finally:
+            os.close(btf)
+    except OSError as error:
+        raise MapError(decl.name, "create", os.strerror(error.errno or 0), error.errno or 0) from error
+
+
+def _create(decl: MapDecl, btf: int = 0) -> int:
+    return libbpf.map_create(
+        decl.kind, decl.name, decl.key_size, decl.value_size, decl.max_entries, decl.flags, btf=btf
+    )
+
+
+def open_pinned(decl: MapDecl, path: Path) -> Map | None:
+    """
+    The map pinned at `path`, if there is one.
+
+    Raises MapError where what is pinned has another shape: using it would read and write beyond
+    its values, which the kernel does not check. Its size may differ; it is the pinned one's.
+    """
+    try:
+        descriptor = libbpf.obj_get(str(path))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise MapError(decl.name, f"open {path}", os.strerror(error.errno or 0), error.errno or 0) from error
+    info = libbpf.map_info(descriptor)
+    found = (info.type, info.key_size, info.value_size)
+    wanted = (decl.kind, decl.key_size, decl.value_size)
+    if found != wanted:
+        os.close(descriptor)
+        reason = f"has another shape (type, key, value {found}, not {wanted}): remove the file, or use another bpffs"
+        raise MapError(decl.name, f"open {path}", reason)
+    sized = MapDecl(decl.name, decl.kind, decl.key_size, decl.value_size, info.max_entries, decl.flags)
+    return Map(sized, descriptor)

@@ -1,0 +1,97 @@
+"""
+What survives the agent: a directory of pins on a BPF file system.
+
+    maps/NAME              tables; the name carries the layout version
+    links/GROUP/NAME       attachments; a group belongs to one driver or layer
+
+Whatever is below that directory is ours, and nothing else is: that is how a restarted agent
+knows its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from twinway.errors import DriverError
+from twinway_bpf import libbpf, maps
+from twinway_bpf.bundle import MapDecl
+
+
+class Pins:
+    """The pins of one node."""
+
+    def __init__(self, root: Path) -> None:
+        """`root` is a directory on a BPF file system; it need not exist yet."""
+        self.root = root
+
+    def map(self, decl: MapDecl, capacity: int | None = None) -> maps.Map:
+        """The pinned map of this name and shape, made (with `capacity` entries) where there is none."""
+        path = self._directory("maps") / decl.name
+        found = maps.open_pinned(decl, path)
+        if found is not None:
+            return found
+        made = maps.create(replace(decl, max_entries=capacity or decl.max_entries))
+        _pin(made.descriptor, path)
+        return made
+
+    def link(self, group: str, name: str) -> int | None:
+        """A descriptor of a pinned link."""
+        try:
+            return libbpf.obj_get(str(self.root / "links" / group / name))
+        except OSError:
+            return None
+
+    def pin_link(self, group: str, name: str, descriptor: int) -> None:
+        """Keep a link beyond this process."""
+        path = self._directory("links") / group
+        path.mkdir(exist_ok=True)
+        _pin(descriptor, path / name)
+
+    def unpin_link(self, group: str, name: str) -> None:
+        """Forget a link: it ends with its last descriptor."""
+        (self.root / "links" / group / name).unlink(missing_ok=True)
+
+    def links(self, group: str) -> Iterator[str]:
+        """Names of the pinned links of a group, sorted."""
+        with contextlib.suppress(FileNotFoundError):
+            yield from sorted(os.listdir(self.root / "links" / group))
+
+    def remove_maps(self) -> None:
+        """Forget all tables; they end with the last program that uses them."""
+        self._remove(self.root / "maps")
+
+    def remove_group(self, group: str) -> None:
+        """Forget all links of a group."""
+        self._remove(self.root / "links" / group)
+
+    def groups(self) -> tuple[str, ...]:
+        """Groups that have links."""
+        with contextlib.suppress(FileNotFoundError):
+            return tuple(g for g in sorted(os.listdir(self.root / "links")) if any(self.links(g)))
+        return ()
+
+    def _directory(self, name: str) -> Path:
+        path = self.root / name
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            reason = f"cannot make {path}: {error.strerror}: is {self.root} on a BPF file system (mount -t bpf)?"
+            raise DriverError(reason) from error
+        return path
+
+    def _remove(self, directory: Path) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            for entry in directory.iterdir():
+                entry.unlink(missing_ok=True)
+            directory.rmdir()
+
+
+def _pin(descriptor: int, path: Path) -> None:
+    try:
+        libbpf.obj_pin(descriptor, str(path))
+    except OSError as error:
+        raise DriverError(f"cannot pin {path}: {error.strerror}: is it on a BPF file system (mount -t bpf)?") from error

@@ -1,0 +1,47 @@
+"""Every program there is: where it stands, and what the kernel wants to know to load and attach it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# Source: include/uapi/linux/bpf.h, enum bpf_prog_type and enum bpf_attach_type.
+SCHED_CLS = 3
+CGROUP_SOCK_ADDR = 18
+
+TCX_INGRESS = 46
+TCX_EGRESS = 47
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A program by its name in the source; `attach` is 0 where the kernel does not ask at load time."""
+
+    name: str
+    source: str
+    kind: int
+    attach: int = 0
+
+
+_SOCKET_HOOKS = {
+    "tw_connect4": 10,
+    "tw_connect6": 11,
+    "tw_sendmsg4": 14,
+    "tw_sendmsg6": 15,
+    "tw_recvmsg4": 19,
+    "tw_recvmsg6": 20,
+    "tw_getpeername4": 29,
+    "tw_getpeername6": 30,
+}
+
+SOCKET = tuple(Program(name, "sock.c", CGROUP_SOCK_ADDR, attach) for name, attach in _SOCKET_HOOKS.items())
+"""Socket hooks, attached to a cgroup at `attach`."""
+
+HOST_FROM = Program("tw_host_from", "tc.c", SCHED_CLS)
+HOST_TO = Program("tw_host_to", "tc.c", SCHED_CLS)
+UPLINK_IN = Program("tw_uplink_in", "tc.c", SCHED_CLS)
+POD_OUT = Program("tw_pod_out", "tc.c", SCHED_CLS)
+POD_IN = Program("tw_pod_in", "tc.c", SCHED_CLS)
+
+PACKET = (HOST_FROM, HOST_TO, UPLINK_IN, POD_OUT, POD_IN)
+ALL = SOCKET + PACKET
+SOURCES = tuple(dict.fromkeys(program.source for program in ALL))

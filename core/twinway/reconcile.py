@@ -47,6 +47,10 @@ class Feed(Protocol):
 
     bell: Bell
 
+    @property
+    def error(self) -> str | None:
+        """Why inputs newer than these cannot be had; None where they can."""
+
     def newest(self) -> Inputs | None:
         """The newest inputs, None before the first; the same object as long as nothing changed."""
 
@@ -124,6 +128,8 @@ class Reconciler:
         """Do what is due; seconds until the next thing will be."""
         self._board.beat()
         self._answer()
+        if self._feed.error != self._board.status.source_error:
+            self._board.update(source_error=self._feed.error)
         clock = self._pacing.clock
         if (inputs := self._feed.newest()) is not None:
             self._pursue(inputs)

@@ -62,6 +62,8 @@ class Status:
     complete: bool = False
     error: str | None = None
     """Why the newest state is not in force, if it is not."""
+    source_error: str | None = None
+    """Why the source cannot tell what is newest, if it cannot."""
     retiring: tuple[str, ...] = ()
     health: Health = Health(ok=False, detail="not started")  # noqa: RUF009 (frozen)
     tally: Tally = field(default_factory=Tally)
@@ -76,7 +78,12 @@ class Status:
     @property
     def well(self) -> bool:
         """Whether the node serves what it was last told to, and traffic goes through the hooks."""
-        return self.state is not None and self.complete and self.error is None and self.health.ok
+        return self.state is not None and self.complete and self.fault is None and self.health.ok
+
+    @property
+    def fault(self) -> str | None:
+        """Why the node may not be what the cluster says, in one line; None while it is."""
+        return self.error or self.source_error
 
     def to_json(self) -> dict[str, Any]:
         """The answer of `GET /status`."""
@@ -89,7 +96,7 @@ class Status:
             "applies": self.tally.applies,
             "endpoints": endpoints_json(self.state),
             "rejected": [str(rejected) for rejected in self.state.rejected] if self.state else [],
-            "error": self.error,
+            "error": self.fault,
             "retiring": list(self.retiring),
             "health": {"ok": self.health.ok, "detail": self.health.detail},
         }

@@ -25,6 +25,7 @@ class Feed:
 
     value: Inputs | None = None
     bell: Bell = field(default_factory=Bell)
+    error: str | None = None
 
     def newest(self) -> Inputs | None:
         return self.value
@@ -205,6 +206,18 @@ def test_step_says_when_it_is_due(loop: Loop) -> None:
     assert loop.give(inputs("b")) == 0.25
 
 
+def test_source_error_is_told_and_harms_nothing(loop: Loop) -> None:
+    """A source that cannot be read shows in the status; the state in force stays."""
+    loop.give(inputs("a"))
+    loop.feed.error = "shop.yaml: no YAML"
+    loop.later(1)
+    status = loop.board.status
+    assert (status.version, status.fault, status.well) == ("a", "shop.yaml: no YAML", False)
+    loop.feed.error = None
+    loop.later(1)
+    assert loop.board.status.well
+
+
 def test_health_is_polled_and_told(loop: Loop, caplog: pytest.LogCaptureFixture) -> None:
     """A probe that fails shows in the status and is logged once."""
     loop.give(inputs("a"))
@@ -221,18 +234,20 @@ def test_attachment_alone_is_news(loop: Loop) -> None:
     loop.give(inputs("a"))
     pod = attachment("web")
     loop.give(inputs("a", attachments=(pod,)))
-    assert [endpoint.attachment for endpoint in loop.board.status.state.endpoints.values()] == [pod]
+    in_force = loop.board.status.state
+    assert in_force is not None
+    assert [endpoint.attachment for endpoint in in_force.endpoints.values()] == [pod]
 
 
 def test_earlier_drivers_wait_for_the_first_apply(loop: Loop) -> None:
     """Nobody is asked to leave before this driver serves a state."""
     loop.reconciler.step()
-    assert loop.board.status.retiring == ()
+    assert not loop.board.status.retiring
     loop.give(inputs("a"))
     assert loop.board.status.retiring == ("old",)
     loop.leaving = ()
     loop.later(5)
-    assert loop.board.status.retiring == ()
+    assert not loop.board.status.retiring
 
 
 def test_one_line_an_apply(loop: Loop, caplog: pytest.LogCaptureFixture) -> None:

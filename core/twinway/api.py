@@ -1,0 +1,190 @@
+"""
+The agent's HTTP API: everything on its unix socket, metrics and health on a TCP port if asked for.
+
+    GET /status                       what the agent is doing
+    GET /wait?version=V&timeout=S     200 and the status as soon as V is in force, else 504 and the status
+    GET /services /endpoints /maps    what is in force, and how the kernel holds it
+    GET /metrics                      for Prometheus
+    GET /healthz                      200 while the newest state is in force and traffic goes through
+    GET /livez                        200 while the loop turns
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from socketserver import ThreadingMixIn
+from typing import Any, NamedTuple
+from urllib.parse import parse_qs, urlsplit
+
+from twinway.driver import Inspection
+from twinway.errors import ConfigError, TwinwayError
+from twinway.status import Board
+from twinway.unixsocket import listen
+from twinway.views import endpoints_view, maps_view, services_view
+
+logger = logging.getLogger(__name__)
+
+LONGEST_WAIT = 600.0
+SILENT_TOO_LONG = 120.0
+"""Seconds without a turn of the loop after which a supervisor had better restart the agent."""
+
+
+class Reply(NamedTuple):
+    """A response: its status, type and body."""
+
+    code: int
+    content_type: str
+    body: bytes
+
+
+Query = Mapping[str, str]
+Route = Callable[[Query], Reply]
+
+
+class Api:
+    """The routes, over the status and a way to ask the driver."""
+
+    def __init__(self, board: Board, inspect: Callable[[], Inspection]) -> None:
+        """`inspect` reads the kernel back; it may raise `TwinwayError`."""
+        self._board = board
+        self._inspect = inspect
+        self.public: dict[str, Route] = {
+            "/metrics": self._metrics,
+            "/healthz": self._healthz,
+            "/livez": self._livez,
+        }
+        self.all: dict[str, Route] = {
+            **self.public,
+            "/status": lambda _: _json(200, self._board.status.to_json()),
+            "/wait": self._wait,
+            "/services": lambda _: _json(200, services_view(self._board.status.state, self._inspect())),
+            "/endpoints": lambda _: _json(200, endpoints_view(self._board.status.state)),
+            "/maps": lambda _: _json(200, maps_view(self._inspect())),
+        }
+
+    def _wait(self, query: Query) -> Reply:
+        version = query.get("version", "")
+        try:
+            timeout = float(query.get("timeout", "10"))
+        except ValueError:
+            timeout = -1.0
+        if not version or not 0 <= timeout <= LONGEST_WAIT:
+            return _refusal(400, f"give /wait?version=V&timeout=S with S from 0 to {LONGEST_WAIT:g}")
+        held, status = self._board.wait(lambda now: now.version == version and now.complete, timeout)
+        return _json(200 if held else 504, status.to_json())
+
+    def _metrics(self, _query: Query) -> Reply:
+        from twinway import metrics
+
+        return Reply(200, metrics.CONTENT_TYPE, metrics.exposition(self._board.status, self._inspect()))
+
+    def _healthz(self, _query: Query) -> Reply:
+        status = self._board.status
+        if status.well:
+            return Reply(200, "text/plain", b"ok\n")
+        waiting = "the first complete state is not in force yet" if not status.complete else status.health.detail
+        return Reply(503, "text/plain", f"{status.fault or waiting}\n".encode())
+
+    def _livez(self, _query: Query) -> Reply:
+        silence = self._board.silence()
+        if silence < SILENT_TOO_LONG:
+            return Reply(200, "text/plain", b"ok\n")
+        return Reply(503, "text/plain", f"the loop has not turned for {silence:.0f} s\n".encode())
+
+
+class _Server(ThreadingMixIn, HTTPServer):
+    daemon_threads = True
+
+    def __init__(self, listening: socket.socket, routes: Mapping[str, Route]) -> None:
+        HTTPServer.__init__(self, ("", 0), _Handler, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listening
+        self.routes = routes
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    timeout = 30.0
+    server: _Server
+
+    def do_GET(self) -> None:
+        """Answer by the route of the path."""
+        parts = urlsplit(self.path)
+        route = self.server.routes.get(parts.path)
+        if route is None:
+            self._send(_refusal(404, f"no such path; there are {', '.join(sorted(self.server.routes))}"))
+            return
+        try:
+            reply = route({key: values[-1] for key, values in parse_qs(parts.query).items()})
+        except TwinwayError as error:
+            reply = _refusal(503, str(error))
+        self._send(reply)
+
+    def address_string(self) -> str:
+        """Who asks, for the log: a unix socket's client has no address."""
+        return str(self.client_address[0]) if self.client_address else "local"
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """To our log, not to stderr."""
+        logger.debug("request client=%s line=%r", self.address_string(), format % args)
+
+    def _send(self, reply: Reply) -> None:
+        self.send_response(reply.code)
+        self.send_header("Content-Type", reply.content_type)
+        self.send_header("Content-Length", str(len(reply.body)))
+        self.end_headers()
+        self.wfile.write(reply.body)
+
+
+class ApiServer:
+    """One listening socket that answers some routes until it is closed."""
+
+    def __init__(self, listening: socket.socket, routes: Mapping[str, Route]) -> None:
+        """Serve `routes` on a socket that listens already."""
+        self._server = _Server(listening, routes)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, name="api", daemon=True
+        )
+        self._thread.start()
+
+    @classmethod
+    def on_path(cls, path: Path, routes: Mapping[str, Route]) -> ApiServer:
+        """Serve on a unix socket, mode 0600."""
+        return cls(listen(path), routes)
+
+    @classmethod
+    def on_port(cls, address: str, routes: Mapping[str, Route]) -> ApiServer:
+        """Serve on `HOST:PORT`."""
+        host, _, port = address.rpartition(":")
+        try:
+            listening = socket.create_server(
+                (host.strip("[]"), int(port)), family=socket.AF_INET6 if ":" in host else socket.AF_INET
+            )
+        except OSError as error:
+            raise ConfigError(f"metrics.address: {address}: {error.strerror}: choose another") from error
+        return cls(listening, routes)
+
+    @property
+    def address(self) -> Any:
+        """Where it listens: a path, or (host, port, …)."""
+        return self._server.socket.getsockname()
+
+    def close(self) -> None:
+        """Stop answering."""
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+def _json(code: int, value: Any) -> Reply:
+    return Reply(code, "application/json", json.dumps(value).encode())
+
+
+def _refusal(code: int, reason: str) -> Reply:
+    return _json(code, {"error": reason})

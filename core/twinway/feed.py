@@ -1,0 +1,61 @@
+"""What the loop is fed with: the newest snapshot of the cluster, and the pods that CNI attached."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from twinway.attachments import Attachments
+from twinway.bell import Bell
+from twinway.model.cluster import Cluster
+from twinway.reconcile import Inputs
+from twinway.sources.base import Latest, Source
+
+
+class NodeFeed:
+    """The inputs of one node's loop. `newest` is called from the loop's thread alone."""
+
+    def __init__(self, source: Source, attachments: Attachments, bell: Bell, deleted: Path) -> None:
+        """`deleted` is where the CNI plugin leaves a note when a pod goes while the agent is away."""
+        self.bell = bell
+        self._source = source
+        self._attachments = attachments
+        self._slot: Latest[Cluster] = Latest(bell.ring)
+        self._deleted = deleted
+        self._newest: Inputs | None = None
+
+    @property
+    def error(self) -> str | None:
+        """Why the source cannot be read; None where it can."""
+        return self._source.error
+
+    def start(self) -> None:
+        """Begin to follow the source."""
+        self._source.start(self._slot)
+
+    def stop(self) -> None:
+        """Follow no more."""
+        self._source.stop()
+
+    def newest(self) -> Inputs | None:
+        """The newest inputs, None before the first snapshot; the same object while nothing changed."""
+        honour_notes(self._deleted, self._attachments.forget_container)
+        cluster = self._slot.get(timeout=0) or (self._newest.cluster if self._newest else None)
+        if cluster is None:
+            return None
+        # A source puts whole snapshots only, so that what is in the slot is complete.
+        inputs = Inputs(cluster, self._attachments.current(), complete=True)
+        if self._newest is None or not _same(inputs, self._newest):
+            self._newest = inputs
+        return self._newest
+
+
+def honour_notes(folder: Path, forget: Callable[[str], bool]) -> None:
+    """Forget each container that a note in `folder` is named after, and remove the note."""
+    for note in sorted(folder.iterdir()):
+        forget(note.name)
+        note.unlink(missing_ok=True)
+
+
+def _same(one: Inputs, other: Inputs) -> bool:
+    return one.cluster is other.cluster and one.attachments == other.attachments and one.complete == other.complete

@@ -1,0 +1,18 @@
+"""`twinway agent`."""
+
+from __future__ import annotations
+
+from twinway.cli.options import DEFAULT_CONFIG, ConfigOption, new_app
+
+app = new_app()
+
+
+@app.command()
+def agent(config: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Serve this node until told to stop; traffic goes on without the agent."""
+    from twinway import agent, log
+    from twinway.config import read
+
+    node = read(config)
+    log.set_up(node.log)
+    agent.run(node, str(config))

@@ -1,0 +1,39 @@
+"""`twinway status`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+
+from twinway.cli.options import DEFAULT_SOCKET, JsonOption, SocketOption, agent_at, new_app
+from twinway.cli.output import print_json, print_table
+
+app = new_app()
+
+
+@app.command()
+def status(socket: SocketOption = DEFAULT_SOCKET, json: JsonOption = False) -> None:
+    """What the agent is doing."""
+    now = agent_at(socket).status()
+    if json:
+        print_json(now)
+        return
+    print_table(("", ""), _rows(now), empty="")
+    for rejected in now["rejected"]:
+        typer.echo(f"rejected: {rejected}")
+
+
+def _rows(now: dict[str, Any]) -> list[tuple[str, Any]]:
+    return [
+        ("node", now["node"]),
+        ("driver", f"{now['driver']} (pid {now['pid']})"),
+        ("version", now["version"] or "none yet"),
+        ("complete", now["complete"]),
+        ("applies", now["applies"]),
+        ("endpoints", len(now["endpoints"])),
+        ("rejected", len(now["rejected"])),
+        ("retiring", now["retiring"] or "none"),
+        ("health", f"{'ok' if now['health']['ok'] else 'NOT ok'}: {now['health']['detail']}"),
+        ("error", now["error"] or "none"),
+    ]

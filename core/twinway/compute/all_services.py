@@ -8,10 +8,10 @@ from itertools import chain
 from typing import TypeVar
 
 from twinway.compute.claims import Claims, first_come
-from twinway.compute.difference import difference
 from twinway.compute.ids import Ledger
 from twinway.compute.services import service_state
 from twinway.model.cluster import Cluster, EndpointSlice, Node, Service
+from twinway.model.difference import difference
 from twinway.model.net import ObjectRef, Rejected
 from twinway.model.node import ServiceState
 
@@ -145,7 +145,7 @@ def _updated(states: States, changed: Mapping[ObjectRef, ServiceState | None]) -
     updated = dict(states)
     for ref, state in changed.items():
         _put(updated, ref, state)
-    if updated.keys() <= states.keys():
+    if all(ref in states or state is None for ref, state in changed.items()):
         return updated
     return {ref: updated[ref] for ref in sorted(updated, key=_order)}
 

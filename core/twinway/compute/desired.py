@@ -14,9 +14,9 @@ from importlib.util import find_spec
 from types import MappingProxyType
 
 from twinway.compute.all_services import ServicesMemo, States, all_services
-from twinway.compute.difference import unchanged
 from twinway.compute.endpoints import attached, endpoints
 from twinway.model.cluster import Cluster, Node
+from twinway.model.difference import unchanged
 from twinway.model.net import NodeName, ObjectRef, Rejected
 from twinway.model.node import Attachment, NodeState, PolicySetId, PolicyState
 

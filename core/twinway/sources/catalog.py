@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from operator import is_
+from itertools import chain
+from operator import attrgetter
 from pathlib import Path
 
 from twinway.model.cluster import Cluster
+from twinway.model.difference import difference
 from twinway.model.net import ObjectRef, Rejected
-from twinway.sources.decode import Value, cluster, decode_object, duplicate
-from twinway.sources.derive import Derivation
+from twinway.sources.decode import Value, changed, decode_object, duplicate
+from twinway.sources.derivation import Derivation
 from twinway.sources.parse import Document
 
 
@@ -20,6 +22,9 @@ class Content:
 
     values: tuple[tuple[Value, str], ...] = ()
     rejected: tuple[Rejected, ...] = ()
+
+
+Contents = Mapping[Path, Content]
 
 
 def content_of(documents: Iterable[Document], known: Content) -> Content:
@@ -45,34 +50,48 @@ def _placed(rejected: Rejected, place: str) -> Rejected:
 
 
 class Catalog:
-    """Makes snapshots of files' contents; remembers the last one to keep what is equal."""
+    """Makes one snapshot after the other, at the price of what changed in between."""
 
     def __init__(self) -> None:
-        """Nothing seen yet."""
-        self._last = Cluster(version="")
+        """Nothing is known."""
+        self._contents: Contents = {}
+        self._values: dict[ObjectRef, Value] = {}
+        self._repeated: list[Rejected] = []
+        self._said = Cluster(version="")
         self._derivation = Derivation()
 
-    def snapshot(self, version: str, contents: Mapping[Path, Content]) -> Cluster:
+    def snapshot(self, version: str, contents: Contents) -> Cluster:
         """What the files say together: of two objects of one name the first counts."""
-        values: dict[ObjectRef, Value] = {}
-        rejected: list[Rejected] = []
-        for content in contents.values():
-            rejected += content.rejected
-            for value, place in content.values:
-                if values.setdefault(value.ref, value) is not value:
-                    rejected.append(_placed(duplicate(value.ref), place))
-        said = cluster(version, values.values(), rejected)
-        derived = self._derivation.slices(said.services, said.slices, said.pods)
-        self._last = _keep(self._last, replace(said, slices={**said.slices, **derived}))
-        return self._last
+        gone, come = self._moved(contents)
+        rejected = [*chain.from_iterable(map(attrgetter("rejected"), contents.values())), *self._repeated]
+        self._contents = contents
+        self._said = changed(self._said, gone, come, rejected)
+        return replace(self._said, version=version, slices=self._derivation.all_slices(self._said))
+
+    def _moved(self, contents: Contents) -> tuple[list[Value], list[Value]]:
+        left, arrived = difference(self._contents, contents)
+        gone = [value for content in left for value, _ in content.values]
+        come = [value for content in arrived for value, _ in content.values]
+        if self._repeated or not self._each_once(gone, come):
+            old, self._values = self._values, {}
+            self._repeated = list(_fill(self._values, contents))
+            return difference(old, self._values)
+        for value in gone:
+            del self._values[value.ref]
+        for value in come:
+            self._values[value.ref] = value
+        return difference(dict(enumerate(gone)), dict(enumerate(come)))
+
+    def _each_once(self, gone: Iterable[Value], come: list[Value]) -> bool:
+        leaving = {value.ref for value in gone}
+        coming = {value.ref for value in come}
+        return len(coming) == len(come) and all(ref in leaving or ref not in self._values for ref in coming)
 
 
-def _keep(old: Cluster, new: Cluster) -> Cluster:
-    """`new`, with those mappings of `old` that hold the very same objects."""
-    kinds = ("services", "slices", "pods", "namespaces", "nodes", "policies", "cluster_policies")
-    same = {kind: getattr(old, kind) for kind in kinds if _same(getattr(old, kind), getattr(new, kind))}
-    return replace(new, **same)
-
-
-def _same(old: Mapping[ObjectRef, Value], new: Mapping[ObjectRef, Value]) -> bool:
-    return len(old) == len(new) and all(map(is_, old.values(), new.values()))
+def _fill(values: dict[ObjectRef, Value], contents: Contents) -> Iterator[Rejected]:
+    for content in contents.values():
+        for value, place in content.values:
+            if value.ref in values:
+                yield _placed(duplicate(value.ref), place)
+            else:
+                values[value.ref] = value

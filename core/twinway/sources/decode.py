@@ -7,9 +7,10 @@ An object that cannot be used becomes `Rejected` and harms only itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from difflib import get_close_matches
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from twinway.model.cluster import Cluster, EndpointSlice, Namespace, Node, Pod, Service
 from twinway.model.net import ObjectRef, Rejected
@@ -100,27 +101,37 @@ def duplicate(ref: ObjectRef) -> Rejected:
 
 def cluster(version: str, values: Iterable[Value], rejected: Iterable[Rejected] = ()) -> Cluster:
     """The snapshot that these values make; of each name there is one value."""
-    services: dict[ObjectRef, Service] = {}
-    slices: dict[ObjectRef, EndpointSlice] = {}
-    pods: dict[ObjectRef, Pod] = {}
-    namespaces: dict[ObjectRef, Namespace] = {}
-    nodes: dict[ObjectRef, Node] = {}
-    policies: dict[ObjectRef, NetworkPolicy] = {}
-    cluster_policies: dict[ObjectRef, ClusterPolicy] = {}
-    places: dict[type, dict[ObjectRef, Any]] = {
-        Service: services,
-        EndpointSlice: slices,
-        Pod: pods,
-        Namespace: namespaces,
-        Node: nodes,
-        NetworkPolicy: policies,
-        ClusterPolicy: cluster_policies,
-    }
-    for value in values:
-        places[type(value)][value.ref] = value
-    return Cluster(
-        version, services, slices, pods, namespaces, nodes, policies, cluster_policies, tuple(sorted(rejected))
-    )
+    return changed(Cluster(version), (), values, rejected)
+
+
+_FIELDS: Mapping[type, str] = {
+    Service: "services",
+    EndpointSlice: "slices",
+    Pod: "pods",
+    Namespace: "namespaces",
+    Node: "nodes",
+    NetworkPolicy: "policies",
+    ClusterPolicy: "cluster_policies",
+}
+
+
+def changed(old: Cluster, gone: Iterable[Value], come: Iterable[Value], rejected: Iterable[Rejected]) -> Cluster:
+    """
+    `old` without the values that are gone, and with those that came.
+
+    Mappings of kinds that are not concerned stay the same objects.
+    """
+    mappings: dict[str, dict[ObjectRef, Value]] = {}
+    new = {value.ref: value for value in come}
+    for value in (*gone, *new.values()):
+        field = _FIELDS[type(value)]
+        if field not in mappings:
+            mappings[field] = dict(getattr(old, field))
+        if value.ref in new:
+            mappings[field][value.ref] = new[value.ref]
+        else:
+            del mappings[field][value.ref]
+    return replace(old, rejected=tuple(sorted(rejected)), **cast(Any, mappings))
 
 
 def _unknown(kind: object) -> str:

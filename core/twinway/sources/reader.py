@@ -1,4 +1,4 @@
-"""Files read and decoded once: again only when their bytes have changed."""
+"""Files read and decoded: again only when their bytes have changed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from twinway.sources.catalog import Content, content_of
 from twinway.sources.parse import parse
 
 _YOUNG_NS = 1_000_000_000
-"""A file changed this short before it was read may change again and keep its time stamp."""
+"""A file that changed this short before it was read may change again and keep its time stamp."""
 
 Stamp = tuple[int, int, int, int]
 
@@ -22,39 +22,27 @@ class Read:
     """A file as it was read."""
 
     stamp: Stamp | None
-    """What must be unchanged for the file to be unchanged; None: look at its bytes."""
+    """As long as the file has this stamp its bytes are the same; None: look at them."""
     digest: bytes
     content: Content
 
 
-class Reader:
-    """Remembers what it read, file by file."""
+def read(path: Path, known: Read | None) -> Read:
+    """
+    The file as it is now; its content is that of `known` while the bytes are the same.
 
-    def __init__(self) -> None:
-        """Nothing read yet."""
-        self._known: dict[Path, Read] = {}
-
-    def read(self, path: Path) -> Read:
-        """The file's content, the same object as long as its bytes are the same; raises `ManifestError`."""
-        known = self._known.get(path)
-        if known is not None and known.stamp is not None and known.stamp == _stamp(path):
-            return known
-        now = time.time_ns()
-        stamp = _stamp(path)
-        data = content_bytes(path)
-        digest = digest_of(data)
-        settled = stamp if now - max(stamp[0], stamp[1]) > _YOUNG_NS else None
-        if known is not None and known.digest == digest:
-            content = known.content
-        else:
-            content = content_of(parse(path, data), known.content if known else Content())
-        self._known[path] = Read(settled, digest, content)
-        return self._known[path]
-
-    def forget_all_but(self, paths: tuple[Path, ...]) -> None:
-        """Let go of files that are not among `paths`."""
-        kept = set(paths)
-        self._known = {path: read for path, read in self._known.items() if path in kept}
+    Raises `ManifestError`.
+    """
+    now = time.time_ns()
+    stamp = _stamp(path)
+    if known is not None and known.stamp == stamp:
+        return known
+    data = content_bytes(path)
+    settled = stamp if now - max(stamp[0], stamp[1]) > _YOUNG_NS else None
+    digest = digest_of(data)
+    if known is not None and known.digest == digest:
+        return Read(settled, digest, known.content)
+    return Read(settled, digest, content_of(parse(path, data), known.content if known else Content()))
 
 
 def content_bytes(path: Path) -> bytes:

@@ -26,9 +26,24 @@ class Clinging(FakeDriver):
         return False
 class Failing(FakeDriver):
     name = "failing"
+    def requirements(self):
+        from twinway.driver import Requirement
+        return (Requirement("tcx", False, True, "use a kernel of 6.6 or newer"),)
     def start(self):
         from twinway.errors import Unsupported
         raise Unsupported("tcx", "use a kernel of 6.6 or newer")
+"""
+
+COMMANDS = """
+import typer
+app = typer.Typer()
+@app.command()
+def greet(name: str = "you") -> None:
+    print("hello", name)
+@app.command()
+def fail() -> None:
+    from twinway.errors import LabError
+    raise LabError("lab demo: is gone: twinway lab up")
 """
 
 SERVICE = {
@@ -57,12 +72,15 @@ class Site:
         packages = folder / "packages"
         packages.mkdir()
         (packages / "memory_drivers.py").write_text(DRIVERS)
+        (packages / "memory_commands.py").write_text(COMMANDS)
         info = packages / "memory_drivers-1.0.dist-info"
         info.mkdir()
         (info / "METADATA").write_text("Metadata-Version: 2.1\nName: memory-drivers\nVersion: 1.0\n")
         names = ("Fake", "Other", "Clinging", "Failing")
         entries = "\n".join(f"{name.lower()} = memory_drivers:{name}" for name in names)
-        (info / "entry_points.txt").write_text(f"[twinway.drivers]\n{entries}\n")
+        (info / "entry_points.txt").write_text(
+            f"[twinway.drivers]\n{entries}\n[twinway.commands]\nextra = memory_commands:app\n"
+        )
         self.environment = {**os.environ, "PYTHONPATH": f"{packages}:{REPOSITORY}", "HOME": str(folder)}
         self.running: list[Agent] = []
 

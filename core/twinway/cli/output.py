@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import typer
+
+WIDTH_OF_A_PIPE = 10_000
 
 
 def print_json(value: Any) -> None:
@@ -24,12 +27,13 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(*columns, box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
     for row in cells:
         table.add_row(*row)
-    console = Console(markup=False, highlight=False)
-    # Piped into another program, a row must not be cut where no terminal ends.
-    console.print(table, width=None if console.is_terminal else 10_000, no_wrap=not console.is_terminal)
+    # A pipe has no width: what reads it wants each row on one line.
+    Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else WIDTH_OF_A_PIPE).print(table)
 
 
 def _cell(value: Any) -> str:

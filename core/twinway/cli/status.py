@@ -19,7 +19,7 @@ def status(socket: SocketOption = DEFAULT_SOCKET, json: JsonOption = False) -> N
     if json:
         print_json(now)
         return
-    print_table(("", ""), _rows(now), empty="")
+    print_table(("what", "now"), _rows(now), empty="")
     for rejected in now["rejected"]:
         typer.echo(f"rejected: {rejected}")
 

@@ -17,7 +17,6 @@ from twinway.driver import (
     Report,
     Requirement,
 )
-from twinway.errors import DriverError
 from twinway.model.net import NodeName
 from twinway.model.node import Frontend, NodeState, ServiceState
 
@@ -52,7 +51,7 @@ class FakeDriver(Driver):
         super().__init__(context, options)
         self.kernel = kernel or Kernel()
         self.changes: list[Change] = []
-        self.failures: list[DriverError] = []
+        self.failures: list[Exception] = []
         self.connections = 0
         self.healthy = True
 

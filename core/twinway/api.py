@@ -122,7 +122,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         try:
             reply = route({key: values[-1] for key, values in parse_qs(parts.query).items()})
-        except TwinwayError as error:
+        except (TwinwayError, OSError) as error:
             reply = _refusal(503, str(error))
         self._send(reply)
 

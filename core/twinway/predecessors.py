@@ -50,7 +50,7 @@ class Predecessors:
                 if not driver.retire():
                     continue
                 driver.stop(keep_traffic=False)
-            except TwinwayError as error:
+            except (TwinwayError, OSError) as error:
                 logger.warning("an earlier driver cannot leave yet driver=%s reason=%r", name, str(error))
                 continue
             (self._folder / name).unlink(missing_ok=True)

@@ -5,9 +5,10 @@ One thread, `run`, is the only one that touches the driver. `step` does what is 
 when the next thing will be; it never waits, so that tests drive it with a clock of their own.
 
 * Latest wins: inputs that come during an apply are skipped but for the newest.
-* On a `DriverError` the last good state stays in force; the newest state is tried again after a
-  pause that doubles, with jitter, up to `Pacing.longest_pause`. What failed half-way may have left
-  a part, so that try compares with the kernel (`Change.repair`).
+* On a `DriverError`, or an `OSError` that a driver let through, the last good state stays in
+  force; the newest state is tried again after a pause that doubles, with jitter, up to
+  `Pacing.longest_pause`. What failed half-way may have left a part, so that try compares with the
+  kernel (`Change.repair`).
 * Nothing may be removed before the source is in sync: that is `Change.complete`.
 """
 
@@ -168,7 +169,7 @@ class Reconciler:
         tally = self._board.status.tally
         try:
             report = self._driver.apply(change)
-        except DriverError as error:
+        except (DriverError, OSError) as error:
             self._failures += 1
             pause = self._pacing.pause(self._failures)
             self._retry_at = clock() + pause
@@ -198,7 +199,7 @@ class Reconciler:
         before = self._board.status.health
         try:
             health = self._driver.health()
-        except DriverError as error:
+        except (DriverError, OSError) as error:
             health = Health(ok=False, detail=str(error))
         if health.ok != before.ok:
             level = logging.INFO if health.ok else logging.WARNING
@@ -212,7 +213,7 @@ class Reconciler:
                 continue
             try:
                 future.set_result(question(self._driver))
-            except TwinwayError as error:
+            except (TwinwayError, OSError) as error:
                 future.set_exception(error)
 
 

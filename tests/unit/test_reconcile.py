@@ -146,6 +146,15 @@ def test_failure_keeps_the_last_good_state(loop: Loop) -> None:
     assert status.tally.errors == {"MapError": 1}
 
 
+def test_error_of_the_system_is_a_failure_like_any_other(loop: Loop) -> None:
+    """An OSError that a driver lets through is retried, too, and harms nothing."""
+    loop.driver.failures = [OSError(24, "Too many open files")]
+    pause = loop.give(inputs("a"))
+    assert loop.board.status.error == "[Errno 24] Too many open files"
+    loop.later(pause)
+    assert loop.board.status.version == "a"
+
+
 def test_retry_takes_the_newest_and_reads_the_kernel(loop: Loop) -> None:
     """After a failure the newest inputs are tried, compared with the kernel, and the error is gone."""
     loop.driver.failures = [FULL]

@@ -1,0 +1,85 @@
+"""The harness itself: what a guest can do, and that no guest is lost in silence."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+
+import pytest
+from tests.kernels.fetch import Unpacked
+from tests.kernels.table import Kernel
+from tests.kernels.vm import GuestFailure, boot
+
+pytestmark = [pytest.mark.vm, pytest.mark.timeout(300)]
+
+IPVLAN = """
+uname -r
+set -e
+modprobe ipvlan
+ip link add parent0 type dummy
+ip link add link parent0 name pod0 type ipvlan mode l2
+ip -o link show pod0
+.venv/bin/python tests/kernels/guest/bpf_loads.py
+"""
+
+
+def shell(script: str) -> list[str]:
+    """A command that runs the script."""
+    return ["sh", "-c", script]
+
+
+def test_a_guest_has_ipvlan_and_bpf(kernel: Unpacked, tmp_path: Path):
+    """The guest runs the kernel that was asked for, with ipvlan devices, and takes BPF programs."""
+    done = boot(kernel, shell(IPVLAN), folder=tmp_path, timeout=120)
+    assert done.status == 0, done.output
+    assert done.output.splitlines()[0] == kernel.release != platform.release()
+    assert "pod0@parent0" in done.output
+    assert "socket filter: loaded" in done.output
+
+
+def test_status_and_output_come_back(any_kernel: Unpacked, tmp_path: Path):
+    """A command's own exit status and words reach the host; files in the shared folder, too."""
+    done = boot(
+        any_kernel, shell("echo words; echo kept > /run/shared/kept; exit 7"), folder=tmp_path, timeout=120
+    )
+    assert (done.status, done.output) == (7, "words\n")
+    assert (done.shared / "kept").read_text() == "kept\n"
+    assert 0 < done.boot < done.total
+
+
+def test_the_host_is_out_of_reach(any_kernel: Unpacked, tmp_path: Path):
+    """What a guest writes outside the shared folder is gone with it."""
+    target = tmp_path / "written-by-guest"
+    done = boot(any_kernel, shell(f"echo x > {target} && cat {target}"), folder=tmp_path, timeout=120)
+    assert (done.status, done.output) == (0, "x\n")
+    assert not target.exists()
+
+
+def test_a_guest_that_hangs_is_a_failure(any_kernel: Unpacked, tmp_path: Path):
+    """A command without end is cut off; its own last words and the console's are shown."""
+    script = "echo still going; echo on the console > /dev/console; sleep 1000"
+    with pytest.raises(GuestFailure, match=r"(?s)no end after 20 s.*still going.*on the console"):
+        boot(any_kernel, shell(script), folder=tmp_path, timeout=20)
+
+
+def test_a_guest_that_panics_is_a_failure(any_kernel: Unpacked, tmp_path: Path):
+    """A kernel panic ends the run at once and is shown."""
+    with pytest.raises(GuestFailure, match=r"(?s)the kernel panicked.*sysrq triggered crash"):
+        boot(any_kernel, shell("echo c > /proc/sysrq-trigger"), folder=tmp_path, timeout=120)
+
+
+def test_a_lost_result_is_a_failure(any_kernel: Unpacked, tmp_path: Path):
+    """A guest that powers off before its command has ended is not taken for a success."""
+    with pytest.raises(GuestFailure, match=r"(?s)in the middle of its command.*Power"):
+        boot(any_kernel, shell("echo o > /proc/sysrq-trigger; sleep 60"), folder=tmp_path, timeout=120)
+
+
+def test_a_kernel_that_does_not_boot_is_a_failure(any_kernel: Unpacked, tmp_path: Path):
+    """An image that is no kernel is told apart from a command that failed."""
+    broken = tmp_path / "broken"
+    (broken / "boot").mkdir(parents=True)
+    (broken / "lib").symlink_to(any_kernel.root / "lib")
+    (broken / f"boot/vmlinuz-{any_kernel.release}").write_bytes(b"no kernel" * 4096)
+    unbootable = Unpacked(Kernel("broken", "none", "none"), broken, any_kernel.release)
+    with pytest.raises(GuestFailure, match=r"kernel broken \(.*\): "):
+        boot(unbootable, shell("true"), folder=tmp_path, timeout=20)

@@ -1,0 +1,36 @@
+"""A failing case for people: manifests in files, and the commands that show it again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from twinway_conformance.fuzz.case import Case, Mismatch, State
+from twinway_conformance.targets import Target
+
+
+def write(case: Case, found: Sequence[Mismatch], target: Target, folder: Path) -> str:
+    """What to type to see it again; the manifests it names are in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    name = "again"
+    lines = []
+    for step, state in enumerate(case.states):
+        path = folder / f"state-{step + 1}.yaml"
+        path.write_text(_yaml(state))
+        how = f"up --driver {target.driver} --pod-device {target.device}" if step == 0 else "sync"
+        lines.append(f"twinway lab {how} -f {path} --name {name}")
+        for one in found:
+            if one.step == step:
+                lines += [f"# due: {one.due}; came: {one.came}", f"twinway {one.query.command()} --name {name}"]
+    return "\n".join([*lines, f"twinway lab down --name {name}"])
+
+
+def shown(case: Case) -> str:
+    """The manifests of the last state that are not the cast's own, as YAML."""
+    return _yaml(tuple(thing for thing in case.states[-1] if thing["kind"] not in ("Node", "Namespace", "Pod")))
+
+
+def _yaml(state: State) -> str:
+    import yaml
+
+    return "---\n".join(yaml.safe_dump(thing, sort_keys=False) for thing in state)

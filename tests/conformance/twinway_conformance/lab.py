@@ -1,0 +1,200 @@
+"""A thin client of `twinway lab`: each method is one command of its contract, and nothing else is used."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from twinway_conformance.objects import Object
+from twinway_conformance.probes import Answer, Query
+
+
+class LabError(Exception):
+    """A command of the lab did not do what its contract says; `str()` has the command and its words."""
+
+
+class Lab:
+    """
+    One lab, by name. Commands are recorded: `story` is what a person types to come to the same state.
+
+    `slow` stretches every time limit, under emulation say.
+    """
+
+    def __init__(self, program: str, name: str, folder: Path, slow: float = 1.0) -> None:
+        self.program, self.name, self.folder, self.slow = program, name, folder, slow
+        self._story: list[str] = []
+        self._files = 0
+
+    # What the lab holds
+
+    def up(self, objects: Sequence[Object], driver: str, device: str) -> None:
+        """A new lab of these objects."""
+        words = ("-f", self._manifest(objects), "--driver", driver, "--pod-device", device)
+        self._story = []
+        self.run("up", *words)
+
+    def apply(self, *objects: Object) -> None:
+        """The objects are in force on every node."""
+        self.run("apply", "-f", self._manifest(objects))
+
+    def delete(self, *objects: Object) -> None:
+        """The objects are gone on every node."""
+        self.run("delete", "-f", self._manifest(objects))
+
+    def unheard(self, verb: str, objects: Sequence[Object]) -> None:
+        """`apply` or `delete` while an agent is away: fails once its time is out, and stays asked for."""
+        self.run(verb, "-f", self._manifest(objects), "--timeout", "1", fail=True)
+
+    def sync(self, objects: Sequence[Object]) -> None:
+        """The lab holds exactly these objects; the story begins anew."""
+        self._story = self._story[:1]
+        self.run("sync", "-f", self._manifest(objects))
+
+    def down(self) -> None:
+        """No lab."""
+        self.run("down", record=False)
+
+    # Asking
+
+    def batch(self, queries: Sequence[Query]) -> list[list[Answer]]:
+        """The answers to each query, `count` of them, asked side by side."""
+        if not queries:
+            return []
+        lines = "".join(json.dumps(query.line()) + "\n" for query in queries)
+        words = iter(self.json("probe", "--batch", self._file("jsonl", lines)))
+        return [[Answer.of(next(words)) for _ in range(query.count)] for query in queries]
+
+    def matrix(self) -> dict[tuple[str, str, str], Answer]:
+        """(from, to, protocol) → answer, every pod to every other's address and declared port."""
+        return {(words["from"], words["to"], words["protocol"]): Answer.of(words) for words in self.json("matrix")}
+
+    def status(self) -> dict[str, Any]:
+        """The lab's own account of itself."""
+        answer: dict[str, Any] = self.json("status")
+        return answer
+
+    # Doing
+
+    def execute(self, place: str, *command: str) -> str:
+        """What the command printed, run as a program of `place`."""
+        return self.run("exec", place, "--", *command).stdout
+
+    def start(self, place: str, *command: str) -> subprocess.Popen[str]:
+        """The command running at `place`, with pipes for its input and output."""
+        line = self._command("exec", place, "--", *command)
+        self._story.append(shlex.join(line))
+        return subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+
+    def agent(self, verb: str, node: str) -> None:
+        """The agent of `node/NAME` is killed, started or restarted."""
+        self.run("agent", verb, node)
+
+    def driver(self, name: str) -> None:
+        """Every node has changed to this driver."""
+        self.run("driver", name)
+
+    def run(
+        self, verb: str, *words: str, fail: bool = False, record: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        """One command of the lab, ended with exit status 0 (`fail`: 1); raises `LabError` otherwise."""
+        line = self._command(verb, *words)
+        if record:
+            self._story.append(shlex.join(line))
+        try:
+            done = subprocess.run(line, capture_output=True, text=True, timeout=120 * self.slow, check=False)
+        except subprocess.TimeoutExpired:
+            raise LabError(f"`{shlex.join(line)}` has not ended after {120 * self.slow:g} s") from None
+        if done.returncode != (1 if fail else 0):
+            said = (done.stderr or done.stdout).strip()[-600:]
+            raise LabError(f"`{shlex.join(line)}` ended with {done.returncode}: {said}")
+        return done
+
+    def json(self, verb: str, *words: str) -> Any:
+        """The JSON that one command of the lab answers with."""
+        done = self.run(verb, *words, "--json", record=verb != "status")
+        try:
+            return json.loads(done.stdout)
+        except ValueError:
+            raise LabError(
+                f"`lab {verb} {' '.join(words)} --json` printed no JSON: {done.stdout[:300]!r}"
+            ) from None
+
+    # The story
+
+    def story(self) -> str:
+        """The commands since the lab was brought up or synced, one a line."""
+        return "\n".join(self._story)
+
+    def _command(self, verb: str, *words: str) -> list[str]:
+        cut = words.index("--") if "--" in words else len(words)
+        return [self.program, "lab", verb, *words[:cut], "--name", self.name, *words[cut:]]
+
+    def _manifest(self, objects: Sequence[Object]) -> str:
+        return self._file("yaml", "\n---\n".join(json.dumps(thing) for thing in objects))
+
+    def _file(self, ending: str, text: str) -> str:
+        self._files += 1
+        path = self.folder / f"{self._files:04}.{ending}"
+        path.write_text(text)
+        return str(path)
+
+
+class Labs:
+    """
+    The lab that tests share: one per (driver, device), made when first asked for, one at a time.
+
+    Used as a context: on the way out it is always taken down.
+    """
+
+    def __init__(self, program: str, *, keep: Path | None = None, slow: float = 1.0) -> None:
+        self.program, self.slow = program, slow
+        self.folder = keep or Path(tempfile.mkdtemp(prefix="twinway-conformance-"))
+        self._kind: tuple[str, str] | None = None
+        self._lab: Lab | None = None
+        self._broken: dict[tuple[str, str], LabError] = {}
+        self._keep = keep is not None
+        self.failed = False
+        """Whether a test failed: its manifests are then kept for whoever reads its story."""
+
+    def __enter__(self) -> Self:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+        if not (self._keep or self.failed):
+            shutil.rmtree(self.folder)
+
+    def get(self, driver: str, device: str, objects: Sequence[Object]) -> Lab:
+        """The lab of this kind, brought up with `objects` where there was none; a failure is remembered."""
+        kind = (driver, device)
+        if kind in self._broken:
+            raise self._broken[kind]
+        if self._lab is None or self._kind != kind:
+            self.close()
+            lab = Lab(self.program, f"conformance-{os.getpid()}", self.folder, self.slow)
+            self._lab, self._kind = lab, kind
+            try:
+                lab.up(objects, driver, device)
+            except LabError as failure:
+                self._broken[kind] = failure
+                self.close()
+                raise
+        return self._lab
+
+    def story(self) -> str:
+        """The commands that led to the present lab's state, one a line."""
+        return self._lab.story() if self._lab else ""
+
+    def close(self) -> None:
+        """No lab is left."""
+        lab, self._lab, self._kind = self._lab, None, None
+        if lab is not None:
+            lab.down()

@@ -1,0 +1,136 @@
+"""What a probe asks, what it answers, and what was due: values, and how a difference reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+CONNECTED, DROPPED, REJECTED = "connected", "dropped", "rejected"
+SILENCE_SECONDS = 1.0
+"""How long a probe waits where silence is due."""
+ANSWER_SECONDS = 3.0
+"""How long a probe waits where an answer is due: room for a slow machine, too short for a second retry of TCP."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One line of `twinway lab probe --batch`."""
+
+    source: str
+    to: str
+    protocol: str = "tcp"
+    count: int = 1
+    timeout: float = ANSWER_SECONDS
+    payload: int = 0
+    """Bytes each way; 0 leaves it to the lab."""
+    address: str = ""
+    """The client's own address, where it is to be a certain one."""
+
+    def line(self) -> dict[str, Any]:
+        """The query as the lab's contract spells it."""
+        words: dict[str, Any] = {"from": self.source, "to": self.to, "protocol": self.protocol}
+        words |= {"count": self.count, "timeout": self.timeout}
+        if self.payload:
+            words["payload-size"] = self.payload
+        if self.address:
+            words["source"] = self.address
+        return words
+
+    def command(self) -> str:
+        """The same query as one command, without the program's name."""
+        words = [f"lab probe --from {self.source} --to '{self.to}' --protocol {self.protocol}"]
+        words.append(f"--timeout {self.timeout:g}")
+        if self.count != 1:
+            words.append(f"--count {self.count}")
+        if self.payload:
+            words.append(f"--payload-size {self.payload}")
+        if self.address:
+            words.append(f"--source {self.address}")
+        return " ".join(words)
+
+    def __str__(self) -> str:
+        """`shop/client → 10.96.0.10:80 tcp`."""
+        return f"{self.source} → {self.to} {self.protocol}"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer of the lab."""
+
+    outcome: str
+    backend: str | None
+    observed_source: str | None
+    rtt_ms: float | None
+
+    @classmethod
+    def of(cls, words: dict[str, Any]) -> Answer:
+        """The answer in the lab's JSON."""
+        return cls(words["outcome"], words["backend"], words["observed_source"], words["rtt_ms"])
+
+    def __str__(self) -> str:
+        """`connected by shop/near` or the outcome alone."""
+        return f"{self.outcome} by {self.backend}" if self.backend else self.outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A query and what must come of it."""
+
+    query: Query
+    outcomes: frozenset[str]
+    backends: frozenset[str] | None = None
+    """Who may answer; None: not looked at."""
+    sources: frozenset[str] | None = field(default=None)
+    """Which client addresses the backend may have seen; None: not looked at."""
+
+    def misfit(self, answer: Answer) -> str | None:
+        """One line that says what was due and what came, or None where the answer fits."""
+        if answer.outcome not in self.outcomes:
+            return f"{self.query}: {_either(self.outcomes)} was due; came: {answer}"
+        if answer.outcome != CONNECTED:
+            return None
+        if self.backends is not None and answer.backend not in self.backends:
+            return f"{self.query}: an answer by {_either(self.backends)} was due; came: {answer}"
+        if self.sources is not None and answer.observed_source not in self.sources:
+            return f"{self.query}: client {_either(self.sources)} was due; came: {answer.observed_source}"
+        return None
+
+
+def connects(
+    query: Query, backends: Iterable[str] | str | None = None, sources: Iterable[str] | None = None
+) -> Due:
+    """The query is answered, by one of the backends where they are given."""
+    if isinstance(backends, str):
+        backends = (backends,)
+    return Due(
+        query,
+        frozenset({CONNECTED}),
+        None if backends is None else frozenset(backends),
+        None if sources is None else frozenset(sources),
+    )
+
+
+def drops(source: str, to: str, protocol: str = "tcp", *, address: str = "") -> Due:
+    """The query is met with silence."""
+    return Due(Query(source, to, protocol, timeout=SILENCE_SECONDS, address=address), frozenset({DROPPED}))
+
+
+def rejects(source: str, to: str, protocol: str = "tcp") -> Due:
+    """The query is refused at once: a reset, or ICMP port unreachable."""
+    return Due(Query(source, to, protocol), frozenset({REJECTED}))
+
+
+def misfits(due: Sequence[Due], answers: Sequence[Sequence[Answer]]) -> list[str]:
+    """One line for each answer that does not fit, in the order asked, repeated lines once."""
+    lines = [
+        line
+        for expected, given in zip(due, answers, strict=True)
+        for answer in given
+        if (line := expected.misfit(answer))
+    ]
+    return list(dict.fromkeys(lines))
+
+
+def _either(words: Iterable[str]) -> str:
+    return " or ".join(sorted(words))

@@ -1,0 +1,129 @@
+"""
+Ask a `serve.py` through HOST PORT without pause, and count what is lost.
+
+    load.py HOST PORT
+
+Connections that are kept, one connection after another, and a connected UDP socket, a request
+each every few milliseconds. Prints `ready` once each has had an answer; at the end of its input it
+stops and prints one JSON object: requests by kind, who answered, and one line for each loss.
+A UDP socket that is told an error is opened again, as resolvers do; silence is a loss.
+Run by path in a pod's namespace, with the standard library alone.
+"""
+
+import errno
+import json
+import socket
+import sys
+import threading
+import time
+
+_KEPT = 4
+_PATIENCE = 3.0
+_PAUSE = 0.01
+
+
+class Tally:
+    """What happened, counted by all threads."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.begun = time.monotonic()
+        self.requests = {"kept": 0, "opened": 0, "datagrams": 0}
+        self.reopened = 0
+        self.backends = {}
+        self.lost = []
+        self.slowest = 0.0
+        self.stop = threading.Event()
+
+    def answered(self, kind, backend, seconds):
+        with self.lock:
+            self.requests[kind] += 1
+            self.backends[backend] = self.backends.get(backend, 0) + 1
+            self.slowest = max(self.slowest, seconds)
+
+    def loss(self, kind, error):
+        name = errno.errorcode.get(getattr(error, "errno", None), type(error).__name__)
+        with self.lock:
+            self.lost.append(f"{time.monotonic() - self.begun:.2f} s: {kind}: {name}")
+
+    def told(self):
+        return {
+            "requests": self.requests,
+            "backends": self.backends,
+            "lost": self.lost[:20],
+            "losses": len(self.lost),
+            "reopened": self.reopened,
+            "slowest_ms": round(self.slowest * 1000),
+        }
+
+
+def connected(kind, address):
+    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+    made = socket.socket(family, kind)
+    made.settimeout(_PATIENCE)
+    made.connect(address)
+    return made
+
+
+def ask(talker):
+    begun = time.monotonic()
+    talker.send(b"ping\n")
+    answer = talker.recv(4096)
+    if not answer:
+        raise ConnectionResetError(errno.ECONNRESET, "closed by the other side")
+    return answer.split()[0].decode(), time.monotonic() - begun
+
+
+def keep(address, tally):
+    talker = None
+    while not tally.stop.wait(_PAUSE):
+        try:
+            talker = talker or connected(socket.SOCK_STREAM, address)
+            tally.answered("kept", *ask(talker))
+        except OSError as error:
+            tally.loss("kept", error)
+            talker = None
+
+
+def renew(address, tally):
+    while not tally.stop.wait(_PAUSE):
+        try:
+            with connected(socket.SOCK_STREAM, address) as talker:
+                tally.answered("opened", *ask(talker))
+        except OSError as error:
+            tally.loss("opened", error)
+
+
+def datagrams(address, tally):
+    talker = None
+    while not tally.stop.wait(_PAUSE):
+        try:
+            talker = talker or connected(socket.SOCK_DGRAM, address)
+            tally.answered("datagrams", *ask(talker))
+        except TimeoutError as error:
+            tally.loss("datagrams", error)
+            talker = None
+        except OSError:
+            tally.reopened += 1
+            talker = None
+
+
+def main():
+    address = (sys.argv[1], int(sys.argv[2]))
+    tally = Tally()
+    loops = [keep] * _KEPT + [renew, datagrams]
+    threads = [threading.Thread(target=loop, args=(address, tally), daemon=True) for loop in loops]
+    for thread in threads:
+        thread.start()
+    while not (all(tally.requests.values()) or tally.lost):
+        time.sleep(_PAUSE)
+    print("ready", flush=True)
+    sys.stdin.read()
+    tally.stop.set()
+    for thread in threads:
+        thread.join(_PATIENCE + 1)
+    print(json.dumps(tally.told()), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""
+Count packets that leave this namespace for an address, on any device.
+
+    sniff.py ADDRESS
+
+Prints `ready` once it listens, and the number when its input ends. Only outgoing packets count: what
+a pod's device hands to its node is not a packet that has left.
+Run by path in a node's namespace, with the standard library alone.
+"""
+
+import ipaddress
+import select
+import socket
+import sys
+
+_ALL = 0x0003
+_OFFSETS = {4: (0x0800, 16, 20), 6: (0x86DD, 24, 40)}
+
+
+def main():
+    wanted = ipaddress.ip_address(sys.argv[1])
+    ethertype, start, end = _OFFSETS[wanted.version]
+    tap = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(_ALL))
+    print("ready", flush=True)
+    seen = 0
+    while True:
+        readable, _, _ = select.select([tap, sys.stdin], [], [])
+        if tap in readable:
+            packet, (_, protocol, kind, *_) = tap.recvfrom(128)
+            outgoing = kind == socket.PACKET_OUTGOING
+            seen += outgoing and protocol == ethertype and packet[start:end] == wanted.packed
+        elif not sys.stdin.readline():
+            break
+    print(seen, flush=True)
+
+
+if __name__ == "__main__":
+    main()

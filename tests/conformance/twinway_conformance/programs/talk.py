@@ -1,0 +1,115 @@
+"""
+Make socket calls as told: one JSON object a line in, one a line out.
+
+    {"do": "open", "name": 1, "kind": "udp", "family": 4}      → {"result": null}
+    {"do": "connect", "name": 1, "to": ["10.96.0.10", 53]}     → {"result": null} | {"error": "ECONNREFUSED"}
+
+Run by path in a pod's namespace, with the standard library alone. Ends when its input does.
+"""
+
+import ctypes
+import errno
+import json
+import os
+import socket
+import sys
+
+_KINDS = {"udp": socket.SOCK_DGRAM, "tcp": socket.SOCK_STREAM}
+_FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
+_PATIENCE = 3.0
+_PATTERN = bytes(range(256)) * 258  # what `serve.py` floods with: 64 KiB of it from any offset
+_sockets = {}
+
+
+def open_(name, kind, family, bind=None, mapped=False):
+    made = socket.socket(_FAMILIES[family], _KINDS[kind])
+    made.settimeout(_PATIENCE)
+    if family == 6:
+        made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if mapped else 1)
+    if bind:
+        made.bind(tuple(bind))
+    _sockets[name] = made
+
+
+def connect(name, to):
+    _sockets[name].connect(tuple(to))
+
+
+def disconnect(name):
+    # Python's connect() cannot say AF_UNSPEC; sa_family 0 and the rest zero is all there is to it.
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.connect(_sockets[name].fileno(), bytes(16), 16) != 0:
+        raise OSError(ctypes.get_errno(), "connect")
+
+
+def ask(name, text, timeout):
+    talker = _sockets[name]
+    talker.settimeout(timeout)
+    talker.send(text.encode() + b"\n")
+    return talker.recv(65536).decode().rstrip("\n")
+
+
+def ask_at(name, to, text, timeout):
+    talker = _sockets[name]
+    talker.settimeout(timeout)
+    talker.sendto(text.encode() + b"\n", tuple(to))
+    answer, sender = talker.recvfrom(65536)
+    return answer.decode().rstrip("\n"), sender[:2]
+
+
+def flood(name, size, timeout):
+    talker = _sockets[name]
+    talker.settimeout(timeout)
+    talker.sendall(b"flood %d\n" % size)
+    come = 0
+    while come < size:
+        piece = talker.recv(min(65536, size - come))
+        start = come % 256
+        if not piece or piece != _PATTERN[start : start + len(piece)]:
+            break
+        come += len(piece)
+    return come
+
+
+def peer(name):
+    return _sockets[name].getpeername()[:2]
+
+
+def own(name):
+    return _sockets[name].getsockname()[:2]
+
+
+def close(name):
+    _sockets.pop(name).close()
+
+
+_VERBS = {
+    "open": open_,
+    "connect": connect,
+    "disconnect": disconnect,
+    "ask": ask,
+    "ask_at": ask_at,
+    "flood": flood,
+    "peer": peer,
+    "own": own,
+    "close": close,
+}
+
+
+def answer_to(words):
+    try:
+        return {"result": _VERBS[words.pop("do")](**words)}
+    except TimeoutError:
+        return {"error": "timeout"}
+    except OSError as error:
+        return {"error": errno.errorcode.get(error.errno, str(error))}
+
+
+def main():
+    for line in sys.stdin:
+        print(json.dumps(answer_to(json.loads(line))), flush=True)
+
+
+if __name__ == "__main__":
+    main()
+    os._exit(0)

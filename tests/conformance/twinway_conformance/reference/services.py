@@ -1,0 +1,110 @@
+"""Where a Service leads. Source: k8s.io/api core/v1 ServiceSpec, discovery/v1 EndpointSlice, KEP-1669."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from typing import Any
+
+from twinway_conformance.objects import Object
+from twinway_conformance.reference.selectors import selects
+from twinway_conformance.reference.world import (
+    Address,
+    World,
+    container_ports,
+    full_name,
+    is_ready,
+    labels,
+)
+
+Backend = tuple[Address, int]
+Condition = tuple[bool, bool, bool]
+"""ready, serving, terminating."""
+
+
+def service_at(world: World, address: Address) -> Object | None:
+    """The Service that has this ClusterIP."""
+    for service in world.of_kind("Service"):
+        given = service["spec"].get("clusterIPs") or [service["spec"].get("clusterIP", "")]
+        if any(one not in ("", "None") and ipaddress.ip_address(one) == address for one in given):
+            return service
+    return None
+
+
+def backends(world: World, service: Object, address: Address, protocol: str, port: int) -> set[Backend]:
+    """Every backend that a new connection to this port may be given; empty means refuse."""
+    wanted = [
+        one for one in service["spec"]["ports"] if one["port"] == port and one.get("protocol", "TCP") == protocol
+    ]
+    if not wanted:
+        return set()
+    found = list(_endpoints(world, service, wanted[0], address.version))
+    ready = {backend for backend, (is_ready_, _, _) in found if is_ready_}
+    return ready or {backend for backend, (_, serving, terminating) in found if serving and terminating}
+
+
+def _endpoints(world: World, service: Object, port: Object, family: int) -> Iterator[tuple[Backend, Condition]]:
+    slices = [
+        one
+        for one in world.of_kind("EndpointSlice")
+        if one["metadata"]["namespace"] == service["metadata"]["namespace"]
+        and labels(one).get("kubernetes.io/service-name") == service["metadata"]["name"]
+    ]
+    if slices:
+        for one in slices:
+            if one["addressType"] == f"IPv{family}":
+                yield from _of_slice(one, port)
+    elif service["spec"].get("selector"):
+        yield from _of_pods(world, service, port, family)
+
+
+def _of_slice(one: Object, port: Object) -> Iterator[tuple[Backend, Condition]]:
+    numbers = [
+        entry["port"]
+        for entry in one.get("ports") or ()
+        if entry.get("name", "") == port.get("name", "") and entry.get("protocol", "TCP") == _protocol(port)
+    ]
+    for end in one.get("endpoints") or ():
+        condition = _condition(end.get("conditions") or {})
+        for number in numbers:
+            yield (ipaddress.ip_address(end["addresses"][0]), number), condition
+
+
+def _condition(given: dict[str, Any]) -> Condition:
+    # An absent `ready` means ready; an absent `serving` means what `ready` says.
+    ready = given.get("ready")
+    ready = True if ready is None else ready
+    serving = given.get("serving")
+    return bool(ready), bool(ready if serving is None else serving), bool(given.get("terminating"))
+
+
+def _of_pods(world: World, service: Object, port: Object, family: int) -> Iterator[tuple[Backend, Condition]]:
+    early = bool(service["spec"].get("publishNotReadyAddresses"))
+    for pod in world.pods():
+        same = full_name(pod).partition("/")[0] == service["metadata"]["namespace"]
+        if not same or not selects({"matchLabels": service["spec"]["selector"]}, labels(pod)):
+            continue
+        going = "deletionTimestamp" in pod["metadata"]
+        number = _target(pod, port)
+        own = [address for address in world.addresses(pod) if address.version == family]
+        if number is not None and own:
+            ready = early or (is_ready(pod) and not going)
+            yield (own[0], number), (ready, is_ready(pod), going)
+
+
+def _target(pod: Object, port: Object) -> int | None:
+    target = port.get("targetPort", port["port"])
+    if isinstance(target, int):
+        return target
+    return next(
+        (
+            number
+            for name, protocol, number in container_ports(pod)
+            if name == target and protocol == _protocol(port)
+        ),
+        None,
+    )
+
+
+def _protocol(port: Object) -> str:
+    return str(port.get("protocol", "TCP"))

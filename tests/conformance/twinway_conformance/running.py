@@ -1,0 +1,131 @@
+"""Programs of the suite that run at a place of the lab while a test goes on."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from twinway_conformance.lab import Lab, LabError
+from twinway_conformance.sockets import command
+
+SERVED = 7000
+"""The port that `serving` answers on: one that no pod of the cast declares."""
+
+
+class Running:
+    """A program that prints `ready`, runs until its input ends, and may have a last word."""
+
+    def __init__(self, lab: Lab, place: str, program: str, *words: str) -> None:
+        self.place, self.program = place, program
+        self._process: subprocess.Popen[str] = lab.start(place, *command(program, *words))
+
+    def wait(self) -> None:
+        """The program is ready."""
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if line != "ready\n":
+            raise LabError(f"{self.program} at {self.place} said {line!r} instead of being ready")
+
+    def end(self) -> str:
+        """The program's last word."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        word = self._process.stdout.read()
+        self._process.wait(timeout=20)
+        return word
+
+
+@contextmanager
+def running(programs: list[Running]) -> Iterator[list[Running]]:
+    """All of them ready; ended on the way out where they have not been."""
+    try:
+        for each in programs:
+            each.wait()
+        yield programs
+    finally:
+        for each in programs:
+            if not _ended(each):
+                each.end()
+
+
+def _ended(program: Running) -> bool:
+    stdin = program._process.stdin
+    return stdin is None or stdin.closed
+
+
+@contextmanager
+def serving(lab: Lab, *pods: str) -> Iterator[None]:
+    """Each pod answers lines with its name and its client's address on port `SERVED`, TCP and UDP."""
+    with running([Running(lab, pod, "serve.py", pod, str(SERVED)) for pod in pods]):
+        yield
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What a load met: requests by kind, answers by pod, one line for each loss."""
+
+    requests: dict[str, int]
+    backends: dict[str, int]
+    lost: list[str]
+    losses: int
+    reopened: int
+    slowest_ms: int
+
+    def __str__(self) -> str:
+        """One line for people."""
+        return (
+            f"{self.losses} of {sum(self.requests.values())} requests lost ({self.requests}, "
+            f"{self.backends}, slowest {self.slowest_ms} ms): {'; '.join(self.lost)}"
+        )
+
+
+@contextmanager
+def loading(lab: Lab, *clients: tuple[str, str, int]) -> Iterator[list[Tally]]:
+    """Load from each (place, address, port) while the block runs; the tallies are there after it."""
+    tallies: list[Tally] = []
+    programs = [Running(lab, place, "load.py", address, str(port)) for place, address, port in clients]
+    with running(programs):
+        yield tallies
+        tallies += [Tally(**json.loads(each.end())) for each in programs]
+
+
+@contextmanager
+def sniffing(lab: Lab, place: str, *addresses: str) -> Iterator[dict[str, Any]]:
+    """Packets that left `place` for each address while the block ran: address → number, after it."""
+    seen: dict[str, Any] = {}
+    programs = [Running(lab, place, "sniff.py", address) for address in addresses]
+    with running(programs):
+        yield seen
+        seen |= {address: int(each.end()) for address, each in zip(addresses, programs, strict=True)}
+
+
+@dataclass(frozen=True, slots=True)
+class Knocks:
+    """How often a door was tried, and how often it opened."""
+
+    where: str
+    tries: int
+    opened: int
+
+
+@contextmanager
+def knocking(lab: Lab, *doors: tuple[str, str, int]) -> Iterator[list[Knocks]]:
+    """Each (place, address, port) is tried without pause while the block runs; the counts are there after it."""
+    knocks: list[Knocks] = []
+    programs = [Running(lab, place, "knock.py", address, str(port)) for place, address, port in doors]
+    with running(programs):
+        yield knocks
+        for (place, address, _), each in zip(doors, programs, strict=True):
+            knocks.append(Knocks(f"{place} → {address}", **json.loads(each.end())))
+
+
+def never_opened(knocks: list[Knocks]) -> None:
+    """Every door was tried, and none ever opened."""
+    assert all(each.tries for each in knocks), f"nobody knocked: {knocks}"
+    opened = [each for each in knocks if each.opened]
+    assert not opened, f"no door was to open; came: {opened}"

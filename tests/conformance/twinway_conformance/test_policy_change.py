@@ -1,0 +1,181 @@
+"""NetworkPolicy: changes, restarts, and the first packet."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from itertools import cycle, islice
+
+import pytest
+
+from twinway_conformance import cast
+from twinway_conformance.cast import CLIENT, DOG, FAR, N1, N2, NEAR, TELLER, VAULT
+from twinway_conformance.objects import Object, at, both, container_port, pod, port
+from twinway_conformance.policies import ANY, labels, pods, policy, source
+from twinway_conformance.probes import Query, connects
+from twinway_conformance.running import SERVED, knocking, loading, never_opened, serving
+from twinway_conformance.sockets import CallError, Remote, Socket
+from twinway_conformance.stage import Stage
+
+pytestmark = pytest.mark.policy
+
+JUDGED_SECONDS = 1.0
+"""Within this time after a change, established connections are judged by it."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _servers(stage: Stage) -> Iterator[None]:
+    stage.hold()
+    with serving(stage.lab, FAR, VAULT):
+        yield
+
+
+def closed(way: str) -> Object:
+    """FAR lets nobody in, or CLIENT may reach nobody."""
+    if way == "ingress":
+        return policy("shop/closed", labels(name="far"), ingress=[])
+    return policy("shop/closed", labels(name="client"), egress=[])
+
+
+def doors(stage: Stage, *places: str) -> list[tuple[str, str, int]]:
+    """FAR's port 80, in every family, as tried from the places."""
+    return [(place, address, 80) for place in places for address in cast.pod_addresses(FAR, stage.families)]
+
+
+def connections(stage: Stage, talk: Remote, service: Object) -> list[tuple[str, Socket]]:
+    """Established TCP and connected UDP sockets to FAR, directly and through the Service."""
+    made = []
+    for index, family in enumerate(stage.families):
+        for address, number in (
+            (cast.pod_addresses(FAR, stage.families)[index], SERVED),
+            (service["spec"]["clusterIPs"][index], 7070),
+        ):
+            for kind, opened in (("tcp", talk.tcp), ("udp", talk.udp)):
+                socket = opened(family)
+                socket.connect(address, number)
+                assert socket.ask("before").startswith(f"{FAR} ")
+                made.append((f"{kind} to {address}", socket))
+    return made
+
+
+def last_answered(socket: Socket, begun: float) -> float:
+    """Seconds from `begun` to the moment of the last question that was answered; 0 where none was."""
+    last = 0.0
+    while last <= JUDGED_SECONDS:
+        asked = time.monotonic() - begun
+        try:
+            socket.ask("still there?", timeout=JUDGED_SECONDS)
+        except CallError:
+            break
+        last = asked
+    return last
+
+
+@pytest.mark.parametrize("way", ["ingress", "egress"])
+@pytest.mark.row("np-established")
+def test_established_connections_are_judged_again(stage: Stage, way: str) -> None:
+    """A policy that shuts a connection's way silences it within a second, also when it is established."""
+    service = stage.service("shop/lines", [port(7070, SERVED), port(7070, SERVED, "UDP")], {"name": "far"})
+    stage.hold(service)
+    with stage.talk(CLIENT) as talk:
+        held = connections(stage, talk, service)
+        stage.apply(closed(way))
+        begun = time.monotonic()
+        late = {what: last for what, socket in held if (last := last_answered(socket, begun)) > JUDGED_SECONDS}
+    assert not late, f"silence within {JUDGED_SECONDS} s was due; answered after seconds: {late}"
+
+
+@pytest.mark.row("np-established-allowed")
+def test_allowed_connections_are_left_alone(stage: Stage) -> None:
+    """While policies come, go and change, connections that all of them allow lose no request."""
+    service = stage.service("shop/lines", [port(7070, SERVED), port(7070, SERVED, "UDP")], {"name": "far"})
+    allows = [
+        policy("shop/one", labels(name="far"), ingress=[source(pods(labels(name="client")))]),
+        policy("shop/two", labels(name="far"), ingress=[source(pods(ANY, ANY))]),
+        policy("shop/three", labels(name="far"), ingress=[source(pods(labels(role="client")))]),
+    ]
+    stage.hold(service)
+    with loading(stage.lab, *((CLIENT, address, 7070) for address in service["spec"]["clusterIPs"])) as tallies:
+        for before, thing in zip([None, *allows], allows, strict=False):
+            stage.apply(thing)
+            if before:
+                stage.delete(before)
+        stage.delete(allows[-1])
+    for tally in tallies:
+        assert not tally.losses, str(tally)
+
+
+@pytest.mark.row("np-applied")
+def test_in_force_on_return(stage: Stage) -> None:
+    """A policy is in force when `apply` returns, gone when `delete` does, in both directions."""
+    stage.hold()
+    for way in ("ingress", "egress", "ingress"):
+        stage.apply(closed(way))
+        stage.expect(
+            [*stage.denied(CLIENT, FAR), *stage.denied(CLIENT, FAR, 53, "udp"), *stage.allowed(TELLER, VAULT)]
+        )
+        stage.delete(closed(way))
+        stage.expect(stage.allowed(CLIENT, FAR), stage.allowed(CLIENT, FAR, 53, "udp"))
+
+
+@pytest.mark.row("np-first-packet")
+def test_in_force_before_the_first_packet(stage: Stage) -> None:
+    """A pod that comes under a policy is never reached, not for a moment, by those whom the policy shuts out."""
+    fresh = "shop/fresh"
+    addresses = both("10.244.2.60", stage.families)
+    thing = pod(fresh, "n2", addresses, [container_port(80)], {"name": "fresh"})
+    shut = policy("shop/in", labels(name="fresh"), ingress=[source(pods(labels(name="near")))])
+    stage.hold(shut)
+    with knocking(
+        stage.lab, *((place, address, 80) for place in (CLIENT, DOG) for address in addresses)
+    ) as knocks:
+        for _ in range(2):
+            stage.hold(shut, thing)
+            stage.hold(shut)
+        stage.hold(shut, thing)
+        stage.expect(connects(Query(NEAR, at(address, 80)), fresh) for address in addresses)
+    never_opened(knocks)
+
+
+@pytest.mark.row("np-swap")
+def test_swapped_policies_never_open(stage: Stage) -> None:
+    """While one policy replaces another, what both deny is never let through."""
+    one = policy("shop/in", labels(name="far"), ingress=[source(pods(labels(name="near")))])
+    two = policy("shop/in", labels(role="server"), ingress=[source(pods(labels(name="teller"), ANY))])
+    stage.hold(one)
+    with knocking(stage.lab, *doors(stage, CLIENT, DOG)) as knocks:
+        for thing in islice(cycle((two, one)), 8):
+            stage.apply(thing)
+    never_opened(knocks)
+
+
+@pytest.mark.row("np-agent-away")
+def test_policy_outlives_the_agent(stage: Stage) -> None:
+    """While agents are killed and come back, what policy denies stays denied, and what it allows is answered."""
+    stage.hold(policy("shop/in", labels(name="far"), ingress=[source(pods(labels(name="near")))]))
+    with knocking(stage.lab, *doors(stage, CLIENT, DOG)) as knocks:
+        for node in (N1, N2):
+            stage.lab.agent("kill", node)
+        try:
+            stage.expect(stage.allowed(NEAR, FAR))
+        finally:
+            for node in (N1, N2):
+                stage.lab.agent("start", node)
+        stage.expect(stage.allowed(NEAR, FAR))
+        stage.lab.agent("restart", N2)
+    never_opened(knocks)
+
+
+@pytest.mark.driver_change
+@pytest.mark.row("np-driver-change")
+def test_policy_outlives_the_driver(stage: Stage, other_driver: str) -> None:
+    """While nodes change to another driver and back, what policy denies is never let through."""
+    stage.hold(policy("shop/in", labels(name="far"), ingress=[source(pods(labels(name="near")))]))
+    try:
+        with knocking(stage.lab, *doors(stage, CLIENT, DOG)) as knocks:
+            for driver in (other_driver, stage.target.driver):
+                stage.lab.driver(driver)
+                stage.expect(stage.allowed(NEAR, FAR))
+        never_opened(knocks)
+    finally:
+        stage.lab.driver(stage.target.driver)

@@ -1,0 +1,287 @@
+"""ClusterNetworkPolicy: tiers, priorities, and the older kinds."""
+
+from __future__ import annotations
+
+import pytest
+
+from twinway_conformance import cast
+from twinway_conformance.cast import CLIENT, DOG, FAR, HOST, HOST_PORT, N1, N2, NEAR, OWN_PORT, TELLER, VAULT
+from twinway_conformance.objects import Object, alone
+from twinway_conformance.policies import (
+    ANY,
+    admin_policy,
+    chosen,
+    cluster_policy,
+    labels,
+    namespaces,
+    pods,
+    policy,
+    source,
+    transport,
+    verdict,
+)
+from twinway_conformance.probes import Query, connects, drops
+from twinway_conformance.stage import Stage
+
+pytestmark = pytest.mark.policy
+
+SHOP = chosen(labels(team="shop"))
+BANK, YARD, ALL = chosen(labels(team="bank")), chosen(labels(team="yard")), chosen(ANY)
+FAR_ALONE = chosen(labels(team="shop"), labels(name="far"))
+
+
+def admin(name: str, priority: int, *ingress: Object, subject: Object = FAR_ALONE) -> Object:
+    """An Admin tier policy of ingress rules for FAR."""
+    return cluster_policy(name, "Admin", priority, subject, ingress=ingress)
+
+
+@pytest.mark.row("cnp-admin-deny")
+def test_admin_deny(stage: Stage) -> None:
+    """An Admin Deny holds against a NetworkPolicy that allows, and only for its own peers."""
+    stage.hold(
+        admin("deny", 10, verdict("Deny", "from", BANK)), policy("shop/any", labels(name="far"), ingress=[ANY])
+    )
+    stage.expect(
+        stage.denied(TELLER, FAR),
+        stage.denied(TELLER, FAR, 53, "udp"),
+        stage.allowed(CLIENT, FAR),
+        stage.allowed(TELLER, NEAR),
+    )
+
+
+@pytest.mark.row("cnp-admin-accept")
+def test_admin_accept(stage: Stage) -> None:
+    """An Admin Accept holds against a NetworkPolicy that isolates."""
+    stage.hold(
+        admin("accept", 10, verdict("Accept", "from", BANK)), policy("shop/none", labels(name="far"), ingress=[])
+    )
+    stage.expect(stage.allowed(TELLER, FAR), stage.denied(CLIENT, FAR), stage.denied(DOG, FAR))
+
+
+@pytest.mark.row("cnp-admin-pass")
+def test_admin_pass(stage: Stage) -> None:
+    """An Admin Pass skips the rest of its tier and leaves the answer to NetworkPolicy, or to nobody."""
+    stage.hold(
+        admin("pass", 10, verdict("Pass", "from", BANK)),
+        admin("deny", 20, verdict("Deny", "from", ALL)),
+        policy("shop/in", labels(name="far"), ingress=[source(pods(labels(name="teller"), ANY))]),
+    )
+    stage.expect(stage.allowed(TELLER, FAR), stage.denied(VAULT, FAR), stage.denied(CLIENT, FAR))
+    stage.hold(admin("pass", 10, verdict("Pass", "from", BANK)), admin("deny", 20, verdict("Deny", "from", ALL)))
+    stage.expect(stage.allowed(TELLER, FAR), stage.allowed(VAULT, FAR), stage.denied(CLIENT, FAR))
+
+
+@pytest.mark.row("cnp-priority")
+def test_priorities(stage: Stage) -> None:
+    """The policy of the lower priority number decides; within one policy, the first rule that matches."""
+    stage.hold(
+        admin("second", 20, verdict("Deny", "from", ALL)),
+        admin(
+            "first",
+            5,
+            verdict("Accept", "from", BANK),
+            verdict("Deny", "from", BANK),
+            verdict("Deny", "from", YARD),
+            verdict("Accept", "from", ALL, protocols=[transport("tcp", 80)]),
+        ),
+    )
+    stage.expect(
+        stage.allowed(TELLER, FAR),
+        stage.allowed(TELLER, FAR, 53, "udp"),
+        stage.denied(DOG, FAR),
+        stage.allowed(CLIENT, FAR),
+        stage.denied(CLIENT, FAR, OWN_PORT[FAR]),
+    )
+
+
+@pytest.mark.row("cnp-baseline")
+def test_baseline(stage: Stage) -> None:
+    """The Baseline tier decides where neither the Admin tier nor a NetworkPolicy has."""
+    baseline = cluster_policy(
+        "default", "Baseline", 0, SHOP, ingress=[verdict("Accept", "from", SHOP), verdict("Deny", "from", ALL)]
+    )
+    stage.hold(
+        baseline,
+        policy("shop/near", labels(name="near"), ingress=[source(namespaces(labels(team="yard")))]),
+        cluster_policy(
+            "first",
+            "Admin",
+            0,
+            chosen(labels(team="shop"), labels(name="client")),
+            ingress=[verdict("Accept", "from", YARD)],
+        ),
+    )
+    stage.expect(
+        stage.allowed(CLIENT, FAR),
+        stage.denied(TELLER, FAR),
+        stage.denied(DOG, FAR),
+        stage.allowed(DOG, NEAR),
+        stage.denied(FAR, NEAR),
+        stage.allowed(DOG, CLIENT),
+        stage.denied(TELLER, CLIENT),
+    )
+
+
+@pytest.mark.row("cnp-egress")
+def test_egress(stage: Stage) -> None:
+    """Egress rules bind the sending pod; the receiving pod's ingress is judged for itself."""
+    stage.hold(
+        cluster_policy(
+            "out", "Admin", 10, BANK, egress=[verdict("Accept", "to", FAR_ALONE), verdict("Deny", "to", ALL)]
+        ),
+        policy("shop/in", labels(name="far"), ingress=[source(pods(labels(name="teller"), ANY))]),
+    )
+    stage.expect(
+        stage.allowed(TELLER, FAR),
+        stage.denied(VAULT, FAR),
+        stage.denied(TELLER, NEAR),
+        stage.denied(TELLER, VAULT),
+        stage.allowed(CLIENT, TELLER),
+    )
+
+
+@pytest.mark.row("cnp-networks")
+def test_networks(stage: Stage) -> None:
+    """A `networks` peer matches every address of its ranges, pods among them."""
+    ranges = cast.ranges("n2", stage.families)
+    stage.hold(
+        cluster_policy(
+            "out",
+            "Admin",
+            10,
+            chosen(labels(team="shop"), labels(name="client")),
+            egress=[verdict("Deny", "to", {"networks": ranges})],
+        )
+    )
+    stage.expect(
+        stage.denied(CLIENT, FAR),
+        stage.denied(CLIENT, VAULT, 53, "udp"),
+        stage.allowed(CLIENT, NEAR),
+        stage.allowed(NEAR, FAR),
+    )
+
+
+@pytest.mark.row("cnp-nodes")
+def test_nodes(stage: Stage) -> None:
+    """A `nodes` peer matches the addresses of the nodes it selects, and so their host-network pods."""
+    stage.hold(
+        cluster_policy(
+            "out",
+            "Admin",
+            10,
+            chosen(labels(team="shop"), labels(name="client")),
+            egress=[verdict("Deny", "to", {"nodes": labels(zone="n2")})],
+        )
+    )
+    stage.expect(
+        (drops(CLIENT, to) for to in stage.pod_at(HOST, HOST_PORT)),
+        (connects(Query(NEAR, to), HOST) for to in stage.pod_at(HOST, HOST_PORT)),
+        stage.allowed(CLIENT, FAR),
+    )
+
+
+@pytest.mark.row("cnp-protocols")
+def test_protocols(stage: Stage) -> None:
+    """Protocols, ports, ranges and named ports of a rule each match just what they say."""
+    deny = verdict("Deny", "from", ALL, protocols=[transport("udp", 53), transport("tcp", 81, 90)])
+    named = verdict("Deny", "from", ALL, protocols=[{"destinationNamedPort": "own"}])
+    whole = verdict("Deny", "from", ALL, protocols=[transport("udp")])
+    stage.hold(
+        admin("some", 10, deny),
+        admin("named", 10, named, subject=chosen(labels(team="shop"), labels(name="near"))),
+        admin("whole", 10, whole, subject=chosen(labels(team="bank"), labels(name="vault"))),
+    )
+    stage.expect(
+        stage.allowed(CLIENT, FAR),
+        stage.denied(CLIENT, FAR, OWN_PORT[FAR]),
+        stage.denied(CLIENT, FAR, 53, "udp"),
+        stage.allowed(CLIENT, FAR, 54, "udp"),
+        stage.allowed(CLIENT, NEAR),
+        stage.denied(CLIENT, NEAR, OWN_PORT[NEAR]),
+        stage.allowed(CLIENT, VAULT),
+        stage.denied(CLIENT, VAULT, 54, "udp"),
+    )
+
+
+@pytest.mark.row("cnp-host-network")
+def test_host_network(stage: Stage) -> None:
+    """Pods on the host network are neither subject nor pod peer, and a node reaches its own pods all the same."""
+    stage.hold(cluster_policy("all", "Admin", 10, ALL, ingress=[verdict("Deny", "from", ALL)]))
+    stage.expect(
+        (connects(Query(CLIENT, to), HOST) for to in stage.pod_at(HOST, HOST_PORT)),
+        stage.allowed(HOST, FAR),
+        stage.allowed(N2, FAR),
+        stage.allowed(N1, FAR),
+        stage.denied(CLIENT, FAR),
+        stage.denied(TELLER, VAULT),
+    )
+
+
+@pytest.mark.row("cnp-unknown-peer")
+def test_unknown_peer_fails_closed(stage: Stage) -> None:
+    """A peer of a kind nobody knows: an Accept rule matches nothing, a Deny or Pass rule denies everything."""
+    strange = {"galaxies": ["andromeda"]}
+    stage.hold(
+        cluster_policy("deny", "Admin", 10, FAR_ALONE, egress=[verdict("Deny", "to", strange)]),
+        cluster_policy("pass", "Admin", 10, BANK, egress=[verdict("Pass", "to", strange)]),
+        cluster_policy("accept", "Admin", 10, YARD, egress=[verdict("Accept", "to", strange)]),
+        policy("yard/out", labels(name="dog"), egress=[]),
+    )
+    stage.expect(
+        stage.denied(FAR, NEAR),
+        stage.denied(FAR, VAULT, 53, "udp"),
+        stage.denied(TELLER, NEAR),
+        stage.denied(DOG, NEAR),
+        stage.allowed(CLIENT, FAR),
+    )
+
+
+@pytest.mark.row("cnp-replies")
+def test_replies(stage: Stage) -> None:
+    """Replies of an accepted connection pass an Admin Deny of the other direction."""
+    stage.hold(
+        cluster_policy(
+            "in",
+            "Admin",
+            10,
+            chosen(labels(team="shop"), labels(name="client")),
+            ingress=[verdict("Deny", "from", ALL)],
+        )
+    )
+    stage.expect(
+        stage.allowed(CLIENT, VAULT),
+        stage.allowed(CLIENT, VAULT, 53, "udp"),
+        stage.denied(VAULT, CLIENT),
+        stage.denied(VAULT, CLIENT, 53, "udp"),
+    )
+
+
+@pytest.mark.row("anp-banp")
+def test_older_kinds(stage: Stage) -> None:
+    """AdminNetworkPolicy and BaselineAdminNetworkPolicy v1alpha1 do what their successors do."""
+    ports = [{"portNumber": {"protocol": "TCP", "port": 80}}]
+    stage.hold(
+        admin_policy(
+            "first",
+            10,
+            FAR_ALONE,
+            ingress=[{"action": "Allow", "from": [BANK], "ports": ports}, {"action": "Deny", "from": [BANK]}],
+        ),
+        admin_policy("default", None, SHOP, ingress=[{"action": "Deny", "from": [YARD]}]),
+    )
+    stage.expect(
+        stage.allowed(TELLER, FAR),
+        stage.denied(TELLER, FAR, 53, "udp"),
+        stage.denied(DOG, FAR),
+        stage.denied(DOG, NEAR),
+        stage.allowed(CLIENT, FAR),
+        stage.allowed(TELLER, NEAR),
+    )
+
+
+@pytest.mark.row("anp-networks")
+def test_older_networks(stage: Stage) -> None:
+    """An AdminNetworkPolicy's `networks` peer matches pods by their addresses, too."""
+    ranges = [alone(address) for address in cast.pod_addresses(VAULT, stage.families)]
+    stage.hold(admin_policy("out", 10, SHOP, egress=[{"action": "Deny", "to": [{"networks": ranges}]}]))
+    stage.expect(stage.denied(CLIENT, VAULT), stage.allowed(CLIENT, TELLER), stage.allowed(DOG, VAULT))

@@ -1,0 +1,126 @@
+"""Services: which endpoints are used."""
+
+from __future__ import annotations
+
+import pytest
+
+from twinway_conformance import cast
+from twinway_conformance.cast import CLIENT, DOG, FAR, N1, NEAR, SERVERS, VAULT
+from twinway_conformance.objects import Object, port, unready
+from twinway_conformance.probes import Query, connects, rejects
+from twinway_conformance.stage import Stage
+
+PLACES = (CLIENT, DOG, N1)
+TARGETS = {"web": 80, "dns": 53}
+
+
+def bare(stage: Stage, name: str) -> Object:
+    """A Service whose EndpointSlices the test writes."""
+    return stage.service(name, [port(8080, 80, name="web"), port(5353, 53, "UDP", name="dns")])
+
+
+def all_ports(stage: Stage, service: Object) -> list[tuple[str, str]]:
+    """(HOST:PORT, protocol) of both its ports in every family."""
+    return [
+        (to, protocol) for number, protocol in ((8080, "tcp"), (5353, "udp")) for to in stage.at(service, number)
+    ]
+
+
+@pytest.mark.row("unready")
+def test_unready_endpoints_are_avoided(stage: Stage) -> None:
+    """An endpoint that is not ready gets no new connection while another is ready."""
+    service = bare(stage, "shop/some")
+    stage.hold(service, *stage.slices(service, TARGETS, NEAR, (FAR, "unready")))
+    stage.expect(
+        connects(Query(place, to, protocol, count=8), NEAR)
+        for place in PLACES
+        for to, protocol in all_ports(stage, service)
+    )
+
+
+@pytest.mark.row("terminating-avoided")
+def test_terminating_endpoints_are_avoided(stage: Stage) -> None:
+    """A terminating endpoint gets no new connection while another is ready."""
+    service = bare(stage, "shop/some")
+    stage.hold(service, *stage.slices(service, TARGETS, (NEAR, "terminating"), FAR))
+    stage.expect(
+        connects(Query(place, to, protocol, count=8), FAR)
+        for place in PLACES
+        for to, protocol in all_ports(stage, service)
+    )
+
+
+@pytest.mark.row("terminating-fallback")
+def test_terminating_endpoints_are_the_last_resort(stage: Stage) -> None:
+    """With no endpoint ready, those that terminate and still serve are used, and no other."""
+    service = bare(stage, "shop/some")
+    stage.hold(
+        service, *stage.slices(service, TARGETS, (NEAR, "terminating"), (FAR, "finished"), (VAULT, "unready"))
+    )
+    stage.expect(
+        connects(Query(place, to, protocol, count=8), NEAR)
+        for place in PLACES
+        for to, protocol in all_ports(stage, service)
+    )
+
+
+@pytest.mark.row("no-endpoints")
+def test_no_endpoints(stage: Stage) -> None:
+    """A Service without any endpoint rejects at once, TCP and UDP, from pods and from nodes."""
+    service = stage.service("shop/empty", [port(8080, 80), port(5353, 53, "UDP")], {"name": "nobody"})
+    stage.hold(service)
+    stage.expect(rejects(place, to, protocol) for place in PLACES for to, protocol in all_ports(stage, service))
+
+
+@pytest.mark.row("no-usable-endpoints")
+def test_no_usable_endpoints(stage: Stage) -> None:
+    """A Service whose endpoints are all unready or finished rejects as one without any does."""
+    service = bare(stage, "shop/some")
+    stage.hold(service, *stage.slices(service, TARGETS, (NEAR, "unready"), (FAR, "finished")))
+    stage.expect(rejects(place, to, protocol) for place in PLACES for to, protocol in all_ports(stage, service))
+
+
+@pytest.mark.row("ready-pods")
+def test_readiness_of_pods(stage: Stage) -> None:
+    """Behind a selector, a pod that is not ready gets no new connection; ready again, it does."""
+    service = stage.service("shop/web", [port(8080, 80), port(5353, 53, "UDP")], SERVERS)
+    sick = unready(cast.member(FAR, stage.families))
+    stage.hold(service, sick)
+    stage.expect(
+        connects(Query(place, to, protocol, count=8), NEAR)
+        for place in PLACES
+        for to, protocol in all_ports(stage, service)
+    )
+    stage.hold(service)
+    queries = [Query(CLIENT, to, protocol, count=30) for to, protocol in all_ports(stage, service)]
+    for query, answers in zip(queries, stage.ask(*queries), strict=True):
+        met = {answer.backend for answer in answers}
+        assert met == {NEAR, FAR}, f"{query}: both were due again; came: {met}"
+
+
+@pytest.mark.row("publish-not-ready")
+def test_publish_not_ready_addresses(stage: Stage) -> None:
+    """With publishNotReadyAddresses, pods that are not ready are used like the others."""
+    service = stage.service("shop/early", [port(8080, 80), port(5353, 53, "UDP")], {"name": "far"})
+    service["spec"]["publishNotReadyAddresses"] = True
+    stage.hold(service, unready(cast.member(FAR, stage.families)))
+    stage.expect(
+        connects(Query(place, to, protocol), FAR) for place in PLACES for to, protocol in all_ports(stage, service)
+    )
+
+
+@pytest.mark.row("slices-add-up")
+def test_several_slices(stage: Stage) -> None:
+    """Endpoints of several EndpointSlices of one Service are used together, each once."""
+    service = bare(stage, "shop/some")
+    first, second = stage.slices(service, TARGETS, NEAR), stage.slices(service, TARGETS, NEAR, FAR)
+    for each in second:
+        each["metadata"]["name"] += "-more"
+    stage.hold(service, *first, *second)
+    queries = [Query(CLIENT, to, protocol, count=60) for to, protocol in all_ports(stage, service)]
+    for query, answers in zip(queries, stage.ask(*queries), strict=True):
+        met = [answer.backend for answer in answers]
+        assert set(met) == {NEAR, FAR}, f"{query}: both were due; came: {met}"
+        assert met.count(FAR) >= 15, (
+            f"{query}: near counts once, so far's share is half; came: {met.count(FAR)} of 60"
+        )

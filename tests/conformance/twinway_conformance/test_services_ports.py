@@ -1,0 +1,114 @@
+"""Services: ports."""
+
+from __future__ import annotations
+
+import pytest
+
+from twinway_conformance.cast import CLIENT, DOG, FAR, N1, NEAR, OWN_PORT, SERVERS, VAULT
+from twinway_conformance.objects import port
+from twinway_conformance.probes import Query, connects, rejects
+from twinway_conformance.running import sniffing
+from twinway_conformance.stage import Stage
+
+CLOSED = 9  # declared by no pod of the cast
+PLACES = (CLIENT, DOG, N1)
+
+
+@pytest.mark.row("multi-port")
+def test_multi_port(stage: Stage) -> None:
+    """Each port of a Service leads to its own target, whatever the others do."""
+    ports = [port(8080, 80), port(8081, CLOSED), port(8082, OWN_PORT[FAR])]
+    service = stage.service("shop/many", ports, {"name": "far"})
+    stage.hold(service)
+    stage.expect(
+        connects(Query(place, to), FAR)
+        for place in PLACES
+        for number in (8080, 8082)
+        for to in stage.at(service, number)
+    )
+    stage.expect([rejects(place, to) for place in PLACES for to in stage.at(service, 8081)])
+
+
+@pytest.mark.row("same-number")
+def test_one_number_two_protocols(stage: Stage) -> None:
+    """One port number may be TCP and UDP at once, each with its own target."""
+    ports = [port(53, 80, "TCP"), port(53, 53, "UDP"), port(54, 80, "TCP")]
+    service = stage.service("shop/both", ports, {"name": "far"})
+    stage.hold(service)
+    stage.expect(
+        connects(Query(place, to, protocol), FAR)
+        for place in PLACES
+        for protocol in ("tcp", "udp")
+        for to in stage.at(service, 53)
+    )
+    stage.expect([rejects(place, to, "udp") for place in PLACES for to in stage.at(service, 54)])
+
+
+@pytest.mark.row("named-target")
+def test_named_target_port(stage: Stage) -> None:
+    """A named target port is looked up on each pod: `own` is another number on each backend."""
+    service = stage.service("shop/named", [port(8080, "own"), port(5353, "dns", "UDP")], SERVERS)
+    stage.hold(service)
+    queries = [
+        Query(CLIENT, to, protocol, count=30)
+        for number, protocol in ((8080, "tcp"), (5353, "udp"))
+        for to in stage.at(service, number)
+    ]
+    for query, answers in zip(queries, stage.ask(*queries), strict=True):
+        met = {(answer.outcome, answer.backend) for answer in answers}
+        assert met == {("connected", NEAR), ("connected", FAR)}, f"{query}: both backends were due; came: {met}"
+
+
+@pytest.mark.row("slice-ports")
+def test_ports_of_slices(stage: Stage) -> None:
+    """Where EndpointSlices are given, theirs are the target numbers: a port they lack is rejected."""
+    service = stage.service(
+        "shop/given", [port(8080, 1, name="first"), port(8081, 1, name="second"), port(8082, 1, name="third")]
+    )
+    stage.hold(service, *stage.slices(service, {"first": 80, "second": OWN_PORT[FAR]}, FAR))
+    stage.expect(
+        connects(Query(place, to), FAR)
+        for place in PLACES
+        for number in (8080, 8081)
+        for to in stage.at(service, number)
+    )
+    stage.expect([rejects(place, to) for place in PLACES for to in stage.at(service, 8082)])
+
+
+@pytest.mark.row("undefined-port")
+def test_undefined_port(stage: Stage) -> None:
+    """A port that a Service lacks, on an address that it has, is rejected at once."""
+    service = stage.service("shop/web", [port(8080, 80), port(5353, 53, "UDP")], SERVERS)
+    stage.hold(service)
+    stage.expect(
+        rejects(place, to, protocol)
+        for place in (*PLACES, NEAR)
+        for protocol in ("tcp", "udp")
+        for to in stage.at(service, 9999)
+    )
+
+
+@pytest.mark.row("undefined-port-kept-in")
+def test_undefined_port_never_leaks(stage: Stage) -> None:
+    """Not one packet for an undefined port of a Service's address leaves the client's node."""
+    service = stage.service("shop/web", [port(8080, 80)], SERVERS)
+    stage.hold(service)
+    with sniffing(stage.lab, N1, *service["spec"]["clusterIPs"]) as leaked:
+        stage.ask(
+            *(
+                Query(CLIENT, to, protocol, count=3, timeout=1.0)
+                for protocol in ("tcp", "udp")
+                for to in stage.at(service, 9999)
+            )
+        )
+    assert set(leaked.values()) == {0}, f"no packet was to leave the node; came: {leaked}"
+
+
+@pytest.mark.row("other-namespace")
+def test_same_name_in_two_namespaces(stage: Stage) -> None:
+    """Services of one name in two namespaces lead to the pods of their own namespace."""
+    shop = stage.service("shop/twin", [port(8080, 80)], SERVERS)
+    bank = stage.service("bank/twin", [port(8080, 80)], SERVERS)
+    stage.hold(shop, bank)
+    stage.expect([connects(Query(CLIENT, to, count=6), {NEAR, FAR}) for to in stage.at(shop, 8080)])
+    stage.expect([connects(Query(CLIENT, to, count=6), VAULT) for to in stage.at(bank, 8080)])

@@ -8,6 +8,7 @@ packages=(core/twinway bpf/twinway_bpf drivers/tc/twinway_tc drivers/sockops/twi
 
 $bin/ruff format --check --quiet
 $bin/ruff check --quiet
-$bin/mypy "${packages[@]}" tests
+mapfile -t tests < <(git ls-files --cached --others --exclude-standard 'tests/*.py' ':!tests/conformance')
+$bin/mypy "${packages[@]}" "${tests[@]}"
 $bin/lint-imports --no-logo
 git ls-files -z '*.c' '*.h' | xargs -0 --no-run-if-empty clang-format-14 --dry-run -Werror

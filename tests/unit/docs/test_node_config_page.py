@@ -1,0 +1,28 @@
+"""docs/node-config.md against the model that it describes."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from twinway.config import NodeConfig
+from twinway.config_explain import explain
+
+PAGE = (Path(__file__).parents[3] / "docs/node-config.md").read_text()
+# Defaults that depend on the node, or that are empty, are told in words.
+IN_WORDS = {"node_name", "cgroup_root", "uplinks", "metrics.address", "drivers"}
+
+
+def test_the_page_has_every_key_in_order():
+    """The table lists exactly the keys of the model, in the order of `config explain`."""
+    listed = [key.removesuffix(".NAME") for key in re.findall(r"^\| `([\w.]+)` \|", PAGE, re.MULTILINE)]
+    assert listed == [each.key for each in explain(NodeConfig(node_name="n"))]
+
+
+def test_the_page_has_the_defaults():
+    """Each default that is a plain value stands in the table as the model has it."""
+    told = dict(re.findall(r"^\| `([\w.]+)` \| `(.+?)` \|", PAGE, re.MULTILINE))
+    for each in explain(NodeConfig(node_name="n")):
+        if each.key not in IN_WORDS:
+            value = each.value if isinstance(each.value, list) else [each.value]
+            assert told[each.key].strip("[]") == ", ".join(map(str, value)), each.key

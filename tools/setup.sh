@@ -56,3 +56,4 @@ python_packages() {
 debian_packages tools/apt/base.txt
 [ "${1:-}" != kernels ] || debian_packages tools/apt/kernels.txt
 python_packages
+make --silent -C integrations/terway/plugin

@@ -1,0 +1,9 @@
+"""The error of words that mean nothing: the command line answers it with exit status 2."""
+
+from __future__ import annotations
+
+from twinway.errors import LabError
+
+
+class WrongUsage(LabError):  # noqa: N818 (what it is called in the contract)
+    """A name, place or query that cannot be one."""

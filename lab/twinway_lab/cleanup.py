@@ -1,0 +1,54 @@
+"""No trace of a lab: found by name alone, so that it works whatever was killed, and when."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+from twinway_lab import cgroups, lock, netns, store, syscalls
+from twinway_lab.names import STATE_ROOT, LabName, lab_of_netns
+
+_PATIENCE_SECONDS = 20.0
+
+
+def names() -> list[str]:
+    """Every lab of which there is a trace."""
+    of_namespaces = {name for each in netns.names("") if (name := lab_of_netns(each))}
+    return sorted({*store.names(), *lock.names(), *cgroups.names(), *of_namespaces})
+
+
+def take_down(lab: LabName) -> None:
+    """No trace of the lab is left; for the holder of its lock."""
+    group = cgroups.of_lab(lab)
+    cgroups.kill(group)
+    for mount in _mounts_below(lab.state):
+        syscalls.unmount(mount)
+    for name in netns.names(lab.netns_prefix):
+        netns.delete(name)
+    cgroups.remove(group)
+    shutil.rmtree(lab.state, ignore_errors=True)
+    with suppress(OSError):  # other labs are below it, or it is gone already
+        group.parent.rmdir()
+
+
+def down(lab: LabName) -> None:
+    """As `take_down`, once no other command changes the lab."""
+    if lab.name not in names():
+        return
+    with lock.held(lab, _PATIENCE_SECONDS):
+        take_down(lab)
+        lock.forget(lab)
+    remove_empty_folders()
+
+
+def remove_empty_folders() -> None:
+    """The folders above all labs go with the last one."""
+    for empty in (STATE_ROOT, STATE_ROOT.parent):
+        with suppress(OSError):  # not empty, or gone already
+            empty.rmdir()
+
+
+def _mounts_below(folder: Path) -> list[Path]:
+    targets = [Path(line.split()[1]) for line in Path("/proc/self/mounts").read_text().splitlines()]
+    return sorted((target for target in targets if target.is_relative_to(folder)), reverse=True)

@@ -1,0 +1,86 @@
+"""Asking from inside a place: one connection, or one datagram, and what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import time
+from ipaddress import ip_address
+
+from twinway.errors import LabError
+from twinway.model.net import Protocol
+from twinway_lab import talk
+from twinway_lab.attempts import Attempt, Outcome
+
+IP_FREEBIND = 15
+_CHUNK = 1 << 16
+_NOT_TRIED = (errno.EADDRNOTAVAIL, errno.EMSGSIZE, errno.ENOBUFS)
+
+
+async def attempt(query: Attempt) -> Outcome:
+    """What came of it, within the time given; raises `LabError` where it could not even be tried."""
+    begun = time.perf_counter()
+
+    def took() -> float:
+        return round((time.perf_counter() - begun) * 1000, 3)
+
+    made = _client(query)
+    try:
+        async with asyncio.timeout(query.timeout):
+            facts, payload = await _exchange(made, query)
+    except TimeoutError:  # also the kernel's own, after its last try
+        return Outcome("dropped", None, None, took())
+    except EOFError:
+        return Outcome("rejected", None, None, took())
+    except OSError as error:
+        if error.errno in _NOT_TRIED:
+            raise LabError(f"{query.host}: {error.strerror}") from error
+        return Outcome("rejected", None, None, took())
+    except ValueError:  # some other program answers there
+        return Outcome("connected", None, None, took())
+    finally:
+        made.close()
+    if payload != bytes(query.payload_size):
+        return Outcome("dropped", None, None, took())  # what came back is not what was sent
+    return Outcome("connected", facts.pod, facts.client, took())
+
+
+def _client(query: Attempt) -> socket.socket:
+    family = socket.AF_INET if ip_address(query.host).version == 4 else socket.AF_INET6
+    kind = socket.SOCK_DGRAM if query.protocol is Protocol.UDP else socket.SOCK_STREAM
+    made = socket.socket(family, kind, query.protocol.number)
+    made.settimeout(0)
+    if query.source:
+        made.setsockopt(socket.IPPROTO_IP, IP_FREEBIND, query.foreign_source)
+        try:
+            made.bind((query.source, 0))
+        except OSError as error:
+            made.close()
+            reason = f"cannot be used towards {query.host}: {error.strerror}"
+            raise LabError(f"source {query.source}: {reason}") from error
+    return made
+
+
+async def _exchange(made: socket.socket, query: Attempt) -> tuple[talk.Facts, bytes]:
+    loop = asyncio.get_running_loop()
+    await loop.sock_connect(made, (query.host, query.port))
+    words = talk.request(bytes(query.payload_size))
+    if query.protocol is Protocol.UDP:
+        made.send(words)
+        return _whole(await loop.sock_recv(made, _CHUNK))
+    await loop.sock_sendall(made, words)
+    came = bytearray()
+    while (answer := talk.answered(came)) is None:
+        chunk = await loop.sock_recv(made, _CHUNK)
+        if not chunk:
+            raise EOFError
+        came += chunk
+    return answer
+
+
+def _whole(datagram: bytes) -> tuple[talk.Facts, bytes]:
+    answer = talk.answered(datagram)
+    if answer is None:
+        raise EOFError
+    return answer

@@ -1,0 +1,103 @@
+"""What a lab holds: `up`, `apply`, `delete`, `sync`, `down`."""
+
+from __future__ import annotations
+
+import time
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from twinway.cli.options import JsonOption
+from twinway.cli.output import print_json
+from twinway_lab.cli.app import (
+    DEFAULT_LAB,
+    PATIENCE,
+    FilesOption,
+    MoreFiles,
+    NameOption,
+    TimeoutOption,
+    app,
+    lab_called,
+)
+from twinway_lab.names import LabName
+
+
+class PodDevice(StrEnum):
+    """How pods are plugged in."""
+
+    VETH = "veth"
+    MACVLAN = "macvlan"
+    IPVLAN = "ipvlan"
+
+
+@app.command()
+def up(  # noqa: PLR0913, PLR0917 (one parameter for each option)
+    files: FilesOption,
+    more: MoreFiles = None,
+    driver: Annotated[
+        str | None, typer.Option(help="An installed driver; else the node config's default.")
+    ] = None,
+    pod_device: Annotated[PodDevice | None, typer.Option(help="How pods are plugged in.")] = None,
+    name: NameOption = DEFAULT_LAB,
+    timeout: TimeoutOption = PATIENCE,
+    json: JsonOption = False,
+) -> None:
+    """Make a lab with these objects; where that fails, nothing is left behind."""
+    from twinway.config import NodeConfig
+    from twinway_lab import status as account
+    from twinway_lab import store, verbs
+    from twinway_lab.plan import Plan
+
+    begun, lab, defaults = time.monotonic(), lab_called(name), NodeConfig()
+    state = store.LabState(driver or defaults.driver, pod_device or defaults.pod_device, (), Plan())
+    verbs.up(lab, [*files, *(more or ())], state, timeout)
+    now = account.status(lab, store.load(lab))
+    if json:
+        print_json(now)
+        return
+    counts = f"{len(now['nodes'])} nodes, {len(now['pods'])} pods, {len(now['services'])} Services"
+    took = time.monotonic() - begun
+    typer.echo(f"lab {lab} is up in {took:.1f} s: {counts}, driver {now['driver']} on {now['pod_device']}")
+
+
+@app.command()
+def apply(
+    files: FilesOption, more: MoreFiles = None, name: NameOption = DEFAULT_LAB, timeout: TimeoutOption = PATIENCE
+) -> None:
+    """Add these objects, or change those of the same names; return when every node has programmed it."""
+    from twinway_lab import verbs
+
+    verbs.apply(lab_called(name), [*files, *(more or ())], timeout)
+
+
+@app.command()
+def delete(
+    files: FilesOption, more: MoreFiles = None, name: NameOption = DEFAULT_LAB, timeout: TimeoutOption = PATIENCE
+) -> None:
+    """Remove the objects of these names; return when every node has programmed it."""
+    from twinway_lab import verbs
+
+    verbs.delete(lab_called(name), [*files, *(more or ())], timeout)
+
+
+@app.command()
+def sync(
+    files: FilesOption, more: MoreFiles = None, name: NameOption = DEFAULT_LAB, timeout: TimeoutOption = PATIENCE
+) -> None:
+    """Make the lab hold exactly these objects; return when every node has programmed it."""
+    from twinway_lab import verbs
+
+    verbs.sync(lab_called(name), [*files, *(more or ())], timeout)
+
+
+@app.command()
+def down(
+    name: NameOption = DEFAULT_LAB, all_labs: Annotated[bool, typer.Option("--all", help="Every lab.")] = False
+) -> None:
+    """Remove a lab without a trace; also what a command left that was killed on its way."""
+    from twinway_lab import cleanup
+
+    for each in cleanup.names() if all_labs else [name]:
+        cleanup.down(LabName(each))
+    cleanup.remove_empty_folders()

@@ -1,0 +1,137 @@
+"""
+From what a lab is to what it should be: one way for `up`, `apply`, `delete` and `sync`.
+
+The state on disk names old and new plan until the change is complete, so that a command that died
+on the way leaves nothing that the next one does not know of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from twinway_lab import agents, cgroups, manifests, netns, nodes, places, store, topology, wiring
+from twinway_lab.difference import Difference, difference
+from twinway_lab.names import LabName, node_place
+from twinway_lab.objects import Understood
+from twinway_lab.plan import NodePlan, Plan, PodPlan
+from twinway_lab.processes import Home, side_by_side
+from twinway_lab.publish import published
+from twinway_lab.store import LabState
+from twinway_lab.wiring import Wiring
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One change of one lab."""
+
+    lab: LabName
+    driver: str
+    device: str
+    before: Sequence[Plan]
+    """Plans of which something may be there."""
+    wanted: Understood
+    timeout: float
+
+    @property
+    def node_names(self) -> list[str]:
+        """The nodes that there will be."""
+        return [node.name for node in self.wanted.plan.nodes]
+
+
+def raise_up(lab: LabName, state: LabState, wanted: Understood, timeout: float) -> None:
+    """A lab where there was none; `state` says its driver and device."""
+    nodes.make_ground(lab)
+    places.start_external(lab)
+    _carry_out(Step(lab, state.driver, state.pod_device, (Plan(),), wanted, timeout))
+    store.save(lab, replace(state, documents=wanted.documents, plan=wanted.plan))
+
+
+def converge(lab: LabName, state: LabState, wanted: Understood, timeout: float) -> None:
+    """The lab is what `wanted` says, in force on every node; `state` is what it was."""
+    before = (*state.unsettled, state.plan)
+    underway = replace(state, documents=wanted.documents, plan=wanted.plan, unsettled=before)
+    store.save(lab, underway)
+    _carry_out(Step(lab, state.driver, state.pod_device, before, wanted, timeout))
+    store.save(lab, replace(underway, unsettled=()))
+
+
+def _carry_out(step: Step) -> None:
+    lab, wanted = step.lab, step.wanted
+    steps = difference(step.before, wanted.plan, partial(_is_whole, step))
+    # Pods are ready when they can answer, and not taken away from under those who still ask them.
+    waiting = {pod.place for pod in steps.new_pods}
+    version = manifests.publish(lab, published(wanted.objects, wanted.plan, waiting))
+    if steps.gone_pods:
+        staying = [node.name for node in wanted.plan.nodes if steps.stays(node)]
+        agents.wait_in_force(lab, staying, version, step.timeout)
+    _remove(step, steps)
+    _make_nodes(step, steps)
+    _make_pods(step, steps)
+    version = manifests.publish(lab, published(wanted.objects, wanted.plan))
+    agents.wait_in_force(lab, step.node_names, version, step.timeout)
+
+
+def _is_whole(step: Step, pod: PodPlan, node: NodePlan) -> bool:
+    running = bool(cgroups.members(places.pod_home(step.lab, pod).group))
+    return running and (pod.host_network or wiring.is_whole(Wiring(step.lab, step.device, node, pod)))
+
+
+def _remove(step: Step, steps: Difference) -> None:
+    jobs = []
+    for pod, node in steps.gone_pods:
+        places.stop(step.lab, pod.place, places.pod_home(step.lab, pod).group)
+        at = Wiring(step.lab, step.device, node, pod)
+        if pod.host_network:
+            continue
+        if node in steps.gone_nodes:
+            wiring.forget(at)
+        else:
+            jobs.append((_bench(at), partial(wiring.unwire, at)))
+    side_by_side(jobs)
+    for node in steps.gone_nodes:
+        nodes.remove(step.lab, node)
+
+
+def _make_nodes(step: Step, steps: Difference) -> None:
+    for node in steps.new_nodes:
+        nodes.make(step.lab, node, step.device)
+        agents.configure(step.lab, node.name, step.driver)
+    _replug(step, steps)
+    for node in steps.new_nodes:
+        agents.start(step.lab, node.name)
+        places.start_node(step.lab, node.name)
+
+
+def _replug(step: Step, steps: Difference) -> None:
+    wanted = topology.lines_of(step.lab, step.wanted.plan, step.device)
+    before = [topology.lines_of(step.lab, plan, step.device) for plan in step.before]
+    fresh = {step.lab.netns(node_place(node.name)) for node in steps.new_nodes}
+    for name, lines in wanted.items():
+        had = {line for earlier in before for line in earlier.get(name, ()) if name not in fresh}
+        if had == lines:
+            continue
+        with netns.inside(name):
+            netns.ip((line.take for line in had - lines), whatever_is_there=True)
+            netns.ip(line.put for line in lines - had)
+
+
+def _make_pods(step: Step, steps: Difference) -> None:
+    homes = {node.name: node for node in step.wanted.plan.nodes}
+    benches = []
+    for pod in steps.new_pods:
+        if not pod.host_network:
+            at = Wiring(step.lab, step.device, homes[pod.node], pod)
+            benches.append((_bench(at), partial(wiring.wire, at)))
+    agents.wait_answering(step.lab, {pod.node for pod in steps.new_pods}, step.timeout)
+    side_by_side(benches)
+    for pod in steps.other_ports:
+        places.stop(step.lab, pod.place, places.pod_home(step.lab, pod).group)
+    places.start_pods(step.lab, [*steps.new_pods, *steps.other_ports])
+
+
+def _bench(at: Wiring) -> Home:
+    # Where CNI plugins run.
+    log = at.lab.node_dir(at.node.name) / "cni.log"
+    return Home(cgroups.of_wiring(at.lab, at.node.name), at.lab.netns(node_place(at.node.name)), log)

@@ -1,0 +1,127 @@
+"""What can be done with a lab: a function for each verb of `twinway lab` that changes one."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import NoReturn
+
+from twinway.errors import LabError
+from twinway.sources.parse import Document
+from twinway_lab import agents, cgroups, cleanup, documents, lock, manifests, places, store, syscalls
+from twinway_lab.converge import converge, raise_up
+from twinway_lab.names import NETNS_DIR, LabName, Place
+from twinway_lab.objects import understood
+from twinway_lab.plan import Plan
+from twinway_lab.store import LabState
+from twinway_lab.usage import WrongUsage
+
+
+def up(lab: LabName, paths: Sequence[Path], state: LabState, timeout: float) -> None:
+    """A new lab with the objects in `paths`; `state` says its driver and device. All or nothing."""
+    _check_driver(state.driver)
+    wanted = understood(documents.read(paths), Plan(), {})
+    with lock.held(lab, timeout):
+        if lab.name in store.names():
+            raise LabError(f"lab {lab}: it is there already: `twinway lab down --name {lab}` removes it")
+        try:
+            raise_up(lab, state, wanted, timeout)
+        except BaseException:
+            cleanup.take_down(lab)
+            lock.forget(lab)
+            raise
+
+
+def apply(lab: LabName, paths: Sequence[Path], timeout: float) -> None:
+    """The objects in `paths` are in force, in place of those of the same names."""
+    new = documents.by_name(documents.read(paths))
+    _change(lab, lambda old: (*(each for each in old if documents.ref(each) not in new), *new.values()), timeout)
+
+
+def delete(lab: LabName, paths: Sequence[Path], timeout: float) -> None:
+    """The objects of these names are gone; those that are not there are passed over."""
+    names = set(documents.by_name(documents.read(paths)))
+    _change(lab, lambda old: tuple(each for each in old if documents.ref(each) not in names), timeout)
+
+
+def sync(lab: LabName, paths: Sequence[Path], timeout: float) -> None:
+    """The lab holds exactly the objects in `paths`."""
+    new = documents.read(paths)
+    _change(lab, lambda _: new, timeout)
+
+
+Edit = Callable[[Sequence[Document]], Sequence[Document]]
+
+
+def _change(lab: LabName, edit: Edit, timeout: float) -> None:
+    with _changing(lab, timeout) as state:
+        wanted = understood(edit(state.documents), state.plan, manifests.services(lab))
+        converge(lab, state, wanted, timeout)
+
+
+@contextmanager
+def _changing(lab: LabName, patience: float) -> Iterator[LabState]:
+    store.load(lab)  # without a lock: none is made for a lab that is not there
+    with lock.held(lab, patience):
+        yield store.load(lab)
+
+
+def change_driver(lab: LabName, driver: str, timeout: float) -> None:
+    """Every node runs `driver`, one after the other; where one cannot, all go on as before."""
+    _check_driver(driver)
+    with _changing(lab, timeout) as state:
+        nodes = [node.name for node in state.plan.nodes]
+        try:
+            _run_driver(lab, nodes, driver, timeout)
+        except LabError:
+            _run_driver(lab, nodes, state.driver, timeout)
+            raise
+        store.save(lab, replace(state, driver=driver))
+
+
+def _run_driver(lab: LabName, nodes: Sequence[str], driver: str, timeout: float) -> None:
+    version = manifests.version(lab)
+    for node in nodes:
+        agents.configure(lab, node, driver)
+        agents.stop(lab, node)
+        agents.start(lab, node)
+        agents.wait_in_force(lab, [node], version, timeout)
+
+
+def _check_driver(driver: str) -> None:
+    from twinway import plugins
+
+    if driver not in plugins.names():
+        plugins.load(driver)  # raises, and lists those that are installed
+
+
+def agent(lab: LabName, verb: str, where: Place, timeout: float) -> None:
+    """The agent of one node killed, started or restarted; the latter two return when its state is in force."""
+    if where.kind != "node":
+        raise WrongUsage(f"{where} has no agent: give node/NAME")
+    with _changing(lab, timeout) as state:
+        places.home(lab, state.plan, where)
+        if verb == "kill":
+            agents.kill(lab, where.name)
+            return
+        if verb == "restart":
+            agents.stop(lab, where.name)
+        agents.start(lab, where.name)
+        agents.wait_in_force(lab, [where.name], manifests.version(lab), timeout)
+
+
+def execute(lab: LabName, where: Place, command: Sequence[str]) -> NoReturn:
+    """Become `command`, one of the programs of a place, in the stead of this one."""
+    home = places.home(lab, store.load(lab).plan, where)
+    cgroups.join(home.group)
+    syscalls.enter_netns(NETNS_DIR / home.netns)
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_DFL)  # Python ignores them, and a program would inherit that
+    try:
+        os.execvp(command[0], list(command))  # noqa: S606 (no shell is the point)
+    except OSError as error:
+        raise LabError(f"{command[0]}: cannot be run: {error.strerror}") from error

@@ -42,7 +42,7 @@ def shrink(case: Case, fails: Callable[[Case], bool], *, tries: int = 60) -> Cas
 def _smaller(case: Case) -> Iterator[Case]:
     """Cases a little smaller than this one, the greatest steps first."""
     if len(case.states) > 1:
-        for index in range(len(case.states) - 1):
+        for index in range(len(case.states)):
             yield Case(case.states[:index] + case.states[index + 1 :], case.queries)
     if len(case.queries) > 1:
         half = len(case.queries) // 2

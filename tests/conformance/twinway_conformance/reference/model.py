@@ -59,8 +59,8 @@ def expected(objects: Sequence[Object], source: str, to: str, protocol: str, *, 
     behind = services.backends(world, service, target, protocol, port)
     if not behind:
         return Expectation(frozenset({(REJECTED, None)}))
-    fates = [set(_fates(world, asker, backend, protocol, direct=False)) for backend in behind]
-    return Expectation(frozenset().union(*fates) if all(fates) else frozenset())
+    fates = (_fates(world, asker, backend, protocol, direct=False) for backend in behind)
+    return Expectation(frozenset().union(*fates))
 
 
 def _asker(world: World, source: str, target: Address, address: str) -> _Side | None:
@@ -81,10 +81,11 @@ def _asker(world: World, source: str, target: Address, address: str) -> _Side | 
 def _fates(
     world: World, asker: _Side, backend: services.Backend, protocol: str, *, direct: bool
 ) -> Iterator[Fate]:
-    """What may come of a connection to one backend; nothing where the API does not say."""
+    """What may come of a connection to one backend."""
     target, port = backend
     pod, node = world.pod_at(target), world.node_at(target)
     if pod is None and node is None:
+        yield from ((DROPPED, None), (REJECTED, None))  # nobody has this address
         return
     if not _passes(world, asker, backend, protocol, direct=direct):
         yield DROPPED, None

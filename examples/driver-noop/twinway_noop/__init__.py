@@ -1,0 +1,1 @@
+"""A driver that does nothing."""

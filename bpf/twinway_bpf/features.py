@@ -73,7 +73,7 @@ def has_socket_storage() -> bool:
 @cache
 def has_tcx() -> bool:
     """
-    tcx links (6.6): no qdisc, and order among programs.
+    Links at tcx (6.6): no qdisc, and order among programs.
 
     Asked by making a link to a device that cannot exist: ENODEV or EINVAL tells which.
     """
@@ -121,7 +121,11 @@ def _helper_known(kind: int, attach: int, helper: int) -> bool:
         os.close(libbpf.prog_load(kind, attach, "tw_probe", code, log_size=1 << 16))
     except OSError as error:
         log = str(error.args[2]) if len(error.args) > 2 else ""
-        return "invalid func" not in log and "unknown func" not in log and "program of this type cannot use" not in log
+        return (
+            "invalid func" not in log
+            and "unknown func" not in log
+            and "program of this type cannot use" not in log
+        )
     return True
 
 

@@ -169,7 +169,7 @@ def _checked(result: int) -> int:
     return result
 
 
-def map_create(  # noqa: PLR0913 (the system call's own parameters)
+def map_create(  # noqa: PLR0913, PLR0917 (the system call's own parameters)
     kind: int, name: str, key_size: int, value_size: int, max_entries: int, flags: int, *, btf: int = 0
 ) -> int:
     """A new map's descriptor; with `btf` (a descriptor from `storage_btf`) types 1 and 2 are key and value."""
@@ -199,7 +199,7 @@ def storage_btf(value_size: int) -> int:
 
 
 def prog_load(kind: int, attach: int, name: str, code: bytes, log_size: int = 0) -> int:
-    """A program's descriptor. With `log_size` > 0 a refusal's OSError has the verifier's log as its third argument."""
+    """A program's descriptor. With `log_size` > 0 a refusal's OSError has the verifier's log as third argument."""
     log = ctypes.create_string_buffer(log_size) if log_size else None
     opts = _ProgLoadOpts(sz=ctypes.sizeof(_ProgLoadOpts), attempts=1, expected_attach_type=attach)
     if log is not None:
@@ -298,7 +298,7 @@ def map_update_batch(descriptor: int, keys: bytes, values: bytes, count: int) ->
     done = c_uint32(count)
     if _lib().bpf_map_update_batch(descriptor, keys, values, ctypes.byref(done), None) < 0:
         number = ctypes.get_errno()
-        raise BatchStopped(number, min(done.value, count))
+        raise BatchError(number, min(done.value, count))
     return int(done.value)
 
 
@@ -311,9 +311,7 @@ def map_lookup_batch(
     values = ctypes.create_string_buffer(value_size * count)
     following = ctypes.create_string_buffer(max(key_size, 8))
     done = c_uint32(count)
-    result = _lib().bpf_map_lookup_batch(
-        descriptor, cursor, following, keys, values, ctypes.byref(done), None
-    )
+    result = _lib().bpf_map_lookup_batch(descriptor, cursor, following, keys, values, ctypes.byref(done), None)
     ended = result < 0 and ctypes.get_errno() == 2
     if result < 0 and not ended:
         _checked(result)
@@ -334,7 +332,7 @@ def prog_test_run(prog: int, data: bytes, room: int = 4096, ctx: bytes = b"") ->
     return ctypes.c_int32(opts.retval).value, out.raw[: opts.data_size_out]
 
 
-class BatchStopped(OSError):
+class BatchError(OSError):
     """A batch that ended early; `done` entries were written."""
 
     def __init__(self, number: int, done: int) -> None:

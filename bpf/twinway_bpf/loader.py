@@ -83,7 +83,9 @@ def verified_instructions(descriptor: int) -> int:
 
 def _refused(program: Program, code: bytes, error: OSError) -> LoadError:
     if error.errno == errno.EPERM:
-        return LoadError(program.name, "the kernel does not let us: CAP_BPF and CAP_NET_ADMIN are needed (run as root)")
+        return LoadError(
+            program.name, "the kernel does not let us: CAP_BPF and CAP_NET_ADMIN are needed (run as root)"
+        )
     try:
         os.close(libbpf.prog_load(program.kind, program.attach, program.name, code, log_size=_LOG_SIZE))
         log = ""

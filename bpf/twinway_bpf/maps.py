@@ -50,12 +50,16 @@ class Map:
             return 0
         return sum(struct.unpack(f"={cpus}Q", values))
 
-    def keys(self) -> Iterator[bytes]:
-        """Every key, one call each: for small maps, and kernels without batches."""
+    # One call a key: for small maps, and kernels without batches.
+    def _keys(self) -> Iterator[bytes]:
         key = libbpf.map_next_key(self.descriptor, None, self.decl.key_size)
         while key is not None:
             yield key
             key = libbpf.map_next_key(self.descriptor, key, self.decl.key_size)
+
+    def count(self) -> int:
+        """How many entries there are, by their keys alone."""
+        return sum(1 for _ in self._keys())
 
     def entries(self) -> dict[bytes, bytes]:
         """Everything in the map."""
@@ -64,7 +68,7 @@ class Map:
         except OSError as error:
             if error.errno not in _NO_BATCH:
                 raise self._error("read", error) from error
-        found = ((key, self.lookup(key)) for key in self.keys())
+        found = ((key, self.lookup(key)) for key in self._keys())
         return {key: value for key, value in found if value is not None}
 
     def write(self, entries: Mapping[bytes, bytes]) -> None:
@@ -121,7 +125,9 @@ class Map:
     def _error(self, operation: str, error: OSError) -> MapError:
         number = error.errno or 0
         if number in (errno.E2BIG, errno.ENOSPC):
-            reason = f"full at {self.decl.max_entries} entries: raise maps.{short_name(self.name)} in the node config"
+            reason = (
+                f"full at {self.decl.max_entries} entries: raise maps.{short_name(self.name)} in the node config"
+            )
         else:
             reason = os.strerror(number)
         return MapError(self.name, operation, reason, number)
@@ -181,7 +187,9 @@ def open_pinned(decl: MapDecl, path: Path) -> Map | None:
     wanted = (decl.kind, decl.key_size, decl.value_size)
     if found != wanted:
         os.close(descriptor)
-        reason = f"has another shape (type, key, value {found}, not {wanted}): remove the file, or use another bpffs"
+        reason = (
+            f"has another shape (type, key, value {found}, not {wanted}): remove the file, or use another bpffs"
+        )
         raise MapError(decl.name, f"open {path}", reason)
     sized = MapDecl(decl.name, decl.kind, decl.key_size, decl.value_size, info.max_entries, decl.flags)
     return Map(sized, descriptor)

@@ -58,21 +58,26 @@ class Pins:
     def links(self, group: str) -> Iterator[str]:
         """Names of the pinned links of a group, sorted."""
         with contextlib.suppress(FileNotFoundError):
-            yield from sorted(os.listdir(self.root / "links" / group))
-
-    def remove_maps(self) -> None:
-        """Forget all tables; they end with the last program that uses them."""
-        self._remove(self.root / "maps")
+            yield from sorted(path.name for path in (self.root / "links" / group).iterdir())
 
     def remove_group(self, group: str) -> None:
         """Forget all links of a group."""
         self._remove(self.root / "links" / group)
 
     def groups(self) -> tuple[str, ...]:
-        """Groups that have links."""
+        """Groups that there are."""
         with contextlib.suppress(FileNotFoundError):
-            return tuple(g for g in sorted(os.listdir(self.root / "links")) if any(self.links(g)))
+            return tuple(sorted(path.name for path in (self.root / "links").iterdir()))
         return ()
+
+    def remove_all(self) -> None:
+        """Forget everything; tables end with the last program that uses them."""
+        for group in self.groups():
+            self.remove_group(group)
+        self._remove(self.root / "maps")
+        for directory in (self.root / "links", self.root):
+            with contextlib.suppress(OSError):
+                directory.rmdir()
 
     def _directory(self, name: str) -> Path:
         path = self.root / name
@@ -94,4 +99,6 @@ def _pin(descriptor: int, path: Path) -> None:
     try:
         libbpf.obj_pin(descriptor, str(path))
     except OSError as error:
-        raise DriverError(f"cannot pin {path}: {error.strerror}: is it on a BPF file system (mount -t bpf)?") from error
+        raise DriverError(
+            f"cannot pin {path}: {error.strerror}: is it on a BPF file system (mount -t bpf)?"
+        ) from error

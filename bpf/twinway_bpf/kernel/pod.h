@@ -64,7 +64,7 @@ static __always_inline int pod_fragment(const struct tw_pkt *pkt)
 }
 
 /* Give a packet to a Service its backend, the one it had or a new one. */
-static __always_inline int pod_choose(const struct tw_pkt *pkt, struct tw_conn *conn, const struct tw_cfg *cfg)
+static __always_inline int pod_choose(const struct tw_pkt *pkt, struct tw_conn *conn)
 {
 	struct tw_fe_key key = {};
 	bool goes_on = pkt->proto == PROTO_TCP && !(pkt->tcp & TCP_SYN);
@@ -76,8 +76,6 @@ static __always_inline int pod_choose(const struct tw_pkt *pkt, struct tw_conn *
 		return TW_GO_ON;
 	conn->names->choice.backend = 0;
 	conn->alias = 0;
-	if (!(cfg->flags & TW_CFG_PODS_AT_PACKET))
-		return TW_GO_ON;
 	if (pkt->proto != PROTO_TCP && pkt->proto != PROTO_UDP && pkt->proto != PROTO_SCTP)
 		return service_address(pkt->dst.addr) ? TW_DROP_SERVICE_OTHER : TW_GO_ON;
 	addr_copy(key.addr, pkt->dst.addr);
@@ -191,7 +189,7 @@ static __always_inline int pod_sends(struct __sk_buff *skb, struct tw_scratch *s
 			return rc;
 	}
 	ct_find(pkt, conn);
-	rc = pod_choose(pkt, conn, cfg);
+	rc = pod_choose(pkt, conn);
 	if (rc)
 		return rc;
 	if (conn->names->choice.backend) {

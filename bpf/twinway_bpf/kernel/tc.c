@@ -59,17 +59,20 @@ static __always_inline int from_pod(struct __sk_buff *skb, struct tw_scratch *sc
 	return rc ? refuse(skb, scratch, rc, in_pod) : TW_GO_ON;
 }
 
-static __always_inline int towards_pod(struct __sk_buff *skb, struct tw_scratch *scratch)
+/* `through_host`: concern only pods behind a host side, into which we can deliver. */
+static __always_inline int towards_pod(struct __sk_buff *skb, struct tw_scratch *scratch, bool through_host)
 {
 	struct tw_conn conn = {.names = &scratch->names};
 	struct tw_cfg *cfg = cfg_get();
+	struct tw_ep *ep;
 	int rc = parse(skb, &scratch->pkt);
 
 	if (rc)
 		return rc;
 	if (!cfg)
 		return TW_DROP_NO_ENTRY;
-	if (!ep_is_pod(ep_get(scratch->pkt.dst.addr)))
+	ep = ep_get(scratch->pkt.dst.addr);
+	if (!ep_is_pod(ep) || (through_host && !ep->ifindex))
 		return TW_PASS_FOREIGN;
 	return pod_receives(skb, scratch, &conn, cfg);
 }
@@ -96,7 +99,7 @@ int tw_host_to(struct __sk_buff *skb)
 
 	if (!scratch)
 		return no_scratch();
-	rc = towards_pod(skb, scratch);
+	rc = towards_pod(skb, scratch, 1);
 	return finish(scratch, rc ? rc : TW_PASS_STACK);
 }
 
@@ -108,7 +111,7 @@ int tw_uplink_in(struct __sk_buff *skb)
 
 	if (!scratch)
 		return no_scratch();
-	rc = towards_pod(skb, scratch);
+	rc = towards_pod(skb, scratch, 1);
 	return finish(scratch, rc ? rc : deliver_inwards(skb, &scratch->pkt));
 }
 
@@ -143,6 +146,6 @@ int tw_pod_in(struct __sk_buff *skb)
 		scratch->pkt.action = TC_ACT_UNSPEC;
 		return finish(scratch, TW_PASS_TURNED);
 	}
-	rc = towards_pod(skb, scratch);
+	rc = towards_pod(skb, scratch, 0);
 	return finish(scratch, rc ? rc : TW_PASS_STACK);
 }

@@ -141,7 +141,6 @@ struct tw_ct {
 /* The one entry of tw_cfg. */
 enum tw_cfg_flag {
 	TW_CFG_PODS_AT_SOCKET = 1, /* pods' own sockets are served; else the host's alone */
-	TW_CFG_PODS_AT_PACKET = 2, /* new connections are given a backend at the packet hooks */
 };
 
 struct tw_cfg {

@@ -1,0 +1,140 @@
+"""
+Values to bytes, purely: what a `NodeState` is in the kernel's tables.
+
+Layouts are tw_types.h's (mirrored and proved in `layout`); byte order of the machine unless a
+field is an address or a port.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator
+from ipaddress import IPv6Address, IPv6Network, ip_address
+
+from twinway.model.net import IPAddress, IPNetwork, Protocol
+from twinway.model.node import (
+    NO_POLICY,
+    Backend,
+    BackendSet,
+    Frontend,
+    PolicySet,
+    PolicySetId,
+    VerdictEntry,
+)
+from twinway_bpf.layout import EpKind
+
+_MAPPED = bytes(10) + b"\xff\xff"
+_U64 = struct.Struct("=Q")
+_FE = struct.Struct("=QII")
+_SLOT_KEY = struct.Struct("=QII")
+_EP = struct.Struct("=QIBB6s6s6x")
+_CLASS_KEY = struct.Struct("=I16s")
+_CLASS = struct.Struct("=QQ")
+_VERDICT_KEY_HEAD = struct.Struct("=IBBHQQ")
+_VERDICT = struct.Struct("=QII")
+
+VERDICT_PREFIX = 8 * (1 + 1 + 2 + 8 + 8)
+"""Bits of a verdict's key, after prefixlen, that stand before its port."""
+
+HostSide = tuple[int, bytes, bytes]
+"""Index and MACs of a veth: the host side's index, the pod's MAC, the host side's MAC."""
+_NO_HOST_SIDE: HostSide = (0, bytes(6), bytes(6))
+
+SERVED = frozenset({Protocol.TCP, Protocol.UDP})
+"""Protocols that a port can be translated of; SCTP's checksum covers the whole packet."""
+
+
+def address(value: IPAddress) -> bytes:
+    """16 bytes, IPv4 mapped."""
+    return value.packed if isinstance(value, IPv6Address) else _MAPPED + value.packed
+
+
+def address_back(packed: bytes) -> IPAddress:
+    """The address of 16 bytes; a mapped one is IPv4."""
+    return ip_address(packed[12:] if packed[:12] == _MAPPED else packed)
+
+
+def frontend_key(frontend: Frontend) -> bytes:
+    """Key of tw_fe."""
+    port = frontend.port.to_bytes(2, "big")
+    return address(frontend.address) + port + bytes((frontend.protocol.number, frontend.scope))
+
+
+def frontend_value(backends: BackendSet) -> bytes:
+    """Value of tw_fe."""
+    return _FE.pack(backends.id, len(backends.backends), 0)
+
+
+def address_key(value: IPAddress) -> bytes:
+    """Key of tw_fe that says "some Service lives at this address"."""
+    return address(value) + bytes(4)
+
+
+ADDRESS_VALUE = _FE.pack(0, 0, 0)
+
+
+def slots(backends: BackendSet) -> Iterator[tuple[bytes, bytes]]:
+    """Entries of tw_slot for one set."""
+    for number, backend in enumerate(backends.backends):
+        yield _SLOT_KEY.pack(backends.id, number, 0), _U64.pack(backend.id)
+
+
+def backend_key(identity: int) -> bytes:
+    """Key of tw_be."""
+    return _U64.pack(identity)
+
+
+def backend_value(backend: Backend) -> bytes:
+    """Value of tw_be."""
+    return (
+        address(backend.address) + backend.port.to_bytes(2, "big") + bytes((backend.protocol.number,)) + bytes(5)
+    )
+
+
+def endpoint_value(
+    kind: EpKind, policy: PolicySetId = NO_POLICY, generation: int = 0, host_side: HostSide | None = None
+) -> bytes:
+    """Value of tw_ep; `host_side` where the pod is behind a veth."""
+    ifindex, mac, host_mac = host_side or _NO_HOST_SIDE
+    return _EP.pack(policy, ifindex, kind, generation, mac, host_mac)
+
+
+def class_key(network: IPNetwork) -> bytes:
+    """Key of tw_class: a prefix of the 16-byte address."""
+    bits = network.prefixlen if isinstance(network, IPv6Network) else 96 + network.prefixlen
+    return _CLASS_KEY.pack(bits, address(network.network_address))
+
+
+def class_value(first: int, second: int) -> bytes:
+    """Value of tw_class: the class ids of both generations."""
+    return _CLASS.pack(first, second)
+
+
+def class_ids(value: bytes) -> tuple[int, int]:
+    """The class ids of both generations."""
+    first, second = _CLASS.unpack(value)
+    return first, second
+
+
+def verdict_key(policy: PolicySetId, entry: VerdictEntry) -> bytes:
+    """Key of tw_verdict."""
+    head = _VERDICT_KEY_HEAD.pack(
+        VERDICT_PREFIX + entry.bits, entry.direction, entry.protocol, 0, policy, entry.address_class
+    )
+    return head + entry.port.to_bytes(2, "big") + bytes(6)
+
+
+def verdict_set(key: bytes) -> PolicySetId:
+    """The policy set that a key of tw_verdict belongs to."""
+    return PolicySetId(_VERDICT_KEY_HEAD.unpack_from(key)[4])
+
+
+def verdicts(policy: PolicySet) -> Iterator[tuple[bytes, bytes]]:
+    """Entries of tw_verdict for one policy set."""
+    for entry in policy.entries:
+        yield verdict_key(policy.id, entry), _VERDICT.pack(entry.verdict.rule, entry.verdict.action, 0)
+
+
+def servable(frontends: Iterable[Frontend]) -> tuple[Frontend, ...]:
+    """Frontends of protocols that can be served."""
+    return tuple(frontend for frontend in frontends if frontend.protocol in SERVED)

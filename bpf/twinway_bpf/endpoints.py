@@ -1,0 +1,120 @@
+"""
+Pods and the node itself in the kernel: whose address is whose, and which policy a pod is under.
+
+This is where pods turn to a new policy: one write each, after everything it needs stands.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from twinway.driver import Change
+from twinway.model.net import IPAddress, ObjectRef
+from twinway.model.node import NO_POLICY, Endpoint, PolicySetId
+from twinway_bpf import encode
+from twinway_bpf.devices import PodDevice
+from twinway_bpf.layout import Ep, EpKind
+from twinway_bpf.maps import Map
+from twinway_bpf.policy import PolicyTables
+from twinway_bpf.sync import Step
+
+logger = logging.getLogger(__name__)
+
+CLOSED = PolicySetId(1)
+"""A policy set without entries, which denies everything; never content-derived."""
+
+Devices = Mapping[ObjectRef, PodDevice]
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What `EndpointTables.turn` did; `judged_anew` says that established connections must be, too."""
+
+    step: Step
+    judged_anew: bool
+
+
+class EndpointTables:
+    """tw_ep, and the policy tables that its entries point to."""
+
+    def __init__(self, endpoints: Map, policy: PolicyTables) -> None:
+        """The open map; `policy` belongs to this object."""
+        self._map = endpoints
+        self._policy = policy
+        self._held: dict[bytes, bytes] | None = None
+
+    def turn(self, change: Change, devices: Devices, node: Iterable[IPAddress]) -> Turn:
+        """Write pods, node addresses and policy; nothing is removed yet."""
+        held = self._read(repair=change.repair or change.previous is None)
+        policy = change.state.policy
+        if self._policy.mixed:
+            self._end_mixture(change)
+        prepared, generation = self._policy.prepare(policy)
+        wanted = _entries(change.state.endpoints, devices, node, generation)
+        writes = {key: value for key, value in wanted.items() if held.get(key) != value}
+        self._map.write(writes)
+        anew = any(_policy_of(held[key]) != _policy_of(value) for key, value in writes.items() if key in held)
+        held.update(writes)
+        self._policy.turned(generation)
+        return Turn(prepared + Step(len(writes)), anew or bool(prepared.written))
+
+    def settle(self, change: Change, devices: Devices, node: Iterable[IPAddress]) -> Step:
+        """Remove pods, prefixes and policy sets that are over."""
+        held = self._read(repair=False)
+        wanted = _entries(change.state.endpoints, devices, node, self._policy.generation)
+        over = [key for key in held if key not in wanted]
+        removed = self._map.remove(over)
+        for key in over:
+            del held[key]
+        return Step(0, removed) + self._policy.settle(change.state.policy)
+
+    def _read(self, *, repair: bool) -> dict[bytes, bytes]:
+        if self._held is None or repair:
+            self._held = self._map.entries()
+            entries = (Ep.from_buffer_copy(value) for value in self._held.values())
+            self._policy.adopt(frozenset(ep.gen for ep in entries if ep.policy not in (NO_POLICY, CLOSED)))
+        return self._held
+
+    # An earlier process ended while pods turned from one generation to the other. Where the newer
+    # one is what is wanted now, it is simply finished. Else pods of the one generation are closed
+    # for the moment it takes: more closed than both is allowed, more open is not.
+    def _end_mixture(self, change: Change) -> None:
+        held = self._read(repair=False)
+        target = self._policy.completes(change.state.policy)
+        if target is not None:
+            self._policy.turned(target)
+            return
+        logger.warning("policy was left half changed by an agent that ended; closing the pods in between")
+        staying = self._policy.generation
+        closed = {}
+        for key, value in held.items():
+            ep = Ep.from_buffer_copy(value)
+            if ep.policy != NO_POLICY and ep.gen != staying:
+                ep.policy, ep.gen = CLOSED, staying
+                closed[key] = bytes(ep)
+        self._map.write(closed)
+        held.update(closed)
+        self._policy.turned(staying)
+
+
+def _entries(
+    endpoints: Mapping[ObjectRef, Endpoint], devices: Devices, node: Iterable[IPAddress], generation: int
+) -> dict[bytes, bytes]:
+    entries = {encode.address(address): encode.endpoint_value(EpKind.NODE) for address in node}
+    for ref, endpoint in endpoints.items():
+        value = _pod(endpoint, devices.get(ref), generation)
+        entries.update({encode.address(address): value for address in endpoint.attachment.addresses})
+    return entries
+
+
+def _pod(endpoint: Endpoint, device: PodDevice | None, generation: int) -> bytes:
+    host_side = None
+    if device is not None and device.host is not None:
+        host_side = (device.host.ifindex, device.inside.mac, device.host.mac)
+    return encode.endpoint_value(EpKind.POD, endpoint.policy, generation, host_side)
+
+
+def _policy_of(value: bytes) -> int:
+    return int(Ep.from_buffer_copy(value).policy)

@@ -1,0 +1,82 @@
+"""What the kernel's tables hold, in the words of the model: for people, and for `explain`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from twinway.driver import Inspection, KernelFrontend, MapUsage
+from twinway.model.net import IPAddress, Protocol
+from twinway_bpf import encode
+from twinway_bpf.layout import Be, Fe, FeKey, Reason, SlotKey
+from twinway_bpf.maps import PER_CPU, SK_STORAGE, Map, short_name
+
+_PROTOCOLS = {protocol.number: protocol for protocol in Protocol}
+
+
+def inspect(maps: Mapping[str, Map]) -> Inspection:
+    """Everything that can be read back."""
+    by_name = {short_name(name): table for name, table in maps.items()}
+    return Inspection(frontends(by_name), usage(maps), counters(by_name["count"]))
+
+
+def frontends(maps: Mapping[str, Map]) -> tuple[KernelFrontend, ...]:
+    """Frontends and where each leads, sorted by address and port."""
+    backends = {
+        int.from_bytes(key, "little"): _backend(Be.from_buffer_copy(value))
+        for key, value in maps["be"].entries().items()
+    }
+    slots = {
+        (row.set, row.slot): int.from_bytes(value, "little")
+        for row, value in ((SlotKey.from_buffer_copy(k), v) for k, v in maps["slot"].entries().items())
+    }
+    found = []
+    for raw_key, raw_value in maps["fe"].entries().items():
+        key, value = FeKey.from_buffer_copy(raw_key), Fe.from_buffer_copy(raw_value)
+        if key.proto not in _PROTOCOLS:
+            continue  # the entry that says "some Service lives at this address"
+        ids = (slots.get((value.set, slot), 0) for slot in range(value.count))
+        leads = tuple(backends[identity] for identity in ids if identity in backends)
+        address = encode.address_back(bytes(key.addr))
+        found.append(KernelFrontend(address, key.port, _PROTOCOLS[key.proto], key.scope, leads))
+    return tuple(sorted(found, key=lambda f: (f.address.version, int(f.address), f.port, f.protocol, f.scope)))
+
+
+def service_addresses(frontend_table: Map) -> frozenset[IPAddress]:
+    """Every address that some Service has."""
+    return frozenset(encode.address_back(key[:16]) for key in frontend_table.entries())
+
+
+def usage(maps: Mapping[str, Map]) -> tuple[MapUsage, ...]:
+    """How full each table is, by name."""
+    return tuple(
+        MapUsage(short_name(name), _count(table), table.decl.max_entries, _memory(table))
+        for name, table in sorted(maps.items())
+        if table.decl.kind != SK_STORAGE
+    )
+
+
+def counters(table: Map) -> dict[str, int]:
+    """Packets and socket calls by reason, those that never happened left out."""
+    counts = {reason.name.lower(): table.lookup_sum(int(reason).to_bytes(4, "little")) for reason in Reason}
+    return {name: count for name, count in counts.items() if count}
+
+
+def _backend(value: Be) -> tuple[IPAddress, int]:
+    return encode.address_back(bytes(value.addr)), value.port
+
+
+def _count(table: Map) -> int:
+    if table.decl.max_entries == 1 or table.name.startswith("tw_count"):
+        return table.decl.max_entries
+    if table.decl.kind in PER_CPU:
+        return table.count()
+    return len(table.entries())
+
+
+# The kernel's own figure, of tables that count it. Source: bpf_map_show_fdinfo.
+def _memory(table: Map) -> int:
+    for line in Path(f"/proc/self/fdinfo/{table.descriptor}").read_text().splitlines():
+        if line.startswith("memlock:"):
+            return int(line.split()[1])
+    return 0

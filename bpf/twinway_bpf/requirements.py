@@ -1,0 +1,97 @@
+"""What drivers ask of a kernel and a node, each asked once, by trying."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from twinway.driver import NodeContext, Requirement
+from twinway.errors import Unsupported
+from twinway_bpf import features
+
+_BPF_FS_MAGIC = 0xCAFE4A11
+_CGROUP2_MAGIC = 0x63677270
+
+
+def common(context: NodeContext) -> tuple[Requirement, ...]:
+    """What every driver needs: privileges, file systems, socket hooks."""
+    may_load = features.may_load()
+    node = (
+        _must(
+            "privileges", present=may_load, remedy="run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON"
+        ),
+        _must(
+            "bpffs",
+            present=_file_system(context.bpffs) == _BPF_FS_MAGIC,
+            remedy=f"mount -t bpf bpf {context.bpffs.parent}, or set bpffs in the node config",
+        ),
+        _must(
+            "cgroup2",
+            present=_file_system(context.cgroup_root) == _CGROUP2_MAGIC,
+            remedy="set cgroup_root in the node config to a directory of the cgroup v2 hierarchy",
+        ),
+    )
+    if not may_load:
+        return node  # nothing below could be asked
+    return (
+        *node,
+        _must("cgroup links (5.7)", present=features.has_cgroup_links(), remedy="use kernel 5.10 or newer"),
+        _must(
+            "socket storage (5.2, BTF)",
+            present=features.has_socket_storage(),
+            remedy="use a kernel with CONFIG_DEBUG_INFO_BTF",
+        ),
+        _must("netns cookies (5.7)", present=features.has_netns_cookie(), remedy="use kernel 5.10 or newer"),
+        _must("getpeername hooks (5.8)", present=features.has_getpeername(), remedy="use kernel 5.10 or newer"),
+        _may(
+            "set_retval (5.18)",
+            present=features.has_set_retval(),
+            without="a refused connect says EPERM, not ECONNREFUSED",
+        ),
+    )
+
+
+def packet_path() -> tuple[Requirement, ...]:
+    """What the tc hooks need and use."""
+    if not features.may_load():
+        return ()
+    return (
+        _must("redirect_neigh (5.10)", present=features.has_redirect_neigh(), remedy="use kernel 5.10 or newer"),
+        _may(
+            "redirect_peer (5.10)",
+            present=features.has_redirect_peer(),
+            without="a packet for a pod on veth passes the host's queue once more",
+        ),
+        _may(
+            "tcx (6.6)",
+            present=features.has_tcx(),
+            without="direct-action filters on clsact, looked at again at every repair",
+        ),
+    )
+
+
+def check(requirements: Iterable[Requirement]) -> None:
+    """Raise Unsupported for the first must-have that is missing."""
+    for requirement in requirements:
+        if requirement.required and not requirement.present:
+            raise Unsupported(requirement.feature, requirement.without)
+
+
+def _must(feature: str, *, present: bool, remedy: str) -> Requirement:
+    return Requirement(feature, present, required=True, without=remedy)
+
+
+def _may(feature: str, *, present: bool, without: str) -> Requirement:
+    return Requirement(feature, present, required=False, without=without)
+
+
+# The magic number of the file system that a path, or the nearest parent that exists, is on.
+def _file_system(path: Path) -> int:
+    import ctypes
+
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    buffer = (ctypes.c_long * 32)()
+    if ctypes.CDLL(None).statfs(str(path).encode(), buffer):
+        return 0
+    return int(buffer[0]) & 0xFFFFFFFF

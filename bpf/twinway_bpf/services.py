@@ -1,0 +1,112 @@
+"""
+Services in the kernel: three tables, kept up to date by what changed.
+
+Writes go backends, slots, frontends; removals the other way round. A set's id is its content, so a
+frontend turns to a new set in one write, and no packet meets a slot that is not there.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+from twinway.model.net import ObjectRef
+from twinway.model.node import BackendSet, ServiceState
+from twinway_bpf import encode
+from twinway_bpf.maps import Map
+from twinway_bpf.sync import Step, differences, perform
+
+Services = Mapping[ObjectRef, ServiceState]
+Entries = dict[bytes, bytes]
+Key = TypeVar("Key", int, bytes)
+
+
+class ServiceTables:
+    """tw_be, tw_slot and tw_fe, and how many Services share each backend, set and address."""
+
+    def __init__(self, backends: Map, slots: Map, frontends: Map) -> None:
+        """The open maps."""
+        self._maps = (backends, slots, frontends)
+        self._backends: Counter[int] = Counter()
+        self._sets: Counter[int] = Counter()
+        self._addresses: Counter[bytes] = Counter()
+
+    def rebuild(self, services: Services, *, remove: bool) -> Step:
+        """Compare the kernel with all of `services` and make it so; what is left over goes if `remove`."""
+        self._backends, self._sets, self._addresses = Counter(), Counter(), Counter()
+        for service in services.values():
+            self._count(service, 1)
+        wanted = _entries(services.values())
+        return perform(differences(self._maps, wanted, remove=remove))
+
+    def change(self, previous: Services, current: Services) -> Step:
+        """Carry out the difference of two states; the first is what the kernel holds."""
+        came = [service for ref, service in current.items() if previous.get(ref) is not service]
+        went = [service for ref, service in previous.items() if current.get(ref) is not service]
+        if not came and not went:
+            return Step()
+        for service in came:
+            self._count(service, 1)
+        for service in went:
+            self._count(service, -1)
+        new, old = _entries(came), _entries(went)
+        writes = tuple(
+            (table, {key: value for key, value in entries.items() if before.get(key) != value})
+            for table, entries, before in zip(self._maps, new, old, strict=True)
+        )
+        return perform((writes, self._removals(old, new, went)))
+
+    def _removals(
+        self, old: tuple[Entries, ...], new: tuple[Entries, ...], went: Iterable[ServiceState]
+    ) -> tuple[tuple[Map, list[bytes]], ...]:
+        dead_backends = {b.id for service in went for b in service.serving if not self._backends[b.id]}
+        dead_sets = {f.backends.id: f.backends for service in went for f in service.frontends}
+        slots = [key for s in dead_sets.values() if not self._sets[s.id] for key, _ in encode.slots(s)]
+        frontends = [key for key in old[2] if key not in new[2] and not self._addresses[key]]
+        self._forget(went)
+        backends = [encode.backend_key(identity) for identity in dead_backends]
+        return tuple(zip(self._maps, (backends, slots, frontends), strict=True))
+
+    def _count(self, service: ServiceState, step: int) -> None:
+        frontends = encode.servable(service.frontends)
+        for backend in service.serving:
+            self._backends[backend.id] += step
+        for identity in {frontend.backends.id for frontend in frontends}:
+            self._sets[identity] += step
+        for frontend in frontends:
+            self._addresses[encode.frontend_key(frontend)] += step
+        for key in {encode.address_key(frontend.address) for frontend in frontends}:
+            self._addresses[key] += step
+
+    # Counters keep no zeros, so that they are as large as the tables and no larger.
+    def _forget(self, went: Iterable[ServiceState]) -> None:
+        for service in went:
+            frontends = encode.servable(service.frontends)
+            _drop_zeros(self._backends, (backend.id for backend in service.serving))
+            _drop_zeros(self._sets, (frontend.backends.id for frontend in frontends))
+            _drop_zeros(self._addresses, (encode.frontend_key(frontend) for frontend in frontends))
+            _drop_zeros(self._addresses, (encode.address_key(frontend.address) for frontend in frontends))
+
+
+def _drop_zeros(counter: Counter[Key], keys: Iterable[Key]) -> None:
+    for key in keys:
+        if not counter[key]:
+            counter.pop(key, None)
+
+
+def _entries(services: Iterable[ServiceState]) -> tuple[Entries, Entries, Entries]:
+    backends: Entries = {}
+    slots: Entries = {}
+    frontends: Entries = {}
+    sets: dict[int, BackendSet] = {}
+    for service in services:
+        for backend in service.serving:
+            backends[encode.backend_key(backend.id)] = encode.backend_value(backend)
+        for frontend in encode.servable(service.frontends):
+            sets[frontend.backends.id] = frontend.backends
+            frontends[encode.frontend_key(frontend)] = encode.frontend_value(frontend.backends)
+            frontends[encode.address_key(frontend.address)] = encode.ADDRESS_VALUE
+    for backend_set in sets.values():
+        slots.update(encode.slots(backend_set))
+    return backends, slots, frontends

@@ -1,0 +1,166 @@
+"""
+Programs at a device's tc hooks: a tcx link where the kernel has them, else a direct-action filter.
+
+Beside whatever else is there: links are appended, the clsact qdisc is shared, and only the filter
+with our own priority and handle is ever written or removed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import os
+from collections.abc import Iterator
+from ctypes import c_int, c_size_t, c_uint32
+from dataclasses import dataclass
+from enum import Enum
+from functools import cache
+from typing import Any
+
+from twinway.errors import DriverError
+from twinway_bpf import features, libbpf, netns, programs
+from twinway_bpf.pins import Pins
+
+PRIORITY = 25000
+"""Between Terway's vlan pop (20000) and its redirects (40000); never 4000, which Terway deletes."""
+HANDLE = 0x7477
+
+_REPLACE = 1  # BPF_TC_F_REPLACE
+
+
+class Side(Enum):
+    """The two hooks of a device, with libbpf's number for clsact and the kernel's for tcx."""
+
+    INGRESS = (1, programs.TCX_INGRESS)
+    EGRESS = (2, programs.TCX_EGRESS)
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """One hook of one device; `netns` is a path, or empty for the agent's own namespace."""
+
+    name: str
+    """Unique among a node's hooks: the name of the pin."""
+    netns: str
+    ifindex: int
+    side: Side
+
+
+class _TcHook(ctypes.Structure):
+    _fields_ = (("sz", c_size_t), ("ifindex", c_int), ("attach_point", c_int), ("parent", c_uint32))
+
+
+class _TcOpts(ctypes.Structure):
+    _fields_ = (
+        ("sz", c_size_t),
+        ("prog_fd", c_int),
+        ("flags", c_uint32),
+        ("prog_id", c_uint32),
+        ("handle", c_uint32),
+        ("priority", c_uint32),
+    )
+
+
+def attach(pins: Pins, group: str, hook: Hook, prog: int) -> bool:
+    """Put a program at a hook, in place of an earlier one of ours, atomically. False: it was there already."""
+    with _namespace(hook):
+        try:
+            return _attach_tcx(pins, group, hook, prog) if features.has_tcx() else _attach_clsact(hook, prog)
+        except OSError as error:
+            raise DriverError(f"hook {hook.name}: {error.strerror}") from error
+
+
+def is_attached(pins: Pins, group: str, hook: Hook) -> bool:
+    """Whether a program of ours is at the hook right now."""
+    if features.has_tcx():
+        link = pins.link(group, hook.name)
+        if link is None:
+            return False
+        try:
+            return bool(libbpf.link_info(link).word0 == hook.ifindex)
+        finally:
+            os.close(link)
+    with contextlib.suppress(OSError, DriverError), _namespace(hook):
+        return _query(hook) != 0
+    return False
+
+
+def detach(pins: Pins, group: str, hook: Hook) -> None:
+    """Take our program away; a hook or namespace that has gone is fine."""
+    pins.unpin_link(group, hook.name)
+    if features.has_tcx():
+        return
+    with contextlib.suppress(OSError, DriverError), _namespace(hook):
+        opts = _opts(handle=HANDLE, priority=PRIORITY)
+        _lib().bpf_tc_detach(ctypes.byref(_tc_hook(hook)), ctypes.byref(opts))
+
+
+@contextlib.contextmanager
+def _namespace(hook: Hook) -> Iterator[None]:
+    if not hook.netns:
+        yield
+        return
+    try:
+        with netns.inside(hook.netns):
+            yield
+    except FileNotFoundError as error:
+        raise DriverError(f"hook {hook.name}: namespace {hook.netns} has gone") from error
+
+
+def _attach_tcx(pins: Pins, group: str, hook: Hook, prog: int) -> bool:
+    link = pins.link(group, hook.name)
+    if link is not None:
+        try:
+            info = libbpf.link_info(link)
+            if info.word0 == hook.ifindex:
+                if info.prog_id == libbpf.prog_info(prog).id:
+                    return False
+                libbpf.link_update(link, prog)
+                return True
+        finally:
+            os.close(link)
+        pins.unpin_link(group, hook.name)  # it was another device's, which has gone
+    link = libbpf.link_create(prog, hook.ifindex, hook.side.value[1])
+    try:
+        pins.pin_link(group, hook.name, link)
+    finally:
+        os.close(link)
+    return True
+
+
+def _attach_clsact(hook: Hook, prog: int) -> bool:
+    if _query(hook) == libbpf.prog_info(prog).id:
+        return False
+    tc_hook = _tc_hook(hook)
+    made = _lib().bpf_tc_hook_create(ctypes.byref(tc_hook))
+    if made < 0 and -made != errno.EEXIST:
+        raise OSError(-made, os.strerror(-made))
+    opts = _opts(prog_fd=prog, flags=_REPLACE, handle=HANDLE, priority=PRIORITY)
+    done = _lib().bpf_tc_attach(ctypes.byref(tc_hook), ctypes.byref(opts))
+    if done < 0:
+        raise OSError(-done, os.strerror(-done))
+    return True
+
+
+# The id of our program at the hook; 0: none.
+def _query(hook: Hook) -> int:
+    opts = _opts(handle=HANDLE, priority=PRIORITY)
+    if _lib().bpf_tc_query(ctypes.byref(_tc_hook(hook)), ctypes.byref(opts)) < 0:
+        return 0
+    return int(opts.prog_id)
+
+
+def _tc_hook(hook: Hook) -> _TcHook:
+    return _TcHook(sz=ctypes.sizeof(_TcHook), ifindex=hook.ifindex, attach_point=hook.side.value[0])
+
+
+def _opts(**fields: int) -> _TcOpts:
+    return _TcOpts(sz=ctypes.sizeof(_TcOpts), **fields)
+
+
+@cache
+def _lib() -> Any:
+    lib = ctypes.CDLL("libbpf.so.1", use_errno=True)
+    lib.libbpf_set_print(None)
+    return lib

@@ -1,0 +1,65 @@
+"""The socket path as a driver: Services when a socket connects or sends, with no connection table."""
+
+from __future__ import annotations
+
+from twinway.driver import (
+    Change,
+    Driver,
+    DriverOptions,
+    Health,
+    Inspection,
+    NodeContext,
+    Report,
+    Requirement,
+)
+from twinway_bpf import requirements
+from twinway_bpf.datapath import Datapath
+from twinway_bpf.options import KernelOptions
+
+
+class SockopsDriver(Driver):
+    """Pods and the host are served at their sockets."""
+
+    name = "sockops"
+    Options = KernelOptions
+
+    def __init__(self, context: NodeContext, options: DriverOptions) -> None:
+        """Keep what is given; touch nothing."""
+        super().__init__(context, options)
+        capacities = options.maps if isinstance(options, KernelOptions) else {}
+        self._datapath = Datapath(context, pods_at_socket=True, capacities=capacities)
+
+    def requirements(self) -> tuple[Requirement, ...]:
+        """What the socket path needs: socket hooks, and storage on sockets."""
+        return requirements.common(self.context)
+
+    def start(self) -> None:
+        """Load and adopt. Raises Unsupported before anything is touched."""
+        requirements.check(self.requirements())
+        self._datapath.start()
+
+    def apply(self, change: Change) -> Report:
+        """Tables, then Services; see `Datapath`."""
+        return self._datapath.apply(change)
+
+    def dump(self) -> Inspection:
+        """Read back from the kernel."""
+        return self._datapath.dump()
+
+    def health(self) -> Health:
+        """A connect through the socket hooks."""
+        return self._datapath.health()
+
+    def stop(self, *, keep_traffic: bool) -> None:
+        """Let go; nothing of the socket path is this driver's alone, see `retire`."""
+        self._datapath.close()
+        del keep_traffic
+
+    def retire(self) -> bool:
+        """
+        True: nothing needs to stay for it alone.
+
+        Sockets that were given a backend reach it without help, and the hooks that name their
+        Service again are those that every driver keeps for the host's clients.
+        """
+        return True

@@ -84,7 +84,7 @@ def wait_answering(lab: LabName, nodes: Iterable[str], timeout: float) -> None:
     for node in nodes:
         while status(lab, node) is None:
             if not is_running(lab, node):
-                raise LabError(f"node {node}: the agent has ended: {_last_words(lab, node)}")
+                raise _ended(lab, node)
             if time.monotonic() > deadline:
                 raise LabError(f"node {node}: the agent does not answer after {timeout:g} s")
             time.sleep(_PAUSE_SECONDS)
@@ -103,6 +103,8 @@ def wait_in_force(lab: LabName, nodes: Iterable[str], version: str, timeout: flo
         try:
             AgentClient(lab.agent_socket(node)).wait(version, max(deadline - time.monotonic(), 0.001))
         except TwinwayError as error:
+            if not is_running(lab, node):
+                raise _ended(lab, node) from error
             raise LabError(f"node {node}: {error}") from error
 
 
@@ -114,7 +116,9 @@ def _config(lab: LabName, node: str) -> Path:
     return lab.node_dir(node) / "node.json"  # read without a YAML parser
 
 
-def _last_words(lab: LabName, node: str) -> str:
-    log = lab.node_dir(node) / "agent.log"
-    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    return " | ".join(lines[-_LAST_WORDS:]) or "without a word"
+def _ended(lab: LabName, node: str) -> LabError:
+    log = (lab.node_dir(node) / "agent.log").read_text(errors="replace")
+    lines = [line for line in log.splitlines() if line.strip()]
+    # What the agent says to people; else, for what nobody foresaw, the end of its log.
+    words = [line for line in lines if line.startswith("error: ")][-1:] or lines[-_LAST_WORDS:]
+    return LabError(f"node {node}: the agent has ended: {' | '.join(words) or 'without a word'}")

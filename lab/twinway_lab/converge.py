@@ -68,6 +68,8 @@ def _carry_out(step: Step) -> None:
         agents.wait_in_force(lab, staying, version, step.timeout)
     _remove(step, steps)
     _make_nodes(step, steps)
+    if steps.new_pods:
+        agents.wait_in_force(lab, step.node_names, version, step.timeout)  # to answer the CNI plugin
     _make_pods(step, steps)
     version = manifests.publish(lab, published(wanted.objects, wanted.plan))
     agents.wait_in_force(lab, step.node_names, version, step.timeout)
@@ -124,7 +126,6 @@ def _make_pods(step: Step, steps: Difference) -> None:
         if not pod.host_network:
             at = Wiring(step.lab, step.device, homes[pod.node], pod)
             benches.append((_bench(at), partial(wiring.wire, at)))
-    agents.wait_answering(step.lab, {pod.node for pod in steps.new_pods}, step.timeout)
     side_by_side(benches)
     for pod in steps.other_ports:
         places.stop(step.lab, pod.place, places.pod_home(step.lab, pod).group)

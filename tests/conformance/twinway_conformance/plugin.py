@@ -75,6 +75,19 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("seed", _seeds(metafunc.config))
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let each target's changes of driver come last: what another driver left is not to help this one."""
+    first: dict[str, int] = {}
+
+    def place(item: pytest.Item) -> tuple[int, bool]:
+        call = getattr(item, "callspec", None)
+        target = str(call.params["target"]) if call is not None and "target" in call.params else ""
+        return first.setdefault(target, len(first)), item.get_closest_marker("driver_change") is not None
+
+    items.sort(key=place)
+
+
 def installed_drivers() -> list[str]:
     """Names of the drivers that are installed, sorted."""
     from importlib.metadata import entry_points

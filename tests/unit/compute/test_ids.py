@@ -1,0 +1,79 @@
+"""Ids come from content alone, and two contents of one id are noticed."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+import pytest
+
+from twinway.compute import ids
+from twinway.compute.ids import Ledger, backend, backend_set, content_id
+from twinway.model.net import ObjectRef, Protocol
+from twinway.model.node import Backend, Frontend, Scope, ServiceState
+
+ONE = backend(ip_address("10.0.0.1"), 80, Protocol.TCP)
+OTHER = backend(ip_address("10.0.0.2"), 80, Protocol.TCP)
+
+
+def state(name: str, *backends: Backend) -> ServiceState:
+    """A Service with these backends."""
+    frontend = Frontend(ip_address("10.96.0.1"), 80, Protocol.TCP, Scope.INTERNAL, backend_set(backends))
+    return ServiceState(ObjectRef("Service", "shop", name), (frontend,), backends)
+
+
+def test_ids_do_not_change() -> None:
+    """A kernel's tables outlive the agent: an id that changes with a version is a new backend."""
+    assert ONE.id == 0x6CE0CCD24386EC8A
+    assert backend_set([ONE, OTHER]).id == 0x690344E71E2F751B
+    assert backend_set([]).id == 0x0FDD734E51C1682F
+
+
+@pytest.mark.parametrize(
+    "different",
+    [
+        backend(ip_address("10.0.0.2"), 80, Protocol.TCP),
+        backend(ip_address("10.0.0.1"), 81, Protocol.TCP),
+        backend(ip_address("10.0.0.1"), 80, Protocol.UDP),
+        backend(ip_address("::10.0.0.1"), 80, Protocol.TCP),
+    ],
+)
+def test_other_content_has_another_id(different: Backend) -> None:
+    """Address, port and protocol, each of them."""
+    assert different.id != ONE.id
+
+
+def test_kinds_have_ids_of_their_own() -> None:
+    """Equal bytes of two kinds do not meet."""
+    assert content_id(b"one", b"x") != content_id(b"other", b"x")
+
+
+def test_an_id_is_never_0(monkeypatch: pytest.MonkeyPatch) -> None:
+    """0 stands for "none" in every table."""
+
+    class Zero:
+        def digest(self) -> bytes:
+            return bytes(8)
+
+    monkeypatch.setattr(ids, "blake2b", lambda *_, **__: Zero())
+    assert content_id(b"one", b"x") == 1
+
+
+def test_services_share_ids_of_equal_content() -> None:
+    """And each may leave without the other."""
+    ledger = Ledger()
+    assert ledger.enter(state("a", ONE)) is None
+    assert ledger.enter(state("b", ONE)) is None
+    ledger.leave(state("a", ONE))
+    assert ledger.enter(state("a", Backend(ONE.id, OTHER.address, 80, Protocol.TCP))) is not None
+
+
+def test_a_collision_is_told_and_entered_nowhere() -> None:
+    """The reason says which two contents; once the first is gone, the second has its place."""
+    ledger = Ledger()
+    ledger.enter(state("a", ONE))
+    same = Backend(ONE.id, OTHER.address, 80, Protocol.TCP)
+    assert ledger.enter(state("b", same)) == (
+        "backend 10.0.0.2 port 80 TCP has the same id as backend 10.0.0.1 port 80 TCP: change either of them"
+    )
+    ledger.leave(state("a", ONE))
+    assert ledger.enter(state("b", same)) is None

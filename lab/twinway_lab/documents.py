@@ -8,7 +8,7 @@ from pathlib import Path
 from twinway.errors import ManifestError
 from twinway.model.net import ObjectRef
 from twinway.sources.decode import KINDS
-from twinway.sources.listing import listing
+from twinway.sources.listing import files_in
 from twinway.sources.metadata import ref_of
 from twinway.sources.parse import Document, parse
 from twinway.sources.reader import content_bytes
@@ -42,7 +42,7 @@ NOT_NETWORK = frozenset(
 
 def read(paths: Iterable[Path]) -> tuple[Document, ...]:
     """The objects in these files and folders that a lab can use; raises `ManifestError`."""
-    documents = [document for path in listing(paths).files for document in parse(path, content_bytes(path))]
+    documents = [document for path in files_in(paths) for document in parse(path, content_bytes(path))]
     return tuple(document for document in documents if document.data.get("kind") not in NOT_NETWORK)
 
 

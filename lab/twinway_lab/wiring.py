@@ -7,11 +7,12 @@ import secrets
 import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
 from twinway.files import write_whole
-from twinway.model.net import Family
+from twinway.model.net import Family, IPAddress
 from twinway_lab import chain, netns, topology
 from twinway_lab.addresses import ROUTER, family_of
 from twinway_lab.chain import Chain, Result, Sandbox
@@ -136,15 +137,15 @@ def _static(wiring: Wiring) -> dict[str, Any]:
     if wiring.device in SHARED_PARENT:
         addresses = [{"address": f"{each}/{each.max_prefixlen}"} for each in wiring.pod.addresses]
         return {"type": "static", "addresses": addresses}
-    return {
-        "type": "static",
-        "addresses": [
-            {"address": f"{each}/{24 if each.version == 4 else 64}", "gateway": str(wiring.node.gateway(family))}
-            for each in wiring.pod.addresses
-            if (family := family_of(each))
-        ],
-        "routes": [{"dst": _EVERYWHERE[family]} for family in _families(wiring)],
-    }
+    routes = [{"dst": _EVERYWHERE[family]} for family in _families(wiring)]
+    return {"type": "static", "addresses": list(map(_with_gateway, wiring.pod.addresses)), "routes": routes}
+
+
+def _with_gateway(address: IPAddress) -> dict[str, str]:
+    # ptp gives the gateway to the node's end of the pair, so it is the least likely of its neighbours.
+    network = ip_network(f"{address}/{24 if address.version == 4 else 64}", strict=False)
+    gateway = network[-2] if network[-2] != address else network[-3]
+    return {"address": f"{address}/{network.prefixlen}", "gateway": str(gateway)}
 
 
 # -- what the chain leaves to the node ----------------------------------------------------------------

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from tests.kernels import table
 from tests.kernels.fetch import Unpacked, fetch
+
+from twinway_bpf import programs
+from twinway_bpf.loader import ensure_bundle
 
 ROWS = {kernel.name: kernel for kernel in table.kernels(table.TABLE.read_text())}
 
@@ -39,3 +43,12 @@ def kernel(kernel_name: str, unpacked: Callable[[str], Unpacked]) -> Unpacked:
 def any_kernel(unpacked: Callable[[str], Unpacked]) -> Unpacked:
     """The last of the kernels that are chosen, for what is true of the harness and not of a kernel."""
     return unpacked(chosen_kernels()[-1])
+
+
+@pytest.fixture(scope="session")
+def bundles() -> Path:
+    """A folder with the bundles of all programs, compiled on this machine; guests can read it."""
+    folder = table.cache().parent / "bundles"
+    for source in programs.SOURCES:
+        ensure_bundle(source, folder)
+    return folder

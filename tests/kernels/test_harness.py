@@ -19,7 +19,7 @@ modprobe ipvlan
 ip link add parent0 type dummy
 ip link add link parent0 name pod0 type ipvlan mode l2
 ip -o link show pod0
-.venv/bin/python tests/kernels/guest/bpf_loads.py
+grep -E ' (cgroup2|bpf) ' /proc/mounts
 """
 
 
@@ -28,13 +28,20 @@ def shell(script: str) -> list[str]:
     return ["sh", "-c", script]
 
 
-def test_a_guest_has_ipvlan_and_bpf(kernel: Unpacked, tmp_path: Path):
-    """The guest runs the kernel that was asked for, with ipvlan devices, and takes BPF programs."""
+def test_a_guest_is_a_node(kernel: Unpacked, tmp_path: Path):
+    """The guest runs the kernel that was asked for, with ipvlan devices, cgroup v2 and a BPF file system."""
     done = boot(kernel, shell(IPVLAN), folder=tmp_path, timeout=120)
     assert done.status == 0, done.output
     assert done.output.splitlines()[0] == kernel.release != platform.release()
     assert "pod0@parent0" in done.output
-    assert "socket filter: loaded" in done.output
+    assert all(f" {kind} " in done.output for kind in ("cgroup2", "bpf"))
+
+
+def test_a_guest_has_no_compiler(any_kernel: Unpacked, tmp_path: Path):
+    """BCC cannot be imported in a guest: what loads there, loads from a bundle."""
+    done = boot(any_kernel, [".venv/bin/python", "-c", "import bcc"], folder=tmp_path, timeout=120)
+    assert done.status == 1
+    assert "No module named 'bcc'" in done.output
 
 
 def test_status_and_output_come_back(any_kernel: Unpacked, tmp_path: Path):

@@ -72,4 +72,4 @@ def cluster(families: Sequence[int], without: Sequence[str] = ()) -> list[Object
 def ranges(name: str, families: Sequence[int]) -> list[str]:
     """A node's pod ranges."""
     four = RANGES[name]
-    return [four if family == 4 else f"{six(four.partition('/')[0])[:-1]}/64" for family in families]
+    return [four if family == 4 else f"{six(four.partition('/')[0])}/64" for family in families]

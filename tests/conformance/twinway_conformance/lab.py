@@ -48,10 +48,6 @@ class Lab:
         """The objects are gone on every node."""
         self.run("delete", "-f", self._manifest(objects))
 
-    def unheard(self, verb: str, objects: Sequence[Object]) -> None:
-        """`apply` or `delete` while an agent is away: fails once its time is out, and stays asked for."""
-        self.run(verb, "-f", self._manifest(objects), "--timeout", "1", fail=True)
-
     def sync(self, objects: Sequence[Object]) -> None:
         """The lab holds exactly these objects; the story begins anew."""
         self._story = self._story[:1]

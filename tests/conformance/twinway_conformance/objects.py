@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from ipaddress import IPv6Address
 from typing import Any
 
 Object = dict[str, Any]
@@ -12,7 +13,7 @@ Labels = Mapping[str, str]
 def six(address: str) -> str:
     """The IPv6 address that stands beside an IPv4 address of the suite: 10.244.1.20 → fd00:244:1::20."""
     _, second, third, last = address.split(".")
-    return f"fd00:{second}:{third}::{last}"
+    return str(IPv6Address(f"fd00:{second}:{third}::{last}"))
 
 
 def both(address: str, families: Sequence[int]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -130,6 +131,11 @@ def misfits(due: Sequence[Due], answers: Sequence[Sequence[Answer]]) -> list[str
         if (line := expected.misfit(answer))
     ]
     return list(dict.fromkeys(lines))
+
+
+def tallied(answers: Iterable[Answer]) -> dict[str, int]:
+    """How often each came: the pod that answered, or the outcome where none did."""
+    return dict(sorted(Counter(answer.backend or answer.outcome for answer in answers).items()))
 
 
 def _either(words: Iterable[str]) -> str:

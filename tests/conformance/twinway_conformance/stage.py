@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from twinway_conformance import cast, objects
 from twinway_conformance.lab import Lab
 from twinway_conformance.objects import Object
-from twinway_conformance.probes import Answer, Due, Query, connects, drops, misfits
+from twinway_conformance.probes import Answer, Due, Query, connects, drops, misfits, tallied
 from twinway_conformance.sockets import Remote
 from twinway_conformance.targets import Target
 
@@ -50,12 +50,6 @@ class Stage:
         self._held = ""
         self.lab.delete(*things)
 
-    def change_unheard(self, *, apply: Sequence[Object], delete: Sequence[Object]) -> None:
-        """A change that nobody takes up now: the agents are away, so each command fails once its time is out."""
-        self._held = ""
-        self.lab.unheard("apply", apply)
-        self.lab.unheard("delete", delete)
-
     # Asking
 
     def ask(self, *queries: Query) -> list[list[Answer]]:
@@ -67,6 +61,16 @@ class Stage:
         asked = [one for each in due for one in ((each,) if isinstance(each, Due) else each)]
         lines = misfits(asked, self.lab.batch([one.query for one in asked]))
         assert not lines, "\n".join([f"{len(lines)} of {len(asked)} probes went otherwise:", *lines])
+
+    def expect_spread(self, queries: Iterable[Query], backends: Iterable[str], least: int = 1) -> None:
+        """Each query, of a count, is answered by each of the backends at least so often, and by nobody else."""
+        asked, wanted = list(queries), sorted(backends)
+        lines = []
+        for query, answers in zip(asked, self.lab.batch(asked), strict=True):
+            met = tallied(answers)
+            if sorted(met) != wanted or min(met.values()) < least:
+                lines.append(f"{query}: each of {wanted} at least {least} times was due; came: {met}")
+        assert not lines, "\n".join(lines)
 
     def allowed(self, source: str, name: str, port: int = 80, protocol: str = "tcp") -> list[Due]:
         """A pod of the cast is reached from `source` on a port, in every family, and answers itself."""

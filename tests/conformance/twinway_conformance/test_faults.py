@@ -95,7 +95,8 @@ def test_restart_with_changed_state(stage: Stage) -> None:
     stage.hold(lines(stage), old)
     with loading(stage.lab, *clients(stage)) as tallies:
         with agents_away(stage, *NODES):
-            stage.change_unheard(apply=[new], delete=[old])
+            stage.apply(new)
+            stage.delete(old)
         stage.expect(answered(stage, new))
         gone = frozenset({"dropped", "rejected"})
         stage.expect(

@@ -46,16 +46,9 @@ def test_spread(stage: Stage) -> None:
     """New connections and new UDP sockets are spread over all backends, none below a fifth of its share."""
     stage.hold(web(stage))
     count = 60
-    queries = [
-        Query(CLIENT, to, protocol, count=count)
-        for number, protocol in ((8080, "tcp"), (5353, "udp"))
-        for to in stage.at(web(stage), number)
-    ]
-    for query, answers in zip(queries, stage.ask(*queries), strict=True):
-        met = [answer.backend for answer in answers]
-        shares = {backend: met.count(backend) for backend in SERVING}
-        assert sum(shares.values()) == count, f"{query}: {count} answers by {SERVING} were due; came: {met}"
-        assert min(shares.values()) >= count / len(SERVING) / 5, f"{query}: spread was due; came: {shares}"
+    doors = [(to, "tcp") for to in stage.at(web(stage), 8080)] + [(to, "udp") for to in stage.at(web(stage), 5353)]
+    queries = (Query(CLIENT, to, protocol, count=count) for to, protocol in doors)
+    stage.expect_spread(queries, SERVING, least=count // len(SERVING) // 5)
 
 
 @pytest.mark.row("source-kept")

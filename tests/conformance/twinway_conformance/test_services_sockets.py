@@ -118,6 +118,7 @@ def test_reconnected_udp(stage: Stage) -> None:
 @pytest.mark.row("udp-disconnect")
 def test_disconnected_udp(stage: Stage) -> None:
     """After connect(AF_UNSPEC) a UDP socket has no peer and no memory: it asks others freely."""
+    # An IPv6 socket asks its former peer alone: Linux itself goes on filtering by the peer that it had.
     for place in PLACES:
         with stage.talk(place) as talk:
             pods = cast.pod_addresses(VAULT, stage.families)
@@ -127,9 +128,12 @@ def test_disconnected_udp(stage: Stage) -> None:
                 assert socket.ask("hello").split()[0] == NEAR
                 socket.disconnect()
                 assert refusal(socket.peer) == "ENOTCONN", f"{place}, IPv{family}"
-                for address, number, backend in ((two, PORT, FAR), (pod, SERVED, VAULT), (one, PORT, NEAR)):
+                others = ((two, PORT, FAR), (pod, SERVED, VAULT)) if family == 4 else ()
+                for address, number, backend in (*others, (one, PORT, NEAR)):
                     said, sender = socket.ask_at(address, number, "hello")
                     assert (said.split()[0], list(sender)) == (backend, [address, number]), f"{place}, IPv{family}"
+                socket.connect(two, PORT)
+                assert socket.ask("hello").split()[0] == FAR, f"{place}, IPv{family}"
 
 
 @pytest.mark.row("udp-rebind")
@@ -143,6 +147,19 @@ def test_one_port_two_services(stage: Stage) -> None:
                 socket = talk.udp(family, bind=[own, 4444])
                 socket.connect(service, PORT)
                 assert socket.ask("hello") == f"{backend} {own} hello", f"IPv{family}"
+                socket.close()
+
+
+@pytest.mark.row("udp-one-backend")
+def test_one_port_one_backend_two_ways(stage: Stage) -> None:
+    """A client port that asks a pod through a Service and directly in turn is answered from where it asked."""
+    with stage.talk(CLIENT) as talk:
+        owns, pods = (cast.pod_addresses(name, stage.families) for name in (CLIENT, NEAR))
+        for (family, one, _, _), own, pod in zip(addresses(stage), owns, pods, strict=True):
+            for address, number in ((one, PORT), (pod, SERVED), (one, PORT), (pod, SERVED)):
+                socket = talk.udp(family, bind=[own, 4445])
+                socket.connect(address, number)
+                assert socket.ask("hello") == f"{NEAR} {own} hello", f"IPv{family}: {address}"
                 socket.close()
 
 

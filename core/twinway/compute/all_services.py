@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from twinway.compute.claims import Claims, first_come
 from twinway.compute.ids import Ledger
+from twinway.compute.names import by_name
 from twinway.compute.services import service_state
 from twinway.model.cluster import Cluster, EndpointSlice, Node, Service
 from twinway.model.difference import difference
@@ -31,7 +32,7 @@ def all_services(cluster: Cluster, node: Node | None) -> tuple[States, list[Reje
         slices[each.service].append(each)
     states: States = {}
     rejected: list[Rejected] = []
-    for ref in sorted(cluster.services):
+    for ref in sorted(cluster.services, key=by_name):
         state, unserved = service_state(cluster.services[ref], slices[ref], node)
         rejected += unserved
         if state is not None:
@@ -47,16 +48,11 @@ def _enter_all(states: Mapping[ObjectRef, ServiceState]) -> tuple[Ledger, Refusa
     """A ledger of all states that have a place in it, and those that have not; earlier ones go first."""
     ledger = Ledger()
     collided: Refusals = {}
-    for ref in sorted(states, key=_order):
+    for ref in sorted(states, key=by_name):
         reason = ledger.enter(states[ref])
         if reason is not None:
             collided[ref] = Rejected(ref, "spec", reason)
     return ledger, collided
-
-
-def _order(ref: ObjectRef) -> tuple[str, str, str]:
-    # As ObjectRef orders itself, but without a call per comparison.
-    return ref.kind, ref.namespace, ref.name
 
 
 class ServicesMemo:
@@ -147,7 +143,7 @@ def _updated(states: States, changed: Mapping[ObjectRef, ServiceState | None]) -
         _put(updated, ref, state)
     if all(ref in states or state is None for ref, state in changed.items()):
         return updated
-    return {ref: updated[ref] for ref in sorted(updated, key=_order)}
+    return {ref: updated[ref] for ref in sorted(updated, key=by_name)}
 
 
 def _put(mapping: dict[ObjectRef, V], ref: ObjectRef, value: V | None) -> None:

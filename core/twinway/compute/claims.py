@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from twinway.compute.names import by_name
 from twinway.model.net import IPAddress, ObjectRef, Protocol, Rejected
 from twinway.model.node import Frontend, Scope, ServiceState
 
@@ -58,7 +59,7 @@ class Claims:
     def refused(self) -> dict[ObjectRef, Rejected]:
         """The Services that come too late. Costs work only for those that share a claim."""
         rivals = {ref: state for claim in self._contested for ref, state in self._claimants[claim].items()}
-        return first_come(rivals[ref] for ref in sorted(rivals))
+        return first_come(rivals[ref] for ref in sorted(rivals, key=by_name))
 
 
 def first_come(states: Iterable[ServiceState]) -> dict[ObjectRef, Rejected]:

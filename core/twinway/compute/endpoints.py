@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from twinway.compute.names import by_name
 from twinway.model.cluster import Pod
 from twinway.model.net import ObjectRef
 from twinway.model.node import NO_POLICY, Attachment, Endpoint, PolicySetId
@@ -19,7 +20,7 @@ def attached(
     it waits. A pod in the node's own network has none of its own.
     """
     known = (ref for ref in attachments if ref in pods and not pods[ref].host_network)
-    return {ref: attachments[ref] for ref in sorted(known)}
+    return {ref: attachments[ref] for ref in sorted(known, key=by_name)}
 
 
 def endpoints(

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from hashlib import blake2b
+from typing import Generic, TypeVar
 
 from twinway.model.net import IPAddress, Protocol
 from twinway.model.node import Backend, BackendId, BackendSet, BackendSetId, ServiceState
+
+C = TypeVar("C", Backend, BackendSet)
 
 
 def content_id(kind: bytes, content: bytes) -> int:
@@ -27,7 +30,8 @@ def backend(address: IPAddress, port: int, protocol: Protocol) -> Backend:
 def backend_set(backends: Iterable[Backend]) -> BackendSet:
     """The set of these backends, which are sorted by (address, port)."""
     ordered = tuple(backends)
-    content = b"".join(_place(each.address, each.port, each.protocol) for each in ordered)
+    # Their ids stand for them: where two meet in one, the ledger finds it out by the backends.
+    content = b"".join([each.id.to_bytes(8, "big") for each in ordered])
     return BackendSet(BackendSetId(content_id(b"backend set", content)), ordered)
 
 
@@ -41,34 +45,59 @@ class Ledger:
 
     def __init__(self) -> None:
         """No id is in use."""
-        self._uses: dict[tuple[type, int], tuple[Backend | BackendSet, int]] = {}
+        self._backends = _Uses[Backend]()
+        self._sets = _Uses[BackendSet]()
 
     def enter(self, state: ServiceState) -> str | None:
         """Note the ids that a Service uses; if one stands for something else, say so and note none."""
-        entries = _entries(state)
-        for key, content in entries.items():
-            known = self._uses.get(key)
-            if known is not None and known[0] != content:
-                return f"{_words(content)} has the same id as {_words(known[0])}: change either of them"
-        for key, content in entries.items():
-            self._uses[key] = (content, self._uses[key][1] + 1 if key in self._uses else 1)
+        clash = self._backends.clash(state.serving) or self._sets.clash(each.backends for each in state.frontends)
+        if clash is not None:
+            return f"{_words(clash[1])} has the same id as {_words(clash[0])}: change either of them"
+        self._backends.enter(state.serving)
+        self._sets.enter(_sets(state))
         return None
 
     def leave(self, state: ServiceState) -> None:
         """Take back what `enter` noted of this state."""
-        for key in _entries(state):
-            content, uses = self._uses.pop(key)
-            if uses > 1:
-                self._uses[key] = (content, uses - 1)
+        self._backends.leave(state.serving)
+        self._sets.leave(_sets(state))
 
 
-def _entries(state: ServiceState) -> dict[tuple[type, int], Backend | BackendSet]:
-    entries: dict[tuple[type, int], Backend | BackendSet] = {(Backend, each.id): each for each in state.serving}
-    entries.update({(BackendSet, each.backends.id): each.backends for each in state.frontends})
-    return entries
+class _Uses(Generic[C]):
+    def __init__(self) -> None:
+        self._contents: dict[int, C] = {}
+        self._further: dict[int, int] = {}  # uses beyond the first: most have none
+
+    def clash(self, contents: Iterable[C]) -> tuple[C, C] | None:
+        """Two contents of one id, of which one at least is new."""
+        new: dict[int, C] = {}
+        for content in contents:
+            known = self._contents.get(content.id) or new.setdefault(content.id, content)
+            if known is not content and known != content:
+                return known, content
+        return None
+
+    def enter(self, contents: Iterable[C]) -> None:
+        for content in contents:
+            if content.id in self._contents:
+                self._further[content.id] = self._further.get(content.id, 0) + 1
+            else:
+                self._contents[content.id] = content
+
+    def leave(self, contents: Iterable[C]) -> None:
+        for content in contents:
+            further = self._further.pop(content.id, 0)
+            if further > 1:
+                self._further[content.id] = further - 1
+            elif not further:
+                del self._contents[content.id]
+
+
+def _sets(state: ServiceState) -> Iterable[BackendSet]:
+    return {each.backends.id: each.backends for each in state.frontends}.values()
 
 
 def _words(content: Backend | BackendSet) -> str:
     if isinstance(content, Backend):
         return f"backend {content.address} port {content.port} {content.protocol}"
-    return "the set of " + ", ".join(_words(each) for each in content.backends[:2]) + ", …"
+    return "the set of " + (", ".join(_words(each) for each in content.backends[:3]) or "no backends")

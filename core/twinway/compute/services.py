@@ -103,12 +103,12 @@ class Pools:
     def serving(self, families: Iterable[Family]) -> tuple[Backend, ...]:
         """The backends of all ports that keep their connections, sorted by id."""
         kept = {
-            each.id: each
+            (family, int(each.address), each.port, each.protocol): each
             for family in families
             for port in self._service.ports
             for each in keeping(self.of(port, family))
         }
-        return tuple(kept[identity] for identity in sorted(kept))
+        return tuple(sorted(kept.values(), key=lambda each: each.id))
 
 
 def _pool(port: ServicePort, slices: Iterable[EndpointSlice]) -> tuple[Candidate, ...]:

@@ -59,7 +59,17 @@ def test_a_memo_equals_from_scratch_where_ids_collide(history: list[Cluster]) ->
         content_id = ids.content_id
         patch.setattr(ids, "content_id", lambda kind, content: content_id(kind, content) % 8 + 1)
         for cluster in history:
-            assert remembered(memo, cluster) == of(cluster)
+            state = remembered(memo, cluster)
+            assert state == of(cluster)
+            assert_ids_are_unambiguous(state)
+
+
+def assert_ids_are_unambiguous(state: NodeState) -> None:
+    """Whatever is in force: one id, one content."""
+    sets = {each.backends for one in state.services.values() for each in one.frontends}
+    backends = {each for one in state.services.values() for each in one.serving}
+    assert len({each.id for each in sets}) == len(sets)
+    assert len({each.id for each in backends}) == len(backends)
 
 
 @settings(max_examples=50, deadline=None)

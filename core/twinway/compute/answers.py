@@ -1,0 +1,109 @@
+"""What the atoms in force answer about pods, by profile, and about nodes, by address."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from twinway.compute.atoms import Atom, AtomId, Members
+from twinway.compute.labels import namespace_labels
+from twinway.compute.matching import Key, Profile, Questions, keys_of
+from twinway.compute.population import Population
+from twinway.model.cluster import Namespace, Node
+from twinway.model.difference import difference
+from twinway.model.net import IPAddress, ObjectRef
+from twinway.model.policy import NodePeer
+
+NOTHING: Members = frozenset()
+
+
+class PodAnswers:
+    """The members of each profile, worked out when it is first met, and again where something changed."""
+
+    def __init__(self) -> None:
+        """No atom is in force."""
+        self._questions = Questions()
+        self._namespaces: Mapping[ObjectRef, Namespace] = {}
+        self._members: dict[Profile, Members] = {}
+        self._looking: dict[Key, set[Profile]] = {}
+        """The profiles that look into each bucket."""
+
+    def update(
+        self,
+        come: Mapping[AtomId, Atom],
+        gone: Mapping[AtomId, Atom],
+        namespaces: Mapping[ObjectRef, Namespace],
+        population: Population,
+    ) -> set[IPAddress]:
+        """Take over what changed; the addresses about which the answers are others now."""
+        profiles = population.profiles()
+        if len(self._members) > len(profiles):
+            for profile in self._members.keys() - profiles.keys():
+                self._drop(profile)
+        left, entered = difference(self._namespaces, namespaces)
+        self._namespaces = namespaces
+        changed = self._remove(gone) | self._add(come) | self._renew({each.ref.name for each in (*left, *entered)})
+        return {address for profile in changed for address in profiles.get(profile, ())}
+
+    def of(self, profile: Profile) -> Members:
+        """The members of pods of this profile."""
+        known = self._members.get(profile)
+        if known is None:
+            known = self._members[profile] = self._ask(profile)
+            for key in keys_of(profile):
+                self._looking.setdefault(key, set()).add(profile)
+        return known
+
+    def _remove(self, atoms: Iterable[AtomId]) -> set[Profile]:
+        changed = set()
+        for id_ in atoms:
+            question = self._questions.remove(id_)
+            for profile in self._lookers(question.keys if question else ()):
+                changed |= self._set(profile, frozenset(each for each in self._members[profile] if each[0] != id_))
+        return changed
+
+    def _add(self, atoms: Mapping[AtomId, Atom]) -> set[Profile]:
+        # Only the new atoms are asked, and only about those that they can match.
+        changed = set()
+        for id_, atom in atoms.items():
+            question = self._questions.add(id_, atom)
+            for profile in self._lookers(question.keys) if question else ():
+                labels = namespace_labels(self._namespaces, profile.namespace)
+                more = question.members(profile, dict(profile.labels), labels) if question else ()
+                changed |= self._set(profile, self._members[profile].union(more))
+        return changed
+
+    def _renew(self, namespaces: Iterable[str]) -> set[Profile]:
+        changed = set()
+        for profile in self._lookers((name,) for name in namespaces):
+            changed |= self._set(profile, self._ask(profile))
+        return changed
+
+    def _lookers(self, keys: Iterable[Key]) -> list[Profile]:
+        return list({profile for key in keys for profile in self._looking.get(key, ())})
+
+    def _set(self, profile: Profile, members: Members) -> set[Profile]:
+        if members == self._members[profile]:
+            return set()
+        self._members[profile] = members
+        return {profile}
+
+    def _ask(self, profile: Profile) -> Members:
+        return self._questions.members(profile, namespace_labels(self._namespaces, profile.namespace))
+
+    def _drop(self, profile: Profile) -> None:
+        del self._members[profile]
+        for key in keys_of(profile):
+            self._looking[key].discard(profile)
+            if not self._looking[key]:
+                del self._looking[key]
+
+
+def node_answers(atoms: Mapping[AtomId, Atom], nodes: Iterable[Node]) -> dict[IPAddress, Members]:
+    """The atoms that match each node address; addresses that none matches are left out."""
+    questions = [(id_, atom.nodes) for id_, atom in atoms.items() if isinstance(atom, NodePeer)]
+    found: dict[IPAddress, Members] = {}
+    for node in nodes if questions else ():
+        members = frozenset((id_, 0, 0) for id_, selector in questions if selector.matches(node.labels))
+        for address in node.addresses if members else ():
+            found[address] = found.get(address, NOTHING) | members
+    return found

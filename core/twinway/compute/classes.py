@@ -1,0 +1,166 @@
+"""
+Address classes: two addresses are in one class when the same atoms in force match them.
+
+The table is a prefix table. With `blocks` the networks and exceptions of the blocks in force, and
+`addresses` those that an atom about pods or nodes matches, the number of its entries is
+
+    2 + |blocks| + |addresses|        (an address that is itself a block counts once)
+
+The two are the whole of each family, so that every address has a class. There are as many classes
+as there are different answers of the atoms, at most one for each entry.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
+from types import MappingProxyType
+
+from twinway.compute.answers import NOTHING, PodAnswers, node_answers
+from twinway.compute.atoms import Atom, AtomId, Members
+from twinway.compute.blocks import Grounds, block_prefixes
+from twinway.compute.collisions import enter
+from twinway.compute.ids import content_id
+from twinway.compute.population import Population
+from twinway.model.cluster import Cluster, Node
+from twinway.model.difference import unchanged
+from twinway.model.net import IPAddress, IPNetwork, ObjectRef
+from twinway.model.node import Attachment, ClassId
+from twinway.model.policy import Block, NodePeer
+
+
+@dataclass(frozen=True, slots=True)
+class AddressClass:
+    """One class: the atoms that match it, and the ports that those of them tell which tell one."""
+
+    id: ClassId
+    members: Members
+    atoms: frozenset[AtomId]
+    ports: Mapping[AtomId, tuple[tuple[int, int], ...]]
+    """Protocol number and port number."""
+
+
+def address_class(members: Members) -> AddressClass:
+    """The class of addresses that these atoms match and no others."""
+    ordered = sorted(members)
+    content = b"".join(
+        atom.to_bytes(8, "big") + protocol.to_bytes(2, "big") + port.to_bytes(2, "big")
+        for atom, protocol, port in ordered
+    )
+    ports: dict[AtomId, tuple[tuple[int, int], ...]] = {}
+    for atom, protocol, port in ordered:
+        if port:
+            ports[atom] = (*ports.get(atom, ()), (protocol, port))
+    atoms = frozenset(each[0] for each in ordered)
+    return AddressClass(ClassId(content_id(b"class", content)), members, atoms, ports)
+
+
+@dataclass(frozen=True, slots=True)
+class ClassChange:
+    """Classes that came into use, and those that no address has any more."""
+
+    come: tuple[AddressClass, ...]
+    gone: tuple[AddressClass, ...]
+
+
+class ClassTable:
+    """
+    The classes of all addresses, kept up to date: an update costs what changed.
+
+    `live` has the classes in use. `table` is another mapping after each update that changed it.
+    """
+
+    def __init__(self) -> None:
+        """No atom is in force."""
+        self.table: Mapping[IPNetwork, ClassId] = MappingProxyType({})
+        self.live: dict[ClassId, AddressClass] = {}
+        self._by_members: dict[Members, AddressClass] = {}
+        self._uses: Counter[ClassId] = Counter()
+        self._atoms: Mapping[AtomId, Atom] = {}
+        self._population = Population()
+        self._pods = PodAnswers()
+        self._nodes: Mapping[ObjectRef, Node] = {}
+        self._node_members: dict[IPAddress, Members] = {}
+        self._grounds = Grounds()
+        self._prefixes: dict[IPNetwork, ClassId] = {}
+        self._networks: dict[IPAddress, IPNetwork] = {}
+        self._addresses: dict[IPNetwork, ClassId] = {}
+
+    def update(
+        self, cluster: Cluster, attachments: Mapping[ObjectRef, Attachment], atoms: Mapping[AtomId, Atom]
+    ) -> ClassChange:
+        """Be the table for these atoms, pods, nodes and namespaces from now on."""
+        before = dict(self.live)
+        come = {id_: atoms[id_] for id_ in atoms.keys() - self._atoms.keys()}
+        gone = {id_: self._atoms[id_] for id_ in self._atoms.keys() - atoms.keys()}
+        self._atoms = atoms
+        kinds = {type(atom) for atom in (*come.values(), *gone.values())}
+        touched = self._population.update(cluster.pods, attachments)
+        touched |= self._pods.update(come, gone, cluster.namespaces, self._population)
+        if NodePeer in kinds or not unchanged(self._nodes, cluster.nodes):
+            touched |= self._update_nodes(cluster.nodes)
+        borders = Block in kinds or not self._prefixes
+        if borders:
+            touched |= self._update_blocks()
+        if [address for address in touched if self._update_address(address)] or borders:
+            # An address has its entry even where it is the border of a block.
+            table = {**self._prefixes, **self._addresses}
+            self.table = self.table if self.table == table else MappingProxyType(table)
+        return ClassChange(
+            come=tuple(self.live[id_] for id_ in self.live.keys() - before.keys()),
+            gone=tuple(before[id_] for id_ in before.keys() - self.live.keys()),
+        )
+
+    def _update_nodes(self, nodes: Mapping[ObjectRef, Node]) -> set[IPAddress]:
+        self._nodes = nodes
+        old, self._node_members = self._node_members, node_answers(self._atoms, nodes.values())
+        return {address for address, _ in old.items() ^ self._node_members.items()}
+
+    def _update_blocks(self) -> set[IPAddress]:
+        moved = self._grounds.update(block_prefixes(self._atoms))
+        old = self._prefixes
+        self._prefixes = {prefix: self._use(members) for prefix, members in self._grounds.prefixes.items()}
+        for id_ in old.values():
+            self._release(id_)
+        return moved
+
+    def _update_address(self, address: IPAddress) -> bool:
+        # Whether its entry changed. An address that no pod or node gives members has none of its own.
+        members = self._node_members.get(address, NOTHING)
+        for profile in self._population.at(address):
+            members |= self._pods.of(profile)
+        network = self._networks.get(address)
+        old = self._addresses.get(network) if network is not None else None
+        new = self._use(members | self._grounds.enter(address)) if members else None
+        if old is not None:
+            self._release(old)
+        if network is not None and new is None:
+            del self._networks[address], self._addresses[network]
+            self._grounds.leave(address)
+        elif new is not None:
+            if network is None:
+                network = self._networks[address] = _single(address)
+            self._addresses[network] = new
+        return new != old
+
+    def _use(self, members: Members) -> ClassId:
+        known = self._by_members.get(members)
+        if known is None:
+            known = self._by_members[members] = address_class(members)
+            enter(self.live, known.id, known, "address classes")
+        self._uses[known.id] += 1
+        return known.id
+
+    def _release(self, id_: ClassId) -> None:
+        self._uses[id_] -= 1
+        if not self._uses[id_]:
+            del self._uses[id_], self._by_members[self.live.pop(id_).members]
+
+
+def _single(address: IPAddress) -> IPNetwork:
+    # From the number: from the address itself, ipaddress would write it out and parse it again.
+    if isinstance(address, IPv4Address):
+        return IPv4Network((int(address), 32))
+    return IPv6Network((int(address), 128))

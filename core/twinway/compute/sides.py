@@ -1,0 +1,142 @@
+"""
+Sides: one direction of a plan, put down for every class with as few entries as can be.
+
+A side has the rows of one ruling under class 0, and of other rulings under the classes that they
+are for. The ruling under class 0 is the one that saves most; every address has a class of its own
+(see `classes`), so class 0 is there for nothing else. With C(r) the classes in use to which the
+side says r, and n(r) the rows of r, the number of its entries is
+
+    n(d) + sum of |C(r)| * n(r) over the rulings r other than d,
+    d being the ruling for which (|C(r)| - 1) * n(r) is greatest.
+
+n(r) is 4, one for each protocol and one for all others, where ports do not matter; a single port
+adds 2 rows at most, a range of ports 30. To a class of which a side asks no atom it says what it
+says to a class that no atom matches: a side grows with the classes that its own peers make out.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+from twinway.compute.atoms import NO_ATOM, AtomId
+from twinway.compute.classes import AddressClass, ClassChange
+from twinway.compute.plan import Clause
+from twinway.compute.rulings import Ruling, Rulings, Saying, Span
+from twinway.model.node import NO_CLASS, ClassId, RuleId, VerdictEntry
+from twinway.model.policy import Direction
+
+Live = Mapping[ClassId, AddressClass]
+_Hits = tuple[tuple[int, tuple[Span, ...] | None], ...]
+"""Clauses that single a class out, by index, and what of them holds for it."""
+
+
+class Side:
+    """What a plan says in one direction to each class in use, kept up to date."""
+
+    def __init__(self, direction: Direction, clauses: tuple[Clause, ...], rulings: Rulings) -> None:
+        """No class is in use."""
+        self._direction = direction
+        self._clauses = clauses
+        self._rulings = rulings
+        self._asking: dict[AtomId, list[int]] = {}
+        for index, clause in enumerate(clauses):
+            for atom in {*(clause.peers or ()), *(port for _, port in clause.named)}:
+                self._asking.setdefault(atom, []).append(index)
+        self._asked = frozenset(self._asking)
+        self._decided: dict[_Hits, Ruling] = {}
+        self._plain = self._decide(())
+        """What is said to a class of which no atom is asked."""
+        self._special: dict[ClassId, Ruling] = {}
+        """The classes to which something else is said."""
+        self._counts: Counter[Ruling] = Counter()
+        self._made: dict[ClassId, tuple[Ruling, tuple[VerdictEntry, ...]]] = {}
+        self.default = self._plain
+        self.explicit: dict[ClassId, Ruling] = {}
+        self.entries: tuple[VerdictEntry, ...] = ()
+
+    def update(self, change: ClassChange, live: Live) -> bool:
+        """Take over classes that came and went; whether the entries are others now."""
+        told = {self._forget(gone) for gone in change.gone} | {self._learn(come) for come in change.come}
+        default = self._choose(len(live) - len(self._special))
+        if self.entries and default is self.default and told <= {default}:
+            return False
+        said = self._special
+        if default is not self._plain:
+            said = {id_: self._special.get(id_, self._plain) for id_ in live}
+        self.default = default
+        self.explicit = {id_: ruling for id_, ruling in said.items() if ruling is not default}
+        self.entries = tuple(self._entries())
+        return True
+
+    def _learn(self, cls: AddressClass) -> Ruling:
+        ruling = self._plain if self._asked.isdisjoint(cls.atoms) else self._decide(self._hits(cls))
+        if ruling is not self._plain:
+            self._special[cls.id] = ruling
+            self._counts[ruling] += 1
+        return ruling
+
+    def _forget(self, cls: AddressClass) -> Ruling:
+        self._made.pop(cls.id, None)
+        ruling = self._special.pop(cls.id, self._plain)
+        if ruling is not self._plain:
+            self._counts[ruling] -= 1
+            if not self._counts[ruling]:
+                del self._counts[ruling]
+        return ruling
+
+    def rules(self) -> set[RuleId]:
+        """The rules that entries name."""
+        return set(self.default.rules).union(*(ruling.rules for ruling in set(self.explicit.values())))
+
+    def _choose(self, plain: int) -> Ruling:
+        # The ruling to stand under class 0, when `plain` classes are told nothing special.
+        best, saved = self._plain, (plain - 1) * len(self._plain.rows)
+        for ruling in sorted(self._counts, key=lambda each: each.id):
+            saves = (self._counts[ruling] - 1) * len(ruling.rows)
+            if saves > saved:
+                best, saved = ruling, saves
+        return best
+
+    def _entries(self) -> Iterator[VerdictEntry]:
+        yield from self._rows(NO_CLASS, self.default)
+        for id_ in sorted(self.explicit):
+            yield from self._rows(id_, self.explicit[id_])
+
+    def _rows(self, id_: ClassId, ruling: Ruling) -> tuple[VerdictEntry, ...]:
+        made = self._made.get(id_)
+        if made is None or made[0] is not ruling:
+            entries = tuple(VerdictEntry(self._direction, id_, *row) for row in ruling.rows)
+            made = self._made[id_] = ruling, entries
+        return made[1]
+
+    def _hits(self, cls: AddressClass) -> _Hits:
+        indices = {index for atom in cls.atoms if atom in self._asking for index in self._asking[atom]}
+        hits = ((index, _spans(self._clauses[index], cls)) for index in sorted(indices))
+        return tuple((index, spans) for index, spans in hits if spans is None or spans)
+
+    def _decide(self, hits: _Hits) -> Ruling:
+        known = self._decided.get(hits)
+        if known is None:
+            known = self._decided[hits] = self._rulings.decide(list(self._sayings(dict(hits))))
+        return known
+
+    def _sayings(self, hits: Mapping[int, tuple[Span, ...] | None]) -> Iterator[Saying]:
+        for index, clause in enumerate(self._clauses):
+            if index in hits:
+                yield Saying(clause.stage, clause.action, clause.rule, hits[index])
+            elif clause.peers is None:
+                yield Saying(clause.stage, clause.action, clause.rule, clause.spans)
+
+
+def _spans(clause: Clause, cls: AddressClass) -> tuple[Span, ...] | None:
+    # What of a clause holds for a class; nothing where it has no part in it.
+    spans: tuple[Span, ...] | None = ()
+    if clause.peers is None or not clause.peers.isdisjoint(cls.atoms):
+        spans = clause.spans
+    if spans is None:
+        return None
+    for peer, port in clause.named:
+        if peer == NO_ATOM or peer in cls.atoms:
+            spans = (*spans, *((protocol, number, number) for protocol, number in cls.ports.get(port, ())))
+    return spans

@@ -1,0 +1,174 @@
+"""What the programs look things up in, written by tests entry by entry and read back by name."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_network
+
+from tests.packets.build import TCP, End, IPAddress
+from twinway.model.net import Protocol
+from twinway.model.node import (
+    Action,
+    Backend,
+    BackendId,
+    BackendSet,
+    BackendSetId,
+    ClassId,
+    Frontend,
+    PolicySet,
+    PolicySetId,
+    RuleId,
+    Scope,
+    Verdict,
+    VerdictEntry,
+)
+from twinway.model.policy import Direction
+from twinway_bpf import encode
+from twinway_bpf.layout import Ct, CtFlag, CtKey, EpKind, Reason
+from twinway_bpf.layout import End as RawEnd
+from twinway_bpf.maps import Map, short_name
+from twinway_bpf.sockets import Settings
+
+CLIENT_MAC = bytes.fromhex("02000000c001")
+HOST_MAC = bytes.fromhex("02000000c0ff")
+_PROTOCOLS = {protocol.number: protocol for protocol in Protocol}
+_CLEARED = ("fe", "slot", "be", "ep", "class", "verdict", "ct")
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """One entry of the connection table."""
+
+    key: bytes
+    ends: frozenset[End]
+    protocol: int
+    peer: End
+    seen: int
+    backend: int
+    rev: int
+    flags: CtFlag
+
+    @property
+    def is_alias(self) -> bool:
+        """Whether it leads to a record."""
+        return CtFlag.ALIAS in self.flags
+
+
+def verdict(
+    direction: Direction,
+    port: int = 0,
+    bits: int = 0,
+    *,
+    allow: bool,
+    rule: int,
+    peer: int = 0,
+    protocol: int = TCP,
+) -> VerdictEntry:
+    """What one direction says of a class (`peer`), a protocol and a prefix of ports."""
+    action = Action.ALLOW if allow else Action.DENY
+    return VerdictEntry(direction, ClassId(peer), protocol, port, bits, Verdict(action, RuleId(rule)))
+
+
+class Tables:
+    """The tables of one node."""
+
+    def __init__(self, maps: Mapping[str, Map]) -> None:
+        self.maps = {short_name(name): table for name, table in maps.items()}
+        self.settings = Settings(self.maps["cfg"])
+
+    def clear(self) -> None:
+        """As if nothing had been written, counters aside."""
+        for name in _CLEARED:
+            self.maps[name].remove(list(self.maps[name].entries()))
+        self.settings.write(host_netns=0, flags=0, rev=1)
+
+    def counts(self) -> dict[Reason, int]:
+        """Each reason and how often it was given."""
+        table = self.maps["count"]
+        return {reason: table.lookup_sum(int(reason).to_bytes(4, "little")) for reason in Reason}
+
+    def denied(self, rule: int) -> int:
+        """How many denials a rule was given as the reason of."""
+        return self.maps["denied"].lookup_sum(rule.to_bytes(8, "little"))
+
+    def pod(self, address: IPAddress, ifindex: int = 0, *, policy: int = 0, generation: int = 0) -> None:
+        """A pod of this node; `ifindex` is its host side's."""
+        side = (ifindex, CLIENT_MAC, HOST_MAC) if ifindex else None
+        value = encode.endpoint_value(EpKind.POD, PolicySetId(policy), generation, side)
+        self.maps["ep"].write({encode.address(address): value})
+
+    def node(self, address: IPAddress) -> None:
+        """An address of the node itself."""
+        self.maps["ep"].write({encode.address(address): encode.endpoint_value(EpKind.NODE)})
+
+    def service(self, frontend: End, *ends: End, protocol: int = TCP) -> None:
+        """A Service's port, and the backends that new connections are given."""
+        backends = tuple(_backend(each, _PROTOCOLS[protocol]) for each in ends)
+        for each in backends:
+            self.maps["be"].write({encode.backend_key(each.id): encode.backend_value(each)})
+        chosen = BackendSet(BackendSetId(_identity(frontend, *ends)), backends)
+        self.maps["slot"].write(dict(encode.slots(chosen)))
+        where = Frontend(frontend.address, frontend.port, _PROTOCOLS[protocol], Scope.INTERNAL, chosen)
+        self.maps["fe"].write({encode.frontend_key(where): encode.frontend_value(chosen)})
+        self.maps["fe"].write({encode.address_key(frontend.address): encode.ADDRESS_VALUE})
+
+    def forget_backend(self, gone: End, protocol: int = TCP) -> None:
+        """A backend that serves no more, connections it has included."""
+        assert self.maps["be"].remove([encode.backend_key(_backend(gone, _PROTOCOLS[protocol]).id)]) == 1
+
+    def policy(self, identity: int, *entries: VerdictEntry) -> None:
+        """A policy set."""
+        self.maps["verdict"].write(dict(encode.verdicts(PolicySet(PolicySetId(identity), entries))))
+
+    def classify(self, network: str, first: int, second: int = 0) -> None:
+        """The classes of a prefix in both generations."""
+        self.maps["class"].write({encode.class_key(ip_network(network)): encode.class_value(first, second)})
+
+    def connections(self) -> list[Connection]:
+        """All connections, records first."""
+        found = [_connection(key, value) for key, value in self.maps["ct"].entries().items()]
+        return sorted(found, key=lambda each: each.is_alias)
+
+    def record(self) -> Connection:
+        """The one record there is."""
+        (found,) = [each for each in self.connections() if not each.is_alias]
+        return found
+
+    def alias(self) -> Connection:
+        """The one alias there is."""
+        (found,) = [each for each in self.connections() if each.is_alias]
+        return found
+
+    def forget(self, gone: Connection) -> None:
+        """As when an entry was evicted."""
+        assert self.maps["ct"].remove([gone.key]) == 1
+
+    def age(self, units: int, connections: Iterable[Connection] | None = None) -> None:
+        """Let connections have been idle for so long, in units of 2^30 ns."""
+        table = self.maps["ct"]
+        for each in self.connections() if connections is None else connections:
+            raw = Ct.from_buffer_copy(table.lookup(each.key) or b"")
+            raw.seen = (raw.seen - units) & 0xFFFFFFFF
+            table.write({each.key: bytes(raw)})
+
+
+def _backend(where: End, protocol: Protocol) -> Backend:
+    return Backend(BackendId(_identity(where)), where.address, where.port, protocol)
+
+
+def _identity(*ends: End) -> int:
+    digest = hashlib.sha256(" ".join(map(str, ends)).encode()).digest()
+    return int.from_bytes(digest[:8], "little")
+
+
+def _end(raw: RawEnd) -> End:
+    return End(encode.address_back(bytes(raw.addr)), raw.port)
+
+
+def _connection(raw_key: bytes, raw_value: bytes) -> Connection:
+    key, value = CtKey.from_buffer_copy(raw_key), Ct.from_buffer_copy(raw_value)
+    ends = frozenset(_end(each) for each in key.end)
+    flags = CtFlag(value.flags)
+    return Connection(raw_key, ends, key.proto, _end(value.peer), value.seen, value.backend, value.rev, flags)

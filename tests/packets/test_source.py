@@ -1,0 +1,70 @@
+"""A pod speaks with its own address: policy knows it by that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from ipaddress import ip_address
+
+import pytest
+
+from tests.packets.build import End, end, tcp, udp
+from tests.packets.rig import SHOT, UNSPEC
+from tests.packets.scene import Scene, only_v6
+from twinway_bpf.layout import Reason
+
+
+@pytest.mark.parametrize("who", ["server", "outside", "node", "vip"])
+def test_foreign_source_is_dropped(scene: Scene, who: str) -> None:
+    """At a pod's host side, an address that is not this pod's is a lie: another pod's, the node's, anybody's."""
+    liar = End(getattr(scene.net, who), 4000)
+    outcome = scene.client_sends(tcp(liar, End(scene.net.away, 80)))
+    assert (outcome.reason, outcome.action) == (Reason.DROP_SPOOFED, SHOT)
+    assert scene.tables.connections() == []
+
+
+def test_own_source_passes_in_the_pod(scene: Scene) -> None:
+    """In the pod's own namespace its address is known without a host side."""
+    scene.tables.pod(scene.net.client)
+    assert scene.leaves_pod(tcp(scene.client, End(scene.net.away, 80))).reason == Reason.PASS_STACK
+
+
+@pytest.mark.parametrize("who", ["outside", "node"])
+def test_foreign_source_is_dropped_in_the_pod(scene: Scene, who: str) -> None:
+    """In a pod's namespace, an address that no pod of this node has is dropped."""
+    liar = End(getattr(scene.net, who), 4000)
+    assert scene.leaves_pod(tcp(liar, End(scene.net.away, 80))).reason == Reason.DROP_SPOOFED
+
+
+@pytest.mark.xfail(reason="in a pod's namespace any pod's address passes for this pod's")
+def test_another_pods_source_is_dropped_in_the_pod(scene: Scene) -> None:
+    """In a pod's namespace, the address of another pod of this node is dropped, too."""
+    scene.tables.pod(scene.net.client)
+    scene.tables.pod(scene.net.other)
+    outcome = scene.leaves_pod(tcp(End(scene.net.other, 4000), End(scene.net.away, 80)))
+    assert outcome.reason == Reason.DROP_SPOOFED
+
+
+def test_who_asks_for_an_address_passes(scene: Scene) -> None:
+    """DHCP's client has no address yet: it is left to the stack."""
+    if scene.net.version == 4:
+        packet = udp(end("0.0.0.0", 68), end("255.255.255.255", 67))
+    else:
+        packet = udp(end("fe80::5", 546), end("ff02::1:2", 547))
+    outcome = scene.client_sends(packet)
+    assert (outcome.reason, outcome.action) == (Reason.PASS_STACK, UNSPEC)
+
+
+@only_v6
+@pytest.mark.xfail(reason="any source passes to UDP port 547 of any host")
+def test_dhcp_port_is_no_way_round_policy(scene: Scene) -> None:
+    """A datagram to DHCP's port of some host, with a source that is nobody's, is dropped."""
+    packet = udp(end("2001:db8:9::9", 546), End(scene.net.server, 547))
+    assert scene.client_sends(packet).reason == Reason.DROP_SPOOFED
+
+
+@pytest.mark.parametrize("make", [tcp, udp])
+@pytest.mark.xfail(reason="the unspecified address passes to anybody")
+def test_no_source_is_no_way_round_policy(scene: Scene, make: Callable[[End, End], bytes]) -> None:
+    """Without an address a pod may ask for one, and nothing else."""
+    nobody = End(ip_address("0.0.0.0" if scene.net.version == 4 else "::"), 4000)
+    assert scene.client_sends(make(nobody, scene.server)).reason == Reason.DROP_SPOOFED

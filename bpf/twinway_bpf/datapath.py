@@ -15,16 +15,18 @@ from collections.abc import Mapping
 from twinway.driver import Change, Health, Inspection, NodeContext, Report
 from twinway.errors import DriverError
 from twinway.model.net import IPAddress, ObjectRef
-from twinway_bpf import programs, readback
+from twinway.model.node import NO_POLICY, Endpoint
+from twinway_bpf import programs, readback, sockets
 from twinway_bpf.devices import PodDevice, local_addresses
 from twinway_bpf.endpoints import EndpointTables
-from twinway_bpf.hooks import PacketHooks, PodDevices
+from twinway_bpf.hooks import GUARD, PACKET_PATH, PacketHooks, PodDevices
+from twinway_bpf.layout import CfgFlag
 from twinway_bpf.loader import Loader
 from twinway_bpf.maps import Map
 from twinway_bpf.pins import Pins
 from twinway_bpf.policy import PolicyTables
 from twinway_bpf.services import ServiceTables
-from twinway_bpf.sockets import Settings, SocketHooks
+from twinway_bpf.sockets import CgroupHooks, Settings
 from twinway_bpf.sync import Step
 
 logger = logging.getLogger(__name__)
@@ -33,13 +35,16 @@ logger = logging.getLogger(__name__)
 class Datapath:
     """The tables and hooks of one node. Nothing happens before `start`."""
 
-    def __init__(self, context: NodeContext, *, pods_at_socket: bool, capacities: Mapping[str, int]) -> None:
-        """`pods_at_socket`: serve pods' Services when their sockets connect, not on their packets."""
-        self._pods_at_socket = pods_at_socket
+    def __init__(self, context: NodeContext, *, at_socket: bool, capacities: Mapping[str, int]) -> None:
+        """`at_socket`: serve pods and enforce policy at their sockets, not on their packets."""
+        self._at_socket = at_socket
+        self._cgroup = context.cgroup_root
         self._pins = Pins(context.bpffs)
         self._loader = Loader(self._pins, context.cache / "bundles", capacities)
-        self._sockets = SocketHooks(self._loader, self._pins, context.cgroup_root)
-        self._packets = PacketHooks(self._loader, self._pins, context.uplinks)
+        self._sockets = CgroupHooks("socket", programs.SOCKET, self._loader, self._pins)
+        self._policy_at_socket = CgroupHooks("policy", programs.SOCKET_POLICY, self._loader, self._pins)
+        placement = GUARD if at_socket else PACKET_PATH
+        self._packets = PacketHooks(placement, self._loader, self._pins, context.uplinks)
         self._devices = PodDevices()
         self._started = False
         self._node: frozenset[IPAddress] = frozenset()
@@ -54,34 +59,30 @@ class Datapath:
         policy = PolicyTables(_map(maps, "tw_class"), _map(maps, "tw_verdict"))
         self._endpoints = EndpointTables(_map(maps, "tw_ep"), policy)
         self._services = ServiceTables(_map(maps, "tw_be"), _map(maps, "tw_slot"), _map(maps, "tw_fe"))
-        if not self._pods_at_socket:
-            self._packets.load()
-        self._sockets.attach()
-        self._sockets.learn_host(self._settings)
+        self._packets.load()
+        self._sockets.attach(self._cgroup)
+        sockets.learn_host(self._settings, self._cgroup)
+        if self._at_socket:
+            self._policy_at_socket.attach(self._cgroup)
         self._started = True
 
     def apply(self, change: Change) -> Report:
         """Make the kernel do what the state says. Raises DriverError; the last good state then stays."""
         if not self._started:
             raise DriverError("apply before start")
-        state, whole = change.state, change.repair or change.previous is None
-        devices = self._devices.find(state.endpoints, again=whole)
+        whole = change.repair or change.previous is None
+        devices = self._devices.find(change.state.endpoints, again=whole)
         self._node = self._node_addresses(change, again=whole)
-        step = self._turn(change, devices)
-        placed: tuple[str, ...] = ()
-        if not self._pods_at_socket:
-            placed = self._packets.attach(state.endpoints, devices, check=whole)
-        previous = change.previous.services if change.previous is not None else {}
+        step, placed = self._turn(change, devices, check=whole)
         if whole or not change.complete:
-            services = self._services.rebuild(state.services, remove=change.complete)
+            step += self._services.rebuild(change.state.services, remove=change.complete)
         else:
-            services = self._services.change(previous, state.services)
-        step += services
-        self._sockets.serve_pods(self._settings, pods=self._pods_at_socket)
+            previous = change.previous.services if change.previous is not None else {}
+            step += self._services.change(previous, change.state.services)
+        self._settings.flag(CfgFlag.PODS_AT_SOCKET, on=self._at_socket)
         if change.complete:
             step += self._endpoints.settle(change, devices, self._node)
-            if not self._pods_at_socket:
-                self._packets.detach_stale(state.endpoints, devices)
+            self._packets.detach_stale(self._hooked(change), devices)
         repaired = tuple(f"hook {name} was missing" for name in placed) if change.repair else ()
         return Report(step.written + len(placed), step.removed, repaired)
 
@@ -91,7 +92,7 @@ class Datapath:
 
     def health(self) -> Health:
         """A connect through the socket hooks, now."""
-        return self._sockets.health(self._settings)
+        return sockets.health(self._settings, self._cgroup)
 
     def service_addresses(self) -> frozenset[IPAddress]:
         """Addresses that Services have, as the kernel holds them; callable before `start`."""
@@ -102,22 +103,36 @@ class Datapath:
         """Let go of everything that this process holds; the kernel goes on."""
         self._packets.close()
 
-    def remove_packet_hooks(self) -> None:
-        """Take the packet path's programs away, of this process and of earlier ones."""
+    def remove(self) -> None:
+        """Take away what this way of serving alone needs: tables and Service hooks belong to every way."""
         self._packets.detach_all()
+        if self._at_socket:
+            self._policy_at_socket.detach()
 
-    def remove_everything(self) -> None:
-        """Leave no trace: hooks, links and tables."""
-        self._packets.detach_all()
-        self._sockets.detach()
-        self._pins.remove_all()
-
-    def _turn(self, change: Change, devices: Mapping[ObjectRef, PodDevice]) -> Step:
+    # A policy is enforced at a pod before the pod turns to it, and the guard knows none until then;
+    # the packet path drops what comes from a pod it does not know, so there pods come first.
+    def _turn(
+        self, change: Change, devices: Mapping[ObjectRef, PodDevice], *, check: bool
+    ) -> tuple[Step, tuple[str, ...]]:
+        placed: tuple[str, ...] = ()
+        hooked = self._hooked(change)
+        if self._at_socket:
+            self._settings.flag(CfgFlag.POLICY_AT_SOCKET, on=bool(hooked))
+            placed = self._packets.attach(hooked, devices, check=check)
         turn = self._endpoints.turn(change, devices, self._node)
         if turn.judged_anew:
             # connections carry the revision that they were judged under
             self._settings.write(rev=(self._settings.read().rev + 1) & 0xFFFFFFFF)
-        return turn.step
+        if not self._at_socket:
+            placed = self._packets.attach(hooked, devices, check=check)
+        return turn.step, placed
+
+    # At sockets, packets are looked at for pods under a policy alone.
+    def _hooked(self, change: Change) -> Mapping[ObjectRef, Endpoint]:
+        endpoints = change.state.endpoints
+        if not self._at_socket:
+            return endpoints
+        return {ref: endpoint for ref, endpoint in endpoints.items() if endpoint.policy != NO_POLICY}
 
     # Pods coming and going may give the host addresses (a ptp plugin's gateways), nothing else does.
     def _node_addresses(self, change: Change, *, again: bool) -> frozenset[IPAddress]:

@@ -6,6 +6,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from twinway.errors import DriverError
 from twinway.model.net import ObjectRef
@@ -14,11 +15,36 @@ from twinway_bpf import programs, tchook
 from twinway_bpf.devices import PodDevice, pod_device, uplinks
 from twinway_bpf.loader import Loader
 from twinway_bpf.pins import Pins
+from twinway_bpf.programs import Program
 from twinway_bpf.tchook import Hook, Side
 
 logger = logging.getLogger(__name__)
 
-GROUP = "packet"
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """A set of programs for pods' devices: which one stands where. `group` names their pins."""
+
+    group: str
+    host_from: Program
+    """At a veth's host side, ingress: what the pod sends."""
+    host_to: Program
+    pod_out: Program
+    """At the device itself, in the pod's namespace, where it has no host side."""
+    pod_in: Program
+    uplink_in: Program | None = None
+
+    @property
+    def programs(self) -> tuple[Program, ...]:
+        """Each program once."""
+        every = (self.host_from, self.host_to, self.pod_out, self.pod_in, self.uplink_in)
+        return tuple(dict.fromkeys(program for program in every if program is not None))
+
+
+PACKET_PATH = Placement(
+    "packet", programs.HOST_FROM, programs.HOST_TO, programs.POD_OUT, programs.POD_IN, programs.UPLINK_IN
+)
+GUARD = Placement("guard", programs.GUARD_FROM, programs.GUARD_TO, programs.GUARD_FROM, programs.GUARD_TO)
 
 
 class PodDevices:
@@ -28,7 +54,7 @@ class PodDevices:
         self._known: dict[Attachment, PodDevice] = {}
 
     def find(self, endpoints: Mapping[ObjectRef, Endpoint], *, again: bool) -> dict[ObjectRef, PodDevice]:
-        """Devices by pod; one whose namespace has gone is left out, and told of. `again` forgets what was known."""
+        """Devices by pod, without those whose namespace has gone, which are told of; `again` looks anew."""
         known = {} if again else self._known
         self._known = {}
         found = {}
@@ -44,10 +70,12 @@ class PodDevices:
 
 
 class PacketHooks:
-    """The tc programs at pods and uplinks."""
+    """One placement of tc programs, at all pods and uplinks that want it."""
 
-    def __init__(self, loader: Loader, pins: Pins, uplink_names: tuple[str, ...]) -> None:
+    def __init__(self, placement: Placement, loader: Loader, pins: Pins, uplink_names: tuple[str, ...]) -> None:
         """`uplink_names`: empty for the devices of the default routes."""
+        self._placement = placement
+        self._group = placement.group
         self._loader = loader
         self._pins = pins
         self._uplink_names = uplink_names
@@ -57,7 +85,7 @@ class PacketHooks:
     def load(self) -> None:
         """Load the programs. Raises LoadError."""
         if not self._loaded:
-            self._loaded = self._loader.load(programs.PACKET)
+            self._loaded = self._loader.load(self._placement.programs)
 
     def attach(
         self, endpoints: Mapping[ObjectRef, Endpoint], devices: Mapping[ObjectRef, PodDevice], *, check: bool
@@ -79,20 +107,20 @@ class PacketHooks:
     def detach_stale(self, endpoints: Mapping[ObjectRef, Endpoint], devices: Mapping[ObjectRef, PodDevice]) -> int:
         """Let go of hooks that belong to no pod of now; how many."""
         wanted = {hook.name for hook, _ in self._wanted(endpoints, devices)}
-        stale = {*self._placed, *self._pins.links(GROUP)} - wanted
+        stale = {*self._placed, *self._pins.links(self._group)} - wanted
         for name in stale:
             hook = self._placed.pop(name, None)
             if hook is not None:
-                tchook.detach(self._pins, GROUP, hook)
+                tchook.detach(self._pins, self._group, hook)
             else:
-                self._pins.unpin_link(GROUP, name)
+                self._pins.unpin_link(self._group, name)
         return len(stale)
 
     def detach_all(self) -> None:
         """Take every program of ours away, of this process and of earlier ones."""
         for hook in self._placed.values():
-            tchook.detach(self._pins, GROUP, hook)
-        self._pins.remove_group(GROUP)
+            tchook.detach(self._pins, self._group, hook)
+        self._pins.remove_group(self._group)
         self._placed = {}
 
     def close(self) -> None:
@@ -101,9 +129,9 @@ class PacketHooks:
             os.close(descriptor)
         self._loaded = {}
 
-    def _attach(self, hook: Hook, program: programs.Program) -> bool:
+    def _attach(self, hook: Hook, program: Program) -> bool:
         try:
-            changed = tchook.attach(self._pins, GROUP, hook, self._loaded[program.name])
+            changed = tchook.attach(self._pins, self._group, hook, self._loaded[program.name])
         except DriverError as error:
             # the pod may just be going; if not, the next repair tries again and says so again
             logger.warning("cannot set a hook hook=%s reason=%s", hook.name, error)
@@ -114,26 +142,29 @@ class PacketHooks:
 
     def _wanted(
         self, endpoints: Mapping[ObjectRef, Endpoint], devices: Mapping[ObjectRef, PodDevice]
-    ) -> list[tuple[Hook, programs.Program]]:
+    ) -> list[tuple[Hook, Program]]:
         hooks = []
-        for ref, device in devices.items():
-            hooks += _pod_hooks(endpoints[ref].attachment, device)
-        for uplink in uplinks(self._uplink_names):
-            hooks.append((Hook(f"uplink_{uplink.ifindex}", "", uplink.ifindex, Side.INGRESS), programs.UPLINK_IN))
+        for ref in endpoints.keys() & devices.keys():
+            device = devices[ref]
+            hooks += _pod_hooks(self._placement, endpoints[ref].attachment, device)
+        uplink_in = self._placement.uplink_in
+        if uplink_in is not None:
+            for uplink in uplinks(self._uplink_names):
+                hooks.append((Hook(f"uplink_{uplink.ifindex}", "", uplink.ifindex, Side.INGRESS), uplink_in))
         return hooks
 
 
-def _pod_hooks(attachment: Attachment, device: PodDevice) -> list[tuple[Hook, programs.Program]]:
+def _pod_hooks(placement: Placement, attachment: Attachment, device: PodDevice) -> list[tuple[Hook, Program]]:
     # a name of a pin may hold no dot on older kernels, and a container id may be anything
     name = hashlib.sha256(f"{attachment.container_id}/{attachment.ifname}".encode()).hexdigest()[:16]
     if device.host is not None:
         index = device.host.ifindex
         return [
-            (Hook(f"{name}_from", "", index, Side.INGRESS), programs.HOST_FROM),
-            (Hook(f"{name}_to", "", index, Side.EGRESS), programs.HOST_TO),
+            (Hook(f"{name}_from", "", index, Side.INGRESS), placement.host_from),
+            (Hook(f"{name}_to", "", index, Side.EGRESS), placement.host_to),
         ]
     index = device.inside.ifindex
     return [
-        (Hook(f"{name}_out", device.netns, index, Side.EGRESS), programs.POD_OUT),
-        (Hook(f"{name}_in", device.netns, index, Side.INGRESS), programs.POD_IN),
+        (Hook(f"{name}_out", device.netns, index, Side.EGRESS), placement.pod_out),
+        (Hook(f"{name}_in", device.netns, index, Side.INGRESS), placement.pod_in),
     ]

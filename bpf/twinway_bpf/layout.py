@@ -140,6 +140,32 @@ class Sk(ctypes.Structure):
     _fields_ = (("vip", End), ("to", End), ("backend", u64))
 
 
+class SkPol(ctypes.Structure):
+    """struct tw_skpol."""
+
+    _fields_ = (
+        ("rule", u64),
+        ("peer", End),
+        ("rev", u32),
+        ("side", u8),
+        ("egress", u8),
+        ("ingress", u8),
+        ("pad", u8 * 5),
+    )
+
+
+class UdpKey(ctypes.Structure):
+    """struct tw_udp_key."""
+
+    _fields_ = (("socket", u64), ("peer", End), ("pad", u32))
+
+
+class Udp(ctypes.Structure):
+    """struct tw_udp."""
+
+    _fields_ = (("seen", u32), ("flags", u8), ("pad", u8 * 3))
+
+
 class Peers(ctypes.Structure):
     """struct tw_peers."""
 
@@ -168,6 +194,7 @@ class CfgFlag(IntFlag):
     """enum tw_cfg_flag."""
 
     PODS_AT_SOCKET = 1
+    POLICY_AT_SOCKET = 2
 
 
 class Reason(IntEnum):
@@ -214,6 +241,9 @@ STRUCTS: dict[str, type[ctypes.Structure]] = {
     "tw_cfg": Cfg,
     "tw_sk": Sk,
     "tw_peers": Peers,
+    "tw_skpol": SkPol,
+    "tw_udp_key": UdpKey,
+    "tw_udp": Udp,
 }
 """Every shared struct by its name in C."""
 

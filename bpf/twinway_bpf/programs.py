@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 # Source: include/uapi/linux/bpf.h, enum bpf_prog_type and enum bpf_attach_type.
 SCHED_CLS = 3
+CGROUP_SKB = 8
+SOCK_OPS = 13
 CGROUP_SOCK_ADDR = 18
 
 TCX_INGRESS = 46
@@ -36,6 +38,19 @@ _SOCKET_HOOKS = {
 SOCKET = tuple(Program(name, "sock.c", CGROUP_SOCK_ADDR, attach) for name, attach in _SOCKET_HOOKS.items())
 """Socket hooks, attached to a cgroup at `attach`."""
 
+SOCKET_POLICY = (
+    Program("tw_skb_in", "skb.c", CGROUP_SKB, 0),
+    Program("tw_skb_out", "skb.c", CGROUP_SKB, 1),
+    Program("tw_sockops", "skb.c", SOCK_OPS, 3),
+)
+"""Policy on sockets' packets, attached to a cgroup at `attach`."""
+
+GUARD_FROM = Program("tw_guard_from", "guard.c", SCHED_CLS)
+GUARD_TO = Program("tw_guard_to", "guard.c", SCHED_CLS)
+
+GUARD = (GUARD_FROM, GUARD_TO)
+"""Beside policy at sockets: what no socket answers for, at the devices of pods under a policy."""
+
 HOST_FROM = Program("tw_host_from", "tc.c", SCHED_CLS)
 HOST_TO = Program("tw_host_to", "tc.c", SCHED_CLS)
 UPLINK_IN = Program("tw_uplink_in", "tc.c", SCHED_CLS)
@@ -43,5 +58,5 @@ POD_OUT = Program("tw_pod_out", "tc.c", SCHED_CLS)
 POD_IN = Program("tw_pod_in", "tc.c", SCHED_CLS)
 
 PACKET = (HOST_FROM, HOST_TO, UPLINK_IN, POD_OUT, POD_IN)
-ALL = SOCKET + PACKET
+ALL = SOCKET + PACKET + SOCKET_POLICY + GUARD
 SOURCES = tuple(dict.fromkeys(program.source for program in ALL))

@@ -52,7 +52,7 @@ def common(context: NodeContext) -> tuple[Requirement, ...]:
 
 
 def packet_path() -> tuple[Requirement, ...]:
-    """What the tc hooks need and use."""
+    """What the tc hooks need and use, where packets are translated."""
     if not features.may_load():
         return ()
     return (
@@ -62,6 +62,15 @@ def packet_path() -> tuple[Requirement, ...]:
             present=features.has_redirect_peer(),
             without="a packet for a pod on veth passes the host's queue once more",
         ),
+        *guard(),
+    )
+
+
+def guard() -> tuple[Requirement, ...]:
+    """What any tc hook uses."""
+    if not features.may_load():
+        return ()
+    return (
         _may(
             "tcx (6.6)",
             present=features.has_tcx(),

@@ -1,7 +1,7 @@
 """
-The socket hooks of one node, shared by both drivers: for pods and host, or for the host alone.
+Programs at the node's cgroup, and the settings that all programs look at.
 
-They are links to the node's cgroup, pinned, and replaced one program at a time.
+Links to the cgroup are pinned, and replaced one program at a time.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from pathlib import Path
 
 from twinway.driver import Health
 from twinway.errors import DriverError
-from twinway_bpf import libbpf, programs
+from twinway_bpf import libbpf
 from twinway_bpf.layout import Cfg, CfgFlag
 from twinway_bpf.loader import Loader
 from twinway_bpf.maps import Map
 from twinway_bpf.pins import Pins
+from twinway_bpf.programs import Program
 
-GROUP = "socket"
 PROBE = ("169.254.42.2", 29815)
 """An address that is never anybody's: the hook counts who connects to it, and refuses."""
 
@@ -50,82 +50,84 @@ class Settings:
         self._table.write({_KEY: bytes(cfg)})
         return True
 
+    def flag(self, flag: CfgFlag, *, on: bool) -> bool:
+        """Set or clear a flag; False if it was so already."""
+        flags = self.read().flags & ~flag
+        return self.write(flags=flags | (flag if on else 0))
 
-class SocketHooks:
-    """Connect, sendmsg, recvmsg, getpeername, for both families."""
 
-    def __init__(self, loader: Loader, pins: Pins, cgroup: Path) -> None:
-        """`cgroup`: the v2 directory that all of the node's sockets are below."""
+class CgroupHooks:
+    """Programs attached to the node's cgroup, under one group of pins."""
+
+    def __init__(self, group: str, wanted: tuple[Program, ...], loader: Loader, pins: Pins) -> None:
+        """`wanted`: programs whose `attach` is a cgroup's."""
+        self._group = group
+        self._wanted = wanted
         self._loader = loader
         self._pins = pins
-        self._cgroup = cgroup
 
-    def attach(self) -> None:
+    def attach(self, cgroup: Path) -> None:
         """Put the programs in place, each in one step where an earlier one stands."""
-        loaded = self._loader.load(programs.SOCKET)
-        cgroup = self._open_cgroup()
+        loaded = self._loader.load(self._wanted)
+        target = _open_cgroup(cgroup)
         try:
-            for program in programs.SOCKET:
-                self._attach(program, loaded[program.name], cgroup)
+            for program in self._wanted:
+                self._attach(program, loaded[program.name], target)
+        except OSError as error:
+            raise DriverError(f"cannot attach {self._group} programs to {cgroup}: {error.strerror}") from error
         finally:
-            os.close(cgroup)
+            os.close(target)
             for descriptor in loaded.values():
                 os.close(descriptor)
 
-    def serve_pods(self, settings: Settings, *, pods: bool) -> bool:
-        """Whether pods' own sockets are served here, or the host's alone."""
-        flags = settings.read().flags & ~CfgFlag.PODS_AT_SOCKET
-        return settings.write(flags=flags | (CfgFlag.PODS_AT_SOCKET if pods else 0))
-
-    def learn_host(self, settings: Settings) -> None:
-        """Let the programs know which network namespace is the host's: the one we are in."""
-        if not self._probe(settings):
-            reason = f"is the agent in a cgroup below {self._cgroup}?"
-            raise DriverError(f"the socket hooks do not see the agent's own sockets: {reason}")
-        settings.write(host_netns=settings.read().probe_netns)
-
-    def health(self, settings: Settings) -> Health:
-        """Whether a socket call goes through the hooks right now."""
-        if self._probe(settings):
-            return Health(ok=True, detail="a connect went through the socket hooks")
-        return Health(ok=False, detail=f"a connect passed by the socket hooks at {self._cgroup}")
-
     def detach(self) -> None:
         """Take the programs away."""
-        self._pins.remove_group(GROUP)
+        self._pins.remove_group(self._group)
 
-    def _attach(self, program: programs.Program, descriptor: int, cgroup: int) -> None:
-        link = self._pins.link(GROUP, program.name)
+    def _attach(self, program: Program, descriptor: int, target: int) -> None:
+        link = self._pins.link(self._group, program.name)
         if link is not None:
             try:
                 libbpf.link_update(link, descriptor)
             except OSError:
                 # the cgroup it was tied to has gone, and with it the link
-                self._pins.unpin_link(GROUP, program.name)
+                self._pins.unpin_link(self._group, program.name)
             else:
                 return
             finally:
                 os.close(link)
+        link = libbpf.link_create(descriptor, target, program.attach)
         try:
-            link = libbpf.link_create(descriptor, cgroup, program.attach)
-        except OSError as error:
-            raise DriverError(f"cannot attach {program.name} to {self._cgroup}: {error.strerror}") from error
-        try:
-            self._pins.pin_link(GROUP, program.name, link)
+            self._pins.pin_link(self._group, program.name, link)
         finally:
             os.close(link)
 
-    def _open_cgroup(self) -> int:
-        try:
-            return os.open(self._cgroup, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except OSError as error:
-            reason = (
-                f"{error.strerror}: set cgroup_root in the node config to a directory of the cgroup v2 hierarchy"
-            )
-            raise DriverError(f"cgroup_root {self._cgroup}: {reason}") from error
 
-    def _probe(self, settings: Settings) -> bool:
-        before = settings.read().probes
-        with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.connect(PROBE)
-        return bool(settings.read().probes != before)
+def learn_host(settings: Settings, cgroup: Path) -> None:
+    """Let the programs know which network namespace is the host's: the one we are in."""
+    if not _probe(settings):
+        reason = f"is the agent in a cgroup below {cgroup}?"
+        raise DriverError(f"the socket hooks do not see the agent's own sockets: {reason}")
+    settings.write(host_netns=settings.read().probe_netns)
+
+
+def health(settings: Settings, cgroup: Path) -> Health:
+    """Whether a socket call goes through the hooks right now."""
+    if _probe(settings):
+        return Health(ok=True, detail="a connect went through the socket hooks")
+    return Health(ok=False, detail=f"a connect passed by the socket hooks at {cgroup}")
+
+
+def _open_cgroup(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        reason = f"{error.strerror}: set cgroup_root in the node config to a directory of the cgroup v2 hierarchy"
+        raise DriverError(f"cgroup_root {path}: {reason}") from error
+
+
+def _probe(settings: Settings) -> bool:
+    before = settings.read().probes
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(PROBE)
+    return bool(settings.read().probes != before)

@@ -76,7 +76,8 @@ static __always_inline bool ct_expired(const struct tw_ct *ct, __u8 proto)
 }
 
 /* A SYN opens a connection anew, unless it repeats the one that is opening or open. */
-static __always_inline bool ct_reopens(const struct tw_ct *ct, const struct tw_pkt *pkt, bool forward)
+static __always_inline bool ct_reopens(const struct tw_ct *ct, const struct tw_pkt *pkt,
+				       bool forward)
 {
 	if (pkt->proto != PROTO_TCP || (pkt->tcp & (TCP_SYN | TCP_ACK)) != TCP_SYN)
 		return 0;
@@ -139,6 +140,18 @@ static __always_inline void ct_find(const struct tw_pkt *pkt, struct tw_conn *co
 		conn->ct = ct;
 }
 
+/*
+ * A pod's own packet to a backend by its address meets the record of an earlier connection from
+ * the same port to that backend through a Service: the latest word of the client is what counts,
+ * and its replies are not to be taken for the Service's.
+ */
+static __always_inline void ct_take_over(struct tw_conn *conn)
+{
+	if (!conn->ct || !conn->forward || conn->hairpin || !(conn->ct->flags & TW_CT_NAT))
+		return;
+	conn->ct = 0;
+}
+
 /* The record of what the packet has become: called when pkt holds the translated addresses. */
 static __always_inline void ct_find_translated(const struct tw_pkt *pkt, struct tw_conn *conn)
 {
@@ -147,6 +160,9 @@ static __always_inline void ct_find_translated(const struct tw_pkt *pkt, struct 
 
 	conn->ct = 0;
 	if (!ct || ct_expired(ct, pkt->proto) || !(ct->flags & TW_CT_NAT))
+		return;
+	/* of another Service with this backend, or asked directly: over, this connection is the newer */
+	if (!end_equal(&ct->peer, &conn->names->vip))
 		return;
 	if (first != !!(ct->flags & TW_CT_FIRST) || ct_reopens(ct, pkt, 1))
 		return;

@@ -47,7 +47,8 @@ static __always_inline int deliver_age(struct __sk_buff *skb, struct tw_pkt *pkt
 }
 
 /* Straight into the pod: its own ingress hook, if any, sees the packet, the host's stack does not. */
-static __always_inline int deliver_peer(struct __sk_buff *skb, struct tw_pkt *pkt, const struct tw_ep *ep)
+static __always_inline int deliver_peer(struct __sk_buff *skb, struct tw_pkt *pkt,
+					const struct tw_ep *ep)
 {
 	__u8 mac[12];
 	int rc = deliver_age(skb, pkt);
@@ -156,7 +157,8 @@ static __always_inline int deliver_to_self(struct __sk_buff *skb, struct tw_pkt 
 {
 	__u8 own[6];
 
-	if (bpf_skb_load_bytes(skb, 6, own, sizeof(own)) || bpf_skb_store_bytes(skb, 0, own, sizeof(own), 0))
+	if (bpf_skb_load_bytes(skb, 6, own, sizeof(own)) ||
+	    bpf_skb_store_bytes(skb, 0, own, sizeof(own), 0))
 		return TW_DROP_REWRITE;
 	return deliver_turn(skb, pkt, 1);
 }
@@ -176,6 +178,8 @@ static __always_inline int deliver_next_hop(struct __sk_buff *skb, struct tw_pkt
 		return TW_PASS_STACK;
 	}
 	if (found == BPF_FIB_LKUP_RET_NO_NEIGH && fib.ifindex == skb->ifindex) {
+		/* it passes this hook once more, translated as it is */
+		skb->mark = TW_MARK_TURNED;
 		pkt->action = redirect_neigh(skb->ifindex, 0, 0, 0);
 		return TW_PASS_OUT;
 	}

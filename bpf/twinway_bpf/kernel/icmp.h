@@ -12,7 +12,8 @@
 
 /* A client answers what it took for the Service: the backend is told of its own packet. */
 static __always_inline int icmp_to_backend(struct __sk_buff *skb, struct tw_pkt *pkt,
-					   const struct tw_pkt *quoted, const struct tw_end *backend)
+					   const struct tw_pkt *quoted,
+					   const struct tw_end *backend)
 {
 	int rc = nat_quoted(skb, pkt, quoted, TW_SRC, backend);
 
@@ -32,7 +33,8 @@ static __always_inline int icmp_to_client(struct __sk_buff *skb, struct tw_pkt *
 }
 
 /* Translate an ICMP error; `related` says whether it concerns a connection that is known. */
-static __always_inline int icmp_related(struct __sk_buff *skb, struct tw_scratch *scratch, bool *related)
+static __always_inline int icmp_related(struct __sk_buff *skb, struct tw_scratch *scratch,
+					bool *related)
 {
 	struct tw_pkt *pkt = &scratch->pkt, *quoted = &scratch->quoted;
 	struct tw_ct_key key = {};

@@ -30,13 +30,14 @@ static __always_inline __u64 nat_checksum_flags(const struct tw_pkt *pkt)
 	return pkt->proto == PROTO_UDP ? BPF_F_MARK_MANGLED_0 : 0;
 }
 
-static __always_inline int nat_addr4(struct __sk_buff *skb, const struct tw_pkt *pkt, enum tw_side side,
-				     __be32 from, __be32 to)
+static __always_inline int nat_addr4(struct __sk_buff *skb, const struct tw_pkt *pkt,
+				     enum tw_side side, __be32 from, __be32 to)
 {
 	int at = nat_checksum_at(pkt);
 	int field = ETH_HLEN + (side == TW_SRC ? 12 : 16);
 
-	if (at && bpf_l4_csum_replace(skb, at, from, to, nat_checksum_flags(pkt) | BPF_F_PSEUDO_HDR | 4))
+	if (at &&
+	    bpf_l4_csum_replace(skb, at, from, to, nat_checksum_flags(pkt) | BPF_F_PSEUDO_HDR | 4))
 		return TW_DROP_REWRITE;
 	if (bpf_l3_csum_replace(skb, ETH_HLEN + 10, from, to, 4) ||
 	    bpf_skb_store_bytes(skb, field, &to, sizeof(to), 0))
@@ -44,8 +45,8 @@ static __always_inline int nat_addr4(struct __sk_buff *skb, const struct tw_pkt 
 	return TW_GO_ON;
 }
 
-static __always_inline int nat_addr6(struct __sk_buff *skb, const struct tw_pkt *pkt, enum tw_side side,
-				     __be32 *from, __be32 *to)
+static __always_inline int nat_addr6(struct __sk_buff *skb, const struct tw_pkt *pkt,
+				     enum tw_side side, __be32 *from, __be32 *to)
 {
 	int at = nat_checksum_at(pkt);
 	int field = ETH_HLEN + (side == TW_SRC ? 8 : 24);
@@ -56,8 +57,8 @@ static __always_inline int nat_addr6(struct __sk_buff *skb, const struct tw_pkt 
 	return bpf_skb_store_bytes(skb, field, to, 16, 0) ? TW_DROP_REWRITE : TW_GO_ON;
 }
 
-static __always_inline int nat_port(struct __sk_buff *skb, const struct tw_pkt *pkt, enum tw_side side,
-				    __be16 from, __be16 to)
+static __always_inline int nat_port(struct __sk_buff *skb, const struct tw_pkt *pkt,
+				    enum tw_side side, __be16 from, __be16 to)
 {
 	int at = nat_checksum_at(pkt);
 
@@ -107,7 +108,8 @@ static __always_inline int nat_quoted(struct __sk_buff *skb, const struct tw_pkt
 	addr_copy(old, from->addr);
 	addr_copy(addr, to->addr);
 	if (quoted->v6) {
-		if (bpf_l4_csum_replace(skb, pkt->l4 + 2, 0, bpf_csum_diff(old, 16, addr, 16, 0), 0) ||
+		if (bpf_l4_csum_replace(skb, pkt->l4 + 2, 0, bpf_csum_diff(old, 16, addr, 16, 0),
+					0) ||
 		    bpf_skb_store_bytes(skb, field, addr, 16, 0))
 			return TW_DROP_REWRITE;
 	} else if (bpf_l3_csum_replace(skb, pkt->inner + 10, old[3], addr[3], 4) ||

@@ -35,8 +35,8 @@ struct tw_pkt {
 	__u8 frag; /* enum tw_frag */
 	__u8 icmp; /* enum tw_icmp */
 	__u8 ttl;
-	__u16 len;   /* of the IP packet, host order */
-	int action;  /* TC_ACT_* once a stage has decided where the packet goes */
+	__u16 len;  /* of the IP packet, host order */
+	int action; /* TC_ACT_* once a stage has decided where the packet goes */
 };
 
 /* Extension headers that may stand before the transport header. */

@@ -40,7 +40,8 @@ static __always_inline int pod_source(const struct tw_pkt *pkt, __u32 ifindex, b
 	if (ep_is_pod(ep) && (in_pod || ep->ifindex == ifindex))
 		return TW_GO_ON;
 	/* a client that asks DHCP for an address, and IPv6 on its way to one */
-	if (addr_unspecified(pkt->src.addr) || (pkt->v6 && pkt->proto == PROTO_UDP && pkt->dst.port == be16(547)))
+	if (addr_unspecified(pkt->src.addr) ||
+	    (pkt->v6 && pkt->proto == PROTO_UDP && pkt->dst.port == be16(547)))
 		return TW_PASS_STACK;
 	return TW_DROP_SPOOFED;
 }
@@ -72,7 +73,8 @@ static __always_inline int pod_choose(const struct tw_pkt *pkt, struct tw_conn *
 
 	if (conn->ct)
 		return TW_GO_ON;
-	if (conn->names->choice.backend && (goes_on || tw_be_v1.lookup(&conn->names->choice.backend)))
+	if (conn->names->choice.backend &&
+	    (goes_on || tw_be_v1.lookup(&conn->names->choice.backend)))
 		return TW_GO_ON;
 	conn->names->choice.backend = 0;
 	conn->alias = 0;
@@ -82,12 +84,14 @@ static __always_inline int pod_choose(const struct tw_pkt *pkt, struct tw_conn *
 	key.port = pkt->dst.port;
 	key.proto = pkt->proto;
 	rc = service_choose(&key, ct_hash(pkt), &conn->names->choice);
-	conn->hairpin = conn->names->choice.backend && addr_equal(conn->names->choice.to.addr, pkt->src.addr);
+	conn->hairpin = conn->names->choice.backend &&
+			addr_equal(conn->names->choice.to.addr, pkt->src.addr);
 	return rc;
 }
 
 /* Rewrite a packet to a Service into one to its backend, and find that connection's record. */
-static __always_inline int pod_translate(struct __sk_buff *skb, struct tw_pkt *pkt, struct tw_conn *conn)
+static __always_inline int pod_translate(struct __sk_buff *skb, struct tw_pkt *pkt,
+					 struct tw_conn *conn)
 {
 	struct tw_end client = {};
 	int rc;
@@ -123,7 +127,8 @@ static __always_inline int pod_judge(const struct tw_pkt *pkt, const struct tw_c
 }
 
 /* Let the connection be known and allowed under the policy of now; else say which side denies it. */
-static __always_inline int pod_admit(const struct tw_pkt *pkt, struct tw_conn *conn, const struct tw_cfg *cfg)
+static __always_inline int pod_admit(const struct tw_pkt *pkt, struct tw_conn *conn,
+				     const struct tw_cfg *cfg)
 {
 	__u32 rev = cfg->rev;
 	int rc;
@@ -189,6 +194,7 @@ static __always_inline int pod_sends(struct __sk_buff *skb, struct tw_scratch *s
 			return rc;
 	}
 	ct_find(pkt, conn);
+	ct_take_over(conn);
 	rc = pod_choose(pkt, conn);
 	if (rc)
 		return rc;
@@ -207,7 +213,7 @@ static __always_inline int pod_sends(struct __sk_buff *skb, struct tw_scratch *s
 
 /* Everything that is decided about a packet for a pod of this node. */
 static __always_inline int pod_receives(struct __sk_buff *skb, struct tw_scratch *scratch,
-				     struct tw_conn *conn, const struct tw_cfg *cfg)
+					struct tw_conn *conn, const struct tw_cfg *cfg)
 {
 	struct tw_pkt *pkt = &scratch->pkt;
 	bool related = 0;

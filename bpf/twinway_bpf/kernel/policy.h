@@ -48,8 +48,9 @@ static __always_inline __u64 policy_class(const __be32 *addr, __u8 gen)
 }
 
 /* What `ep` says of a peer in one direction; the rule is told in any case. */
-static __always_inline __u32 policy_verdict(const struct tw_ep *ep, __u8 direction, const __be32 *peer,
-					    const struct tw_ends *ends, __u64 *rule)
+static __always_inline __u32 policy_verdict(const struct tw_ep *ep, __u8 direction,
+					    const __be32 *peer, const struct tw_ends *ends,
+					    __u64 *rule)
 {
 	struct tw_verdict_key key = {};
 	struct tw_verdict *verdict;

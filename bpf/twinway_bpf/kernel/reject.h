@@ -41,7 +41,8 @@ static __always_inline __u16 reject_fold(__s64 sum)
 }
 
 /* Cut the packet down to what is quoted and make room before it; msg.quote gets the quote. */
-static __always_inline int reject_room(struct __sk_buff *skb, struct reject_message *msg, int ip, int quote)
+static __always_inline int reject_room(struct __sk_buff *skb, struct reject_message *msg, int ip,
+				       int quote)
 {
 	int room = ip + sizeof(msg->icmp);
 
@@ -62,7 +63,8 @@ static __always_inline int reject_ip4(struct __sk_buff *skb, const struct tw_pkt
 		return rc;
 	msg->icmp.type = ICMP_UNREACHABLE;
 	msg->icmp.code = ICMP_PORT;
-	msg->icmp.check = reject_fold(bpf_csum_diff(0, 0, (__be32 *)msg, sizeof(msg->icmp) + quote, 0));
+	msg->icmp.check =
+		reject_fold(bpf_csum_diff(0, 0, (__be32 *)msg, sizeof(msg->icmp) + quote, 0));
 	ip.version_ihl = 0x45;
 	ip.tot_len = be16((__u16)(sizeof(ip) + sizeof(msg->icmp) + quote));
 	ip.ttl = REJECT_TTL;
@@ -98,8 +100,9 @@ static __always_inline int reject_ip6(struct __sk_buff *skb, const struct tw_pkt
 	pseudo.next = be32(PROTO_ICMPV6);
 	msg->icmp.type = ICMP6_UNREACHABLE;
 	msg->icmp.code = ICMP6_PORT;
-	msg->icmp.check = reject_fold(bpf_csum_diff(0, 0, (__be32 *)msg, len,
-						    bpf_csum_diff(0, 0, (__be32 *)&pseudo, sizeof(pseudo), 0)));
+	msg->icmp.check = reject_fold(
+		bpf_csum_diff(0, 0, (__be32 *)msg, len,
+			      bpf_csum_diff(0, 0, (__be32 *)&pseudo, sizeof(pseudo), 0)));
 	if (bpf_skb_store_bytes(skb, ETH_HLEN, &ip, sizeof(ip), 0) ||
 	    bpf_skb_store_bytes(skb, ETH_HLEN + sizeof(ip), &msg->icmp, sizeof(msg->icmp), 0))
 		return TW_DROP_REWRITE;
@@ -107,7 +110,8 @@ static __always_inline int reject_ip6(struct __sk_buff *skb, const struct tw_pkt
 }
 
 /* Turn the packet into the answer to itself; the caller sends it back. */
-static __always_inline int reject(struct __sk_buff *skb, const struct tw_pkt *pkt, struct reject_message *msg)
+static __always_inline int reject(struct __sk_buff *skb, const struct tw_pkt *pkt,
+				  struct reject_message *msg)
 {
 	__u8 mac[12], turned[12];
 	int rc;

@@ -21,6 +21,11 @@ static __always_inline void end_copy(struct tw_end *to, const struct tw_end *fro
 	to->port = from->port;
 }
 
+static __always_inline bool end_equal(const struct tw_end *a, const struct tw_end *b)
+{
+	return a->port == b->port && addr_equal(a->addr, b->addr);
+}
+
 static __always_inline int service_pick(const struct tw_fe *fe, __u32 random, struct tw_choice *out)
 {
 	struct tw_slot_key key = {};
@@ -54,7 +59,8 @@ static __always_inline bool service_address(const __be32 *addr)
  * A backend for what the client wrote. TW_GO_ON with out->backend 0: no Service is concerned.
  * A reason: there is one, and it has no backend, or not this port.
  */
-static __always_inline int service_choose(const struct tw_fe_key *key, __u32 random, struct tw_choice *out)
+static __always_inline int service_choose(const struct tw_fe_key *key, __u32 random,
+					  struct tw_choice *out)
 {
 	struct tw_fe *fe;
 	int rc = TW_DROP_RACE;

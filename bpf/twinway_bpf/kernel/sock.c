@@ -7,6 +7,7 @@
  * What a socket was given is kept on the socket, and so ends with it.
  */
 #include "service.h"
+#include "sk_maps.h"
 #include "tw_features.h"
 
 #define ECONNREFUSED 111
@@ -15,19 +16,8 @@
 #define PROBE_ADDR 0xa9fe2a02 /* 169.254.42.2 */
 #define PROBE_PORT 29815
 
-/* socket -> what connect() was given. Written and read by these hooks. Missing: nothing. */
-BPF_SK_STORAGE(tw_sk_v1, struct tw_sk);
-
-/* socket -> Services an unconnected socket last sent to. Written and read by these hooks. */
-BPF_SK_STORAGE(tw_skpeer_v1, struct tw_peers);
-
 /* As since 5.18; older headers do not know its number. Source: b44123b4a3dc ("bpf: Add cgroup helpers"). */
 static int (*set_retval)(int) = (void *)187;
-
-static __always_inline bool end_equal(const struct tw_end *a, const struct tw_end *b)
-{
-	return a->port == b->port && addr_equal(a->addr, b->addr);
-}
 
 /* user_port holds a be16 in the low half of its 32 bits, whatever the UAPI's comment says. */
 static __always_inline void end_from4(struct bpf_sock_addr *ctx, struct tw_end *end)
@@ -74,7 +64,8 @@ static __always_inline bool sock_is_ours(struct bpf_sock_addr *ctx, const struct
 	return (cfg->flags & TW_CFG_PODS_AT_SOCKET) || bpf_get_netns_cookie(ctx) == cfg->host_netns;
 }
 
-static __always_inline bool sock_is_probe(struct bpf_sock_addr *ctx, struct tw_cfg *cfg, const struct tw_end *dst)
+static __always_inline bool sock_is_probe(struct bpf_sock_addr *ctx, struct tw_cfg *cfg,
+					  const struct tw_end *dst)
 {
 	if (dst->addr[3] != be32(PROBE_ADDR) || dst->port != be16(PROBE_PORT))
 		return 0;
@@ -83,7 +74,8 @@ static __always_inline bool sock_is_probe(struct bpf_sock_addr *ctx, struct tw_c
 	return 1;
 }
 
-static __always_inline int sock_choose(struct bpf_sock_addr *ctx, const struct tw_end *dst, struct tw_choice *choice)
+static __always_inline int sock_choose(struct bpf_sock_addr *ctx, const struct tw_end *dst,
+				       struct tw_choice *choice)
 {
 	struct tw_fe_key key = {};
 	int rc;
@@ -132,7 +124,8 @@ static __always_inline bool peer_known(struct tw_peers *peers, struct tw_end *ds
 	for (int i = 0; i < TW_PEERS; i++) {
 		struct tw_sk *peer = &peers->peer[i];
 
-		if (peer->backend && end_equal(&peer->vip, dst) && tw_be_v1.lookup(&peer->backend)) {
+		if (peer->backend && end_equal(&peer->vip, dst) &&
+		    tw_be_v1.lookup(&peer->backend)) {
 			end_copy(dst, &peer->to);
 			return 1;
 		}
@@ -149,7 +142,8 @@ static __always_inline void peer_remember(struct tw_peers *peers, const struct t
 
 #pragma unroll
 	for (int i = 0; i < TW_PEERS; i++) {
-		if (end_equal(&peers->peer[i].vip, vip) || end_equal(&peers->peer[i].to, &choice->to)) {
+		if (end_equal(&peers->peer[i].vip, vip) ||
+		    end_equal(&peers->peer[i].to, &choice->to)) {
 			at = i;
 			fresh = 0;
 		}

@@ -29,7 +29,8 @@ static __always_inline bool is_answered(int reason)
 }
 
 /* A reason to refuse is told to the pod that asked; if it cannot be, it is a drop with a reason of its own. */
-static __always_inline int refuse(struct __sk_buff *skb, struct tw_scratch *scratch, int reason, bool in_pod)
+static __always_inline int refuse(struct __sk_buff *skb, struct tw_scratch *scratch, int reason,
+				  bool in_pod)
 {
 	int rc;
 
@@ -42,8 +43,8 @@ static __always_inline int refuse(struct __sk_buff *skb, struct tw_scratch *scra
 	return reason;
 }
 
-static __always_inline int from_pod(struct __sk_buff *skb, struct tw_scratch *scratch, struct tw_conn *conn,
-				    bool in_pod)
+static __always_inline int from_pod(struct __sk_buff *skb, struct tw_scratch *scratch,
+				    struct tw_conn *conn, bool in_pod)
 {
 	struct tw_cfg *cfg = cfg_get();
 	int rc = parse(skb, &scratch->pkt);
@@ -60,7 +61,8 @@ static __always_inline int from_pod(struct __sk_buff *skb, struct tw_scratch *sc
 }
 
 /* `through_host`: concern only pods behind a host side, into which we can deliver. */
-static __always_inline int towards_pod(struct __sk_buff *skb, struct tw_scratch *scratch, bool through_host)
+static __always_inline int towards_pod(struct __sk_buff *skb, struct tw_scratch *scratch,
+				       bool through_host)
 {
 	struct tw_conn conn = {.names = &scratch->names};
 	struct tw_cfg *cfg = cfg_get();
@@ -115,6 +117,16 @@ int tw_uplink_in(struct __sk_buff *skb)
 	return finish(scratch, rc ? rc : deliver_inwards(skb, &scratch->pkt));
 }
 
+/* Sent here by one of our programs, on this very device: its mark ends here. */
+static __always_inline bool turned(struct __sk_buff *skb, struct tw_scratch *scratch)
+{
+	if (skb->mark != TW_MARK_TURNED)
+		return 0;
+	skb->mark = 0;
+	scratch->pkt.action = TC_ACT_UNSPEC;
+	return 1;
+}
+
 /* the pod's stack → [pod's eth0, egress, in the pod's namespace] */
 int tw_pod_out(struct __sk_buff *skb)
 {
@@ -124,12 +136,15 @@ int tw_pod_out(struct __sk_buff *skb)
 
 	if (!scratch)
 		return no_scratch();
+	if (turned(skb, scratch))
+		return finish(scratch, TW_PASS_TURNED);
 	conn.names = &scratch->names;
 	rc = from_pod(skb, scratch, &conn, 1);
 	if (!rc && conn.hairpin)
 		rc = deliver_to_self(skb, &scratch->pkt);
 	else if (!rc)
-		rc = scratch->names.choice.backend ? deliver_next_hop(skb, &scratch->pkt) : TW_PASS_STACK;
+		rc = scratch->names.choice.backend ? deliver_next_hop(skb, &scratch->pkt)
+						   : TW_PASS_STACK;
 	return finish(scratch, rc);
 }
 
@@ -141,11 +156,8 @@ int tw_pod_in(struct __sk_buff *skb)
 
 	if (!scratch)
 		return no_scratch();
-	if (skb->mark == TW_MARK_TURNED) {
-		skb->mark = 0;
-		scratch->pkt.action = TC_ACT_UNSPEC;
+	if (turned(skb, scratch))
 		return finish(scratch, TW_PASS_TURNED);
-	}
 	rc = towards_pod(skb, scratch, 0);
 	return finish(scratch, rc ? rc : TW_PASS_STACK);
 }

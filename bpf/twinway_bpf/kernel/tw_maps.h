@@ -45,7 +45,8 @@ BPF_F_TABLE("lpm_trie", struct tw_class_key, struct tw_class, tw_class_v1, 26214
  * (policy set, direction, class, protocol, port prefix) -> verdict and rule.
  * Written by the agent, before a pod turns to the set. Missing: ask for class 0; missing there: deny.
  */
-BPF_F_TABLE("lpm_trie", struct tw_verdict_key, struct tw_verdict, tw_verdict_v1, 1048576, NO_PREALLOC);
+BPF_F_TABLE("lpm_trie", struct tw_verdict_key, struct tw_verdict, tw_verdict_v1, 1048576,
+	    NO_PREALLOC);
 
 /*
  * both ends -> connection.

@@ -70,7 +70,7 @@ struct tw_ep {
 	__u32 ifindex; /* host-side device that leads into the pod; 0: none (hooks are in the pod) */
 	__u8 kind;     /* enum tw_ep_kind */
 	__u8 gen;      /* which id of tw_class this pod's policy set speaks of: 0 or 1 */
-	__u8 mac[6];      /* the pod's own, as its host side must address it */
+	__u8 mac[6];   /* the pod's own, as its host side must address it */
 	__u8 host_mac[6]; /* the host side's own */
 	__u8 pad[6];
 };
@@ -90,7 +90,7 @@ struct tw_class {
 struct tw_verdict_key {
 	__u32 prefixlen;
 	__u8 direction; /* enum tw_direction */
-	__u8 proto;     /* TCP, UDP or SCTP; 0: any other */
+	__u8 proto;	/* TCP, UDP or SCTP; 0: any other */
 	__u16 pad;
 	__u64 set;
 	__u64 class_id;
@@ -122,7 +122,7 @@ struct tw_ct_key {
 
 enum tw_ct_flag {
 	TW_CT_ALIAS = 1,   /* peer is the backend; else, with TW_CT_NAT, the Service */
-	TW_CT_NAT = 2,     /* replies are given back the Service as their source */
+	TW_CT_NAT = 2,	   /* replies are given back the Service as their source */
 	TW_CT_FIRST = 4,   /* the initiator is end 0 of the key, else end 1; of aliases, too */
 	TW_CT_HAIRPIN = 8, /* a pod that was given itself: the client's address is replaced, too */
 	TW_CT_REPLIED = 16,
@@ -140,15 +140,16 @@ struct tw_ct {
 
 /* The one entry of tw_cfg. */
 enum tw_cfg_flag {
-	TW_CFG_PODS_AT_SOCKET = 1, /* pods' own sockets are served; else the host's alone */
+	TW_CFG_PODS_AT_SOCKET = 1,   /* pods' own sockets are served; else the host's alone */
+	TW_CFG_POLICY_AT_SOCKET = 2, /* some pod is under a policy, and sockets enforce it */
 };
 
 struct tw_cfg {
-	__u64 host_netns;  /* netns cookie of the host's own sockets */
+	__u64 host_netns; /* netns cookie of the host's own sockets */
 	__u64 probe_netns; /* written by the hook: cookie of the socket that last asked TW_PROBE_PORT */
-	__u32 flags;       /* enum tw_cfg_flag */
-	__u32 rev;         /* policy revision: grows with every change of policy */
-	__u32 probes;      /* how often a socket hook has answered a probe */
+	__u32 flags;	   /* enum tw_cfg_flag */
+	__u32 rev;	   /* policy revision: grows with every change of policy */
+	__u32 probes;	   /* how often a socket hook has answered a probe */
 	__u32 pad;
 };
 
@@ -157,6 +158,41 @@ struct tw_sk {
 	struct tw_end vip; /* what the program wrote */
 	struct tw_end to;  /* what it was given */
 	__u64 backend;
+};
+
+/* Which side of a TCP connection a socket is. */
+enum tw_side_of {
+	TW_ACTIVE = 1,	/* it connected: its pod's egress is what counts */
+	TW_PASSIVE = 2, /* it was accepted: its pod's ingress */
+};
+
+/* What policy says of a socket's peer: of tw_skpol. Good for one peer and one revision. */
+struct tw_skpol {
+	__u64 rule;	    /* that denied, if one did */
+	struct tw_end peer; /* UDP: the peer that this is about */
+	__u32 rev;	    /* policy revision + 1, so that 0 is none */
+	__u8 side;	    /* TCP: enum tw_side_of; 0: not known yet */
+	__u8 egress;	    /* enum tw_action */
+	__u8 ingress;	    /* enum tw_action */
+	__u8 pad[5];
+};
+
+/* A peer that a UDP socket exchanges packets with although one direction is denied to beginners. */
+struct tw_udp_key {
+	__u64 socket; /* cookie */
+	struct tw_end peer;
+	__u32 pad;
+};
+
+enum tw_udp_flag {
+	TW_UDP_SENT = 1,     /* the pod spoke first: answers pass */
+	TW_UDP_RECEIVED = 2, /* the peer did */
+};
+
+struct tw_udp {
+	__u32 seen; /* as tw_ct.seen */
+	__u8 flags; /* enum tw_udp_flag */
+	__u8 pad[3];
 };
 
 /* Peers of an unconnected UDP socket that are Services: of tw_skpeer. */

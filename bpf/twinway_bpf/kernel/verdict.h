@@ -10,31 +10,33 @@ enum tw_reason {
 	TW_GO_ON = 0,
 
 	/* passed */
-	TW_PASS_NOT_IP = 1,	/* ARP and the like */
-	TW_PASS_NEIGHBOUR = 2,	/* ICMPv6 neighbour and router discovery, multicast listeners */
-	TW_PASS_FRAGMENT = 3,	/* a fragment that neither a Service nor a policy concerns */
-	TW_PASS_STACK = 4,	/* left to the stack of the namespace it is in */
-	TW_PASS_PEER = 5,	/* straight into the pod that it is for */
-	TW_PASS_OUT = 6,	/* straight out of the device that leads to it */
-	TW_PASS_FOREIGN = 7,	/* not from or to a pod of this node */
-	TW_PASS_TURNED = 8,	/* already decided, and sent round by this program */
-	TW_SOCKET_SERVED = 9,	/* a socket call that was given a backend */
-	TW_SOCKET_PASSED = 10,	/* a socket call to something else */
+	TW_PASS_NOT_IP = 1,    /* ARP and the like */
+	TW_PASS_NEIGHBOUR = 2, /* ICMPv6 neighbour and router discovery, multicast listeners */
+	TW_PASS_FRAGMENT = 3,  /* a fragment that neither a Service nor a policy concerns */
+	TW_PASS_STACK = 4,     /* left to the stack of the namespace it is in */
+	TW_PASS_PEER = 5,      /* straight into the pod that it is for */
+	TW_PASS_OUT = 6,       /* straight out of the device that leads to it */
+	TW_PASS_FOREIGN = 7,   /* not from or to a pod of this node */
+	TW_PASS_TURNED = 8,    /* already decided, and sent round by this program */
+	TW_SOCKET_SERVED = 9,  /* a socket call that was given a backend */
+	TW_SOCKET_PASSED = 10, /* a socket call to something else */
 
 	/* answered */
 	TW_REJECT_NO_BACKEND = 16, /* a Service without endpoints */
 	TW_REJECT_NO_PORT = 17,	   /* a port that no Service at this address has */
 
 	/* dropped in silence */
-	TW_DROP_SHORT = 32,	   /* truncated or malformed */
-	TW_DROP_FRAGMENT = 33,	   /* a fragment that would need its ports to be judged */
-	TW_DROP_SPOOFED = 34,	   /* a source that is no pod's of this node */
+	TW_DROP_SHORT = 32,    /* truncated or malformed */
+	TW_DROP_FRAGMENT = 33, /* a fragment that would need its ports to be judged */
+	TW_DROP_SPOOFED = 34,  /* a source that is no pod's of this node */
 	TW_DROP_POLICY_INGRESS = 35,
 	TW_DROP_POLICY_EGRESS = 36,
-	TW_DROP_SERVICE_OTHER = 37, /* to a Service's address, of a protocol that Services have not */
-	TW_DROP_REWRITE = 38,	   /* the packet could not be rewritten */
-	TW_DROP_NO_ENTRY = 39,	   /* a table that is never empty was, or the connection table refused */
-	TW_DROP_RACE = 40,	   /* the backend set was replaced twice during one packet */
+	TW_DROP_SERVICE_OTHER =
+		37,	      /* to a Service's address, of a protocol that Services have not */
+	TW_DROP_REWRITE = 38, /* the packet could not be rewritten */
+	TW_DROP_NO_ENTRY =
+		39,	   /* a table that is never empty was, or the connection table refused */
+	TW_DROP_RACE = 40, /* the backend set was replaced twice during one packet */
 
 	TW_REASONS = 64,
 };

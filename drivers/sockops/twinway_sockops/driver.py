@@ -27,11 +27,11 @@ class SockopsDriver(Driver):
         """Keep what is given; touch nothing."""
         super().__init__(context, options)
         capacities = options.maps if isinstance(options, KernelOptions) else {}
-        self._datapath = Datapath(context, pods_at_socket=True, capacities=capacities)
+        self._datapath = Datapath(context, at_socket=True, capacities=capacities)
 
     def requirements(self) -> tuple[Requirement, ...]:
-        """What the socket path needs: socket hooks, and storage on sockets."""
-        return requirements.common(self.context)
+        """What the socket path needs: socket hooks, storage on sockets, and tc for its guard."""
+        return (*requirements.common(self.context), *requirements.guard())
 
     def start(self) -> None:
         """Load and adopt. Raises Unsupported before anything is touched."""
@@ -51,9 +51,10 @@ class SockopsDriver(Driver):
         return self._datapath.health()
 
     def stop(self, *, keep_traffic: bool) -> None:
-        """Let go; nothing of the socket path is this driver's alone, see `retire`."""
+        """Let go, or take policy away from sockets and their guard from devices."""
         self._datapath.close()
-        del keep_traffic
+        if not keep_traffic:
+            self._datapath.remove()
 
     def retire(self) -> bool:
         """

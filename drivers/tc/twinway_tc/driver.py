@@ -28,7 +28,7 @@ class TcDriver(Driver):
         """Keep what is given; touch nothing."""
         super().__init__(context, options)
         capacities = options.maps if isinstance(options, KernelOptions) else {}
-        self._datapath = Datapath(context, pods_at_socket=False, capacities=capacities)
+        self._datapath = Datapath(context, at_socket=False, capacities=capacities)
 
     def requirements(self) -> tuple[Requirement, ...]:
         """What the packet path needs: tc programs that can redirect, and the socket hooks for the host."""
@@ -55,7 +55,7 @@ class TcDriver(Driver):
         """Let go, or take the packet hooks away (the tables belong to whoever is in charge next)."""
         self._datapath.close()
         if not keep_traffic:
-            self._datapath.remove_packet_hooks()
+            self._datapath.remove()
 
     def retire(self) -> bool:
         """

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Beside policy at sockets: what no socket answers for, at the device of a pod under a policy.
+ *
+ * Beginnings are judged (TCP SYN, SCTP INIT, echo requests), so that a denied port is silent even
+ * where nobody listens; what goes on is left to the socket. Where beginnings cannot be told (UDP,
+ * other protocols), what is denied both ways is dropped, and the rest is the socket's to decide.
+ *
+ *     host side of a veth: tw_guard_to (egress), tw_guard_from (ingress); else the pod's own device
+ */
+#include "judge.h"
+
+#define SCTP_INIT 1
+
+static __always_inline bool guard_begins(struct __sk_buff *skb, const struct tw_pkt *pkt)
+{
+	__u8 type;
+
+	if (pkt->proto == PROTO_TCP)
+		return (pkt->tcp & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+	/* the first chunk follows the common header of 12 bytes (RFC 9260) */
+	return !bpf_skb_load_bytes(skb, pkt->l4 + 12, &type, 1) && type == SCTP_INIT;
+}
+
+static __always_inline bool guard_echo_request(struct __sk_buff *skb, const struct tw_pkt *pkt)
+{
+	__u8 type;
+
+	return !bpf_skb_load_bytes(skb, pkt->l4, &type, 1) && (type == 8 || type == 128);
+}
+
+static __always_inline int guard_way(const struct tw_view *view, __u8 proto, bool egress)
+{
+	__u64 rule = 0;
+	__u8 action = egress ? judge_egress(view, proto, &rule) : judge_ingress(view, proto, &rule);
+
+	if (action == TW_ALLOW)
+		return TW_GO_ON;
+	verdict_denied(rule);
+	return egress ? TW_DROP_POLICY_EGRESS : TW_DROP_POLICY_INGRESS;
+}
+
+static __always_inline int guard_either(const struct tw_view *view, __u8 proto, bool out)
+{
+	__u64 rule = 0;
+
+	if ((out ? judge_ingress(view, proto, &rule) : judge_egress(view, proto, &rule)) ==
+	    TW_ALLOW)
+		return TW_GO_ON;
+	return guard_way(view, proto, out);
+}
+
+/*
+ * An error from the pod tells of a packet it was sent: told only to whom might send it. One for
+ * the pod tells of a packet of its own.
+ */
+static __always_inline int guard_error(struct __sk_buff *skb, const struct tw_pkt *pkt, bool out)
+{
+	struct tw_view view = {};
+	struct tw_pkt quoted = {};
+	int rc = parse_quoted(skb, pkt, &quoted);
+
+	if (rc)
+		return rc;
+	view_set(&view, &quoted, !out);
+	if (!view.ep)
+		return TW_GO_ON;
+	return out ? guard_way(&view, quoted.proto, 0) : guard_either(&view, quoted.proto, 1);
+}
+
+static __always_inline int guard_check(struct __sk_buff *skb, struct tw_pkt *pkt, bool out)
+{
+	struct tw_view view = {};
+	int rc = parse(skb, pkt);
+
+	if (rc)
+		return rc;
+	view_set(&view, pkt, out);
+	/* datagrams in fragments are whole again at the socket */
+	if (!view.ep || pkt->frag)
+		return TW_PASS_STACK;
+	if (pkt->proto == PROTO_TCP || pkt->proto == PROTO_SCTP)
+		rc = guard_begins(skb, pkt) ? guard_way(&view, pkt->proto, out) : TW_GO_ON;
+	else if (pkt->icmp == TW_ICMP_ERROR)
+		rc = guard_error(skb, pkt, out);
+	else if (pkt->icmp == TW_ICMP_ECHO)
+		rc = guard_way(&view, pkt->proto, guard_echo_request(skb, pkt) ? out : !out);
+	else
+		rc = guard_either(&view, pkt->proto, out);
+	return rc ? rc : TW_PASS_STACK;
+}
+
+static __always_inline int guard_finish(struct __sk_buff *skb, bool out)
+{
+	struct tw_pkt pkt = {};
+	int reason = guard_check(skb, &pkt, out);
+
+	if (reason < TW_FIRST_DROPPED)
+		return TC_ACT_UNSPEC;
+	verdict_count(reason);
+	return TC_ACT_SHOT;
+}
+
+/* pod → [its device] */
+int tw_guard_from(struct __sk_buff *skb)
+{
+	return guard_finish(skb, 1);
+}
+
+/* [its device] → pod */
+int tw_guard_to(struct __sk_buff *skb)
+{
+	return guard_finish(skb, 0);
+}

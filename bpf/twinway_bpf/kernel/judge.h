@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* One pod and one peer, for programs that keep no connections: is this direction open to a beginner? */
+#ifndef TW_JUDGE_H
+#define TW_JUDGE_H
+
+#include "parse.h"
+#include "policy.h"
+
+/* A packet from the pod's side: which pod, which way, and the two ends of it. */
+struct tw_view {
+	struct tw_ep *ep; /* the pod's; NULL: no pod, or under no policy */
+	const struct tw_end *local;
+	const struct tw_end *remote;
+};
+
+static __always_inline void view_set(struct tw_view *view, const struct tw_pkt *pkt, bool out)
+{
+	view->local = out ? &pkt->src : &pkt->dst;
+	view->remote = out ? &pkt->dst : &pkt->src;
+	view->ep = ep_get(view->local->addr);
+	if (!ep_is_pod(view->ep) || !view->ep->policy)
+		view->ep = 0;
+}
+
+static __always_inline bool view_from_node(const struct tw_view *view)
+{
+	struct tw_ep *remote = ep_get(view->remote->addr);
+
+	return remote && remote->kind == TW_EP_NODE;
+}
+
+/* May the pod open something to the peer's port? */
+static __always_inline __u8 judge_egress(const struct tw_view *view, __u8 proto, __u64 *rule)
+{
+	struct tw_ends ends = {};
+
+	ends.proto = proto;
+	ends.port = view->remote->port;
+	return policy_verdict(view->ep, TW_EGRESS, view->remote->addr, &ends, rule);
+}
+
+/* May the peer open something to the pod's port? */
+static __always_inline __u8 judge_ingress(const struct tw_view *view, __u8 proto, __u64 *rule)
+{
+	struct tw_ends ends = {};
+
+	if (view_from_node(view))
+		return TW_ALLOW;
+	ends.proto = proto;
+	ends.port = view->local->port;
+	return policy_verdict(view->ep, TW_INGRESS, view->remote->addr, &ends, rule);
+}
+
+#endif

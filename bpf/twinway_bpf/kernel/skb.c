@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Policy at sockets: packets of a socket are let through on the word that is kept on the socket.
+ *
+ *     TCP   a socket is one connection and one side of it: one verdict, until policy changes.
+ *           A listener speaks for those not yet accepted (request sockets): judged by packet.
+ *           TIME_WAIT has no socket to ask, and nothing to say but its last ACK.
+ *     UDP   every peer counts for itself; the last one's verdicts are kept. Where only one
+ *           direction is open, who spoke first is remembered, and nothing else.
+ *
+ * What has no socket here (ICMP, closed ports, raw) is guard.c's. At these hooks datagrams are
+ * whole: egress runs before fragmentation, ingress after reassembly.
+ */
+#include "conntrack.h"
+#include "judge.h"
+#include "sk_maps.h"
+
+#define STATE_LISTEN 10 /* BPF_TCP_LISTEN */
+#define SOCKOPS_CONNECT 3
+#define SOCKOPS_ACCEPTED 5
+
+/*
+ * (socket, peer) -> who spoke first. Written and read here. Missing: nobody.
+ * Full: the least recently used goes, and its next answer is denied, as if it came too late.
+ */
+BPF_TABLE("lru_hash", struct tw_udp_key, struct tw_udp, tw_udp_v1, 16384);
+
+/* Is somebody listening where this connection's local end is? Then it was accepted. */
+static __always_inline bool tcp_is_listened(struct __sk_buff *skb, const struct tw_pkt *pkt,
+					    const struct tw_end *local)
+{
+	struct bpf_sock_tuple tuple = {};
+	struct bpf_sock *sk;
+	bool listens;
+
+	if (pkt->v6) {
+		addr_copy(tuple.ipv6.daddr, local->addr);
+		tuple.ipv6.dport = local->port;
+		sk = bpf_sk_lookup_tcp(skb, &tuple, sizeof(tuple.ipv6), BPF_F_CURRENT_NETNS, 0);
+	} else {
+		tuple.ipv4.daddr = local->addr[3];
+		tuple.ipv4.dport = local->port;
+		sk = bpf_sk_lookup_tcp(skb, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0);
+	}
+	if (!sk)
+		return 0;
+	listens = sk->state == STATE_LISTEN;
+	bpf_sk_release(sk);
+	return listens;
+}
+
+static __always_inline __u8 tcp_judge(const struct tw_view *view, __u8 side, __u64 *rule)
+{
+	return side == TW_PASSIVE ? judge_ingress(view, PROTO_TCP, rule)
+				  : judge_egress(view, PROTO_TCP, rule);
+}
+
+static __always_inline int verdict_of(__u8 action, __u64 rule, bool egress)
+{
+	if (action == TW_ALLOW)
+		return TW_GO_ON;
+	verdict_denied(rule);
+	return egress ? TW_DROP_POLICY_EGRESS : TW_DROP_POLICY_INGRESS;
+}
+
+static __always_inline int tcp_check(struct __sk_buff *skb, const struct tw_pkt *pkt,
+				     struct bpf_sock *sk, const struct tw_view *view, __u32 rev,
+				     bool out)
+{
+	struct tw_skpol *known;
+	__u8 action;
+
+	if (sk->state == STATE_LISTEN) {
+		__u64 rule = 0;
+
+		/* what a listener sends answers what it was allowed to hear */
+		if (out)
+			return TW_GO_ON;
+		action = judge_ingress(view, PROTO_TCP, &rule);
+		return verdict_of(action, rule, 0);
+	}
+	known = tw_skpol_v1.sk_storage_get(sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!known)
+		return TW_DROP_NO_ENTRY;
+	if (!known->side)
+		known->side = tcp_is_listened(skb, pkt, view->local) ? TW_PASSIVE : TW_ACTIVE;
+	if (known->rev != rev) {
+		known->egress = tcp_judge(view, known->side, &known->rule);
+		known->rev = rev;
+	}
+	return verdict_of(known->egress, known->rule, known->side == TW_ACTIVE);
+}
+
+/* Both directions of a UDP peer, kept while the peer and the policy stay the same. */
+static __always_inline void udp_judge(struct tw_skpol *known, const struct tw_view *view, __u32 rev)
+{
+	__u64 rule = 0;
+
+	if (known->rev == rev && end_equal(&known->peer, view->remote))
+		return;
+	known->ingress = judge_ingress(view, PROTO_UDP, &rule);
+	known->rule = rule;
+	known->egress = judge_egress(view, PROTO_UDP, &rule);
+	if (known->egress != TW_ALLOW)
+		known->rule = rule;
+	end_copy(&known->peer, view->remote);
+	known->rev = rev;
+}
+
+static __always_inline void udp_key(struct tw_udp_key *key, struct __sk_buff *skb,
+				    const struct tw_end *peer)
+{
+	key->socket = bpf_get_socket_cookie(skb);
+	end_copy(&key->peer, peer);
+}
+
+static __always_inline void udp_remember(struct __sk_buff *skb, const struct tw_end *peer,
+					 __u8 flag)
+{
+	struct tw_udp_key key = {};
+	struct tw_udp *found, fresh = {};
+
+	udp_key(&key, skb, peer);
+	found = tw_udp_v1.lookup(&key);
+	if (found && (found->flags & flag)) {
+		found->seen = ct_now();
+		return;
+	}
+	fresh.seen = ct_now();
+	fresh.flags = flag;
+	tw_udp_v1.update(&key, &fresh);
+}
+
+static __always_inline bool udp_answers(struct __sk_buff *skb, const struct tw_end *peer, __u8 flag)
+{
+	struct tw_udp_key key = {};
+	struct tw_udp *found;
+
+	udp_key(&key, skb, peer);
+	found = tw_udp_v1.lookup(&key);
+	return found && (found->flags & flag) && ct_now() - found->seen <= CT_IDLE_UDP;
+}
+
+static __always_inline int udp_check(struct __sk_buff *skb, struct bpf_sock *sk,
+				     const struct tw_view *view, __u32 rev, bool out)
+{
+	struct tw_skpol *known = tw_skpol_v1.sk_storage_get(sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	__u8 mine, other;
+
+	if (!known)
+		return TW_DROP_NO_ENTRY;
+	udp_judge(known, view, rev);
+	mine = out ? known->egress : known->ingress;
+	other = out ? known->ingress : known->egress;
+	if (mine == TW_ALLOW) {
+		if (other != TW_ALLOW)
+			udp_remember(skb, view->remote, out ? TW_UDP_SENT : TW_UDP_RECEIVED);
+		return TW_GO_ON;
+	}
+	if (other == TW_ALLOW &&
+	    udp_answers(skb, view->remote, out ? TW_UDP_RECEIVED : TW_UDP_SENT))
+		return TW_GO_ON;
+	return verdict_of(mine, known->rule, out);
+}
+
+/* Did the socket ask for a Service, and was given its own pod? */
+static __always_inline bool asked_service(struct bpf_sock *sk, const struct tw_end *to)
+{
+	struct tw_sk *given = tw_sk_v1.sk_storage_get(sk, 0, 0);
+	struct tw_peers *peers;
+
+	if (given && given->backend && end_equal(&given->to, to))
+		return 1;
+	peers = tw_skpeer_v1.sk_storage_get(sk, 0, 0);
+	if (!peers)
+		return 0;
+#pragma unroll
+	for (int i = 0; i < TW_PEERS; i++) {
+		if (peers->peer[i].backend && end_equal(&peers->peer[i].to, to))
+			return 1;
+	}
+	return 0;
+}
+
+/*
+ * A pod that speaks to itself may, unless it asked for a Service: then it is judged like anybody,
+ * here where its packet leaves, for afterwards it is nothing but traffic on lo.
+ * Source: network-policy-api #390.
+ */
+static __always_inline int self_check(struct bpf_sock *sk, const struct tw_pkt *pkt, bool out)
+{
+	struct tw_ends ends = {};
+
+	if (!out || !asked_service(sk, &pkt->dst))
+		return TW_GO_ON;
+	addr_copy(ends.from, pkt->src.addr);
+	addr_copy(ends.to, pkt->dst.addr);
+	ends.port = pkt->dst.port;
+	ends.proto = pkt->proto;
+	return policy_judge(&ends);
+}
+
+static __always_inline int parse_at_socket(struct __sk_buff *skb, struct tw_pkt *pkt)
+{
+	int rc;
+
+	/* at these hooks the packet begins with its IP header */
+	if (skb->protocol == be16(ETH_IP))
+		rc = parse_ip4(skb, 0, pkt);
+	else if (skb->protocol == be16(ETH_IPV6))
+		rc = parse_ip6(skb, 0, pkt);
+	else
+		return TW_PASS_NOT_IP;
+	return rc ? rc : parse_transport(skb, pkt);
+}
+
+static __always_inline int skb_check(struct __sk_buff *skb, const struct tw_cfg *cfg, bool out)
+{
+	struct tw_view view = {};
+	struct tw_pkt pkt = {};
+	struct bpf_sock *sk = skb->sk;
+	int rc = parse_at_socket(skb, &pkt);
+
+	if (rc)
+		return rc;
+	view_set(&view, &pkt, out);
+	if (!view.ep)
+		return TW_GO_ON;
+	sk = sk ? bpf_sk_fullsock(sk) : 0;
+	if (!sk)
+		return TW_GO_ON;
+	if (addr_equal(pkt.src.addr, pkt.dst.addr))
+		return self_check(sk, &pkt, out);
+	if (pkt.proto == PROTO_TCP)
+		return tcp_check(skb, &pkt, sk, &view, cfg->rev + 1, out);
+	if (pkt.proto == PROTO_UDP)
+		return udp_check(skb, sk, &view, cfg->rev + 1, out);
+	return TW_GO_ON;
+}
+
+/* 1: pass, 0: drop. Passing is not counted: it is every packet of every socket. */
+static __always_inline int skb_finish(struct __sk_buff *skb, bool out)
+{
+	struct tw_cfg *cfg = cfg_get();
+	int reason;
+
+	if (!cfg || !(cfg->flags & TW_CFG_POLICY_AT_SOCKET))
+		return 1;
+	reason = skb_check(skb, cfg, out);
+	if (reason < TW_FIRST_DROPPED)
+		return 1;
+	verdict_count(reason);
+	return 0;
+}
+
+/* socket → [its cgroup, egress] → network */
+int tw_skb_out(struct __sk_buff *skb)
+{
+	return skb_finish(skb, 1);
+}
+
+/* network → [its cgroup, ingress] → socket */
+int tw_skb_in(struct __sk_buff *skb)
+{
+	return skb_finish(skb, 0);
+}
+
+/* Which side a TCP socket is, told when it becomes one: nobody can tell later for certain. */
+int tw_sockops(struct bpf_sock_ops *ops)
+{
+	struct tw_skpol *known;
+	struct bpf_sock *sk = ops->sk;
+
+	if (!sk || (ops->op != SOCKOPS_CONNECT && ops->op != SOCKOPS_ACCEPTED))
+		return 1;
+	known = tw_skpol_v1.sk_storage_get(sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!known)
+		return 1;
+	/* a socket may connect again: what was said of its last connection is over */
+	known->rev = 0;
+	known->side = ops->op == SOCKOPS_CONNECT ? TW_ACTIVE : TW_PASSIVE;
+	return 1;
+}

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Field, PlainValidator, model_validator
+from pydantic import AfterValidator, PlainValidator, model_validator
 
-from twinway.model.net import Protocol
+from twinway.model.net import IPNetwork, Protocol
 from twinway.model.policy import Block, NodePeer, Peer, PodPeer, PortRange, Selector
 from twinway.sources.fields import ClosedSchema, ListOf, Port, PortName, Prefix, ProtocolName
 from twinway.sources.policy_parts import Reading
+
+NETWORKS = 25
+"""Blocks that one peer may list."""
 
 
 class OneOf(ClosedSchema):
@@ -37,6 +40,12 @@ def _unsupported(value: object) -> None:
         raise ValueError("is not supported: domain names are not resolved here")
 
 
+def _few(networks: tuple[IPNetwork, ...]) -> tuple[IPNetwork, ...]:
+    if len(networks) > NETWORKS:
+        raise ValueError(f"must have {NETWORKS} entries at most, not {len(networks)}")
+    return networks
+
+
 class _NamespacedPod(ClosedSchema):
     namespace_selector: Any = None
     pod_selector: Any
@@ -55,7 +64,7 @@ class EgressPeerSchema(OneOf):
     namespaces: Any = None
     pods: _NamespacedPod | None = None
     nodes: Any = None
-    networks: Annotated[ListOf[Prefix], Field(max_length=25)] = ()
+    networks: Annotated[ListOf[Prefix], AfterValidator(_few)] = ()
     domain_names: Annotated[None, PlainValidator(_unsupported)] = None
 
 

@@ -9,6 +9,7 @@
  *     host side of a veth: tw_guard_to (egress), tw_guard_from (ingress); else the pod's own device
  */
 #include "judge.h"
+#include "source.h"
 
 #define SCTP_INIT 1
 
@@ -75,9 +76,14 @@ static __always_inline int guard_check(struct __sk_buff *skb, struct tw_pkt *pkt
 
 	if (rc)
 		return rc;
+	if (out) {
+		rc = source_check(pkt, skb->ifindex);
+		if (rc)
+			return rc;
+	}
 	view_set(&view, pkt, out);
-	/* datagrams in fragments are whole again at the socket */
-	if (!view.ep || pkt->frag)
+	/* without its head, which is judged here, a datagram is never whole again */
+	if (!view.ep || pkt->frag == TW_FRAG_LATER)
 		return TW_PASS_STACK;
 	if (pkt->proto == PROTO_TCP || pkt->proto == PROTO_SCTP)
 		rc = guard_begins(skb, pkt) ? guard_way(&view, pkt->proto, out) : TW_GO_ON;

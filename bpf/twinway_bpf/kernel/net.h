@@ -91,10 +91,4 @@ static __always_inline bool addr_equal(const __be32 *a, const __be32 *b)
 	return a[0] == b[0] && a[1] == b[1] && a[2] == b[2] && a[3] == b[3];
 }
 
-/* 0.0.0.0 (mapped) or :: */
-static __always_inline bool addr_unspecified(const __be32 *a)
-{
-	return !a[0] && !a[1] && !a[3] && (!a[2] || a[2] == be32(0x0000ffff));
-}
-
 #endif

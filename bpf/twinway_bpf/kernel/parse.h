@@ -66,13 +66,18 @@ static __always_inline int parse_ip4(struct __sk_buff *skb, __u16 at, struct tw_
 	return TW_GO_ON;
 }
 
+static __always_inline bool is_extension(__u8 next)
+{
+	return next == PROTO_HOPOPTS || next == PROTO_ROUTING || next == PROTO_DSTOPTS ||
+	       next == PROTO_FRAGMENT;
+}
+
 /* One step along the extension headers: 0 when `next` is no extension. */
 static __always_inline int parse_extension(struct __sk_buff *skb, struct tw_pkt *pkt, __u8 *next)
 {
 	__u8 head[4];
 
-	if (*next != PROTO_HOPOPTS && *next != PROTO_ROUTING && *next != PROTO_DSTOPTS &&
-	    *next != PROTO_FRAGMENT)
+	if (!is_extension(*next))
 		return 0;
 	if (bpf_skb_load_bytes(skb, pkt->l4, head, sizeof(head)))
 		return -TW_DROP_SHORT;
@@ -120,6 +125,9 @@ static __always_inline int parse_ip6(struct __sk_buff *skb, __u16 at, struct tw_
 		if (!more)
 			break;
 	}
+	/* what stands behind more of them would be judged by the wrong protocol */
+	if (pkt->frag != TW_FRAG_LATER && is_extension(next))
+		return TW_DROP_SHORT;
 	pkt->proto = next;
 	return TW_GO_ON;
 }

@@ -14,6 +14,7 @@
 #include "nat.h"
 #include "policy.h"
 #include "reject.h"
+#include "source.h"
 
 /*
  * What a pod that is given itself sees as its client: its own address would be refused as a
@@ -30,20 +31,6 @@ static __always_inline void hairpin_client(__be32 *addr, bool v6)
 	addr[1] = be32(0x6e776179);
 	addr[2] = 0;
 	addr[3] = be32(1);
-}
-
-/* A pod's packets bear its own address: policy knows it by that. */
-static __always_inline int pod_source(const struct tw_pkt *pkt, __u32 ifindex, bool in_pod)
-{
-	struct tw_ep *ep = ep_get(pkt->src.addr);
-
-	if (ep_is_pod(ep) && (in_pod || ep->ifindex == ifindex))
-		return TW_GO_ON;
-	/* a client that asks DHCP for an address, and IPv6 on its way to one */
-	if (addr_unspecified(pkt->src.addr) ||
-	    (pkt->v6 && pkt->proto == PROTO_UDP && pkt->dst.port == be16(547)))
-		return TW_PASS_STACK;
-	return TW_DROP_SPOOFED;
 }
 
 /* Fragments have no ports that could be judged or translated: where that matters, they stop here. */

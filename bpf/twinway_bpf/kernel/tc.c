@@ -53,7 +53,7 @@ static __always_inline int from_pod(struct __sk_buff *skb, struct tw_scratch *sc
 		return rc;
 	if (!cfg)
 		return TW_DROP_NO_ENTRY;
-	rc = pod_source(&scratch->pkt, skb->ifindex, in_pod);
+	rc = source_check(&scratch->pkt, skb->ifindex);
 	if (rc)
 		return rc;
 	rc = pod_sends(skb, scratch, conn, cfg);

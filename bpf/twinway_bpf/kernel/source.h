@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* A pod's packets bear its own address: policy knows it by that, and by nothing else. */
+#ifndef TW_SOURCE_H
+#define TW_SOURCE_H
+
+#include "parse.h"
+#include "policy.h"
+
+/*
+ * The one thing a pod may say before it has an address: ask DHCP for one. RFC 2131: from 0.0.0.0
+ * to port 67; RFC 8415: from a link-local address to ff02::1:2 or ff05::1:3, port 547.
+ */
+static __always_inline bool source_asks_dhcp(const struct tw_pkt *pkt)
+{
+	const __be32 *dst = pkt->dst.addr;
+
+	if (pkt->proto != PROTO_UDP || pkt->frag)
+		return 0;
+	if (!pkt->v6)
+		return !pkt->src.addr[3] && pkt->dst.port == be16(67);
+	if ((pkt->src.addr[0] & be32(0xffc00000)) != be32(0xfe800000) || pkt->dst.port != be16(547))
+		return 0;
+	return (dst[0] == be32(0xff020000) && !dst[1] && !dst[2] && dst[3] == be32(0x00010002)) ||
+	       (dst[0] == be32(0xff050000) && !dst[1] && !dst[2] && dst[3] == be32(0x00010003));
+}
+
+/* `ifindex` is the device at hand. A pod without a host side has none to compare: any such pod's will do. */
+static __always_inline int source_check(const struct tw_pkt *pkt, __u32 ifindex)
+{
+	struct tw_ep *ep = ep_get(pkt->src.addr);
+
+	if (ep_is_pod(ep) && (!ep->ifindex || ep->ifindex == ifindex))
+		return TW_GO_ON;
+	return source_asks_dhcp(pkt) ? TW_PASS_STACK : TW_DROP_SPOOFED;
+}
+
+#endif

@@ -1,0 +1,235 @@
+"""
+Sockets of a network namespace, as the kernel tells them (NETLINK_SOCK_DIAG), and ending one.
+
+Beside who speaks with whom, it tells what our programs keep on a socket (5.7).
+Source: include/uapi/linux/{netlink,sock_diag,inet_diag}.h, enum sk_diag_bpf_storage in bpf.h.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from ipaddress import ip_address
+from types import TracebackType
+from typing import NamedTuple, Self
+
+from twinway.errors import DriverError, Unsupported
+from twinway.model.net import IPAddress, Protocol
+from twinway_bpf import encode, netns
+
+_NETLINK_SOCK_DIAG = 4
+_BY_FAMILY, _DESTROY = 20, 21  # SOCK_DIAG_BY_FAMILY, SOCK_DESTROY
+_ERROR, _DONE = 2, 3  # NLMSG_*
+_REQUEST, _ACK, _DUMP = 0x1, 0x4, 0x300  # NLM_F_*
+_ROOM = 1 << 16
+
+# Names of attributes: of a request, and of an answer; nested ones after what they stand in.
+_REQ_STORAGES, _REQ_MAP = 2, 1
+_STORAGES, _STORAGE, _MAP_VALUE = 20, 1, 3
+_ATTRIBUTE_NAME = 0x3FFF  # without its flags
+
+_HEADER = struct.Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, port
+_ATTRIBUTE = struct.Struct("=HH")  # nlattr: length, type
+_REQUEST_V2 = struct.Struct("=BBBxI48s")  # inet_diag_req_v2: family, protocol, extensions, states, id
+_MESSAGE = struct.Struct("=BBBB48s20x")  # inet_diag_msg: family, state, timer, retransmits, id
+_ID = struct.Struct("=2s2s16s16sIQ")  # inet_diag_sockid: ports, addresses, device, cookie
+_INT = struct.Struct("=i")
+
+
+class State(IntEnum):
+    """Where a socket is in its life; connected UDP is ESTABLISHED, other UDP is CLOSED."""
+
+    ESTABLISHED = 1
+    SYN_SENT = 2
+    SYN_RECEIVED = 3
+    FIN_WAIT1 = 4
+    FIN_WAIT2 = 5
+    TIME_WAIT = 6
+    CLOSED = 7
+    CLOSE_WAIT = 8
+    LAST_ACK = 9
+    LISTENING = 10
+    CLOSING = 11
+
+
+class End(NamedTuple):
+    """One end of a socket; IPv4 is IPv4 whatever the socket's own family."""
+
+    address: IPAddress
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Socket:
+    """One socket. `peer` is all zero where it has none."""
+
+    protocol: Protocol
+    state: State
+    local: End
+    peer: End
+    cookie: int
+    storage: bytes | None
+    """What the map that was asked for holds for it; None: nothing, or no map was asked for."""
+    family: int
+    """AF_INET or AF_INET6, which may speak IPv4, too."""
+    identity: bytes
+    """struct inet_diag_sockid: how the kernel finds it again."""
+
+
+class SockDiag:
+    """The sockets of the network namespace that this thread is in when it is opened, from wherever later."""
+
+    def __init__(self) -> None:
+        self._netlink = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG)
+
+    @classmethod
+    def inside(cls, path: str) -> Self:
+        """Those of the namespace at `path`. Raises OSError where there is none."""
+        with netns.inside(path):
+            return cls()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of it."""
+        self._netlink.close()
+
+    def sockets(
+        self, protocol: Protocol, states: Iterable[State], *, storage: int | None = None
+    ) -> tuple[Socket, ...]:
+        """
+        Sockets of TCP or UDP in one of these states, of both families.
+
+        `storage` is the descriptor of a socket storage map whose values are wanted, too.
+        Raises Unsupported where the kernel does not tell, DriverError where it refuses.
+        """
+        wanted = sum(1 << state for state in frozenset(states))
+        attributes = b"" if storage is None else _nested(_REQ_STORAGES, _nested(_REQ_MAP, _INT.pack(storage)))
+        found: list[Socket] = []
+        for family in (socket.AF_INET, socket.AF_INET6):
+            request = _REQUEST_V2.pack(family, protocol.number, 0, wanted, bytes(48)) + attributes
+            try:
+                found += [_socket(protocol, body) for body in self._ask(_BY_FAMILY, _DUMP, request)]
+            except FileNotFoundError as error:
+                raise Unsupported(
+                    f"sock_diag of {protocol}", f"use a kernel with CONFIG_INET_{protocol}_DIAG"
+                ) from error
+            except OSError as error:
+                raise _refusal(f"list {protocol} sockets", error) from error
+        return tuple(found)
+
+    def destroy(self, found: Socket) -> bool:
+        """
+        End a socket: its calls fail with ECONNABORTED. False if it has gone, or is connected otherwise by now.
+
+        Raises Unsupported where the kernel cannot (CONFIG_INET_DIAG_DESTROY), DriverError where it refuses.
+        """
+        states = (1 << len(State) + 1) - 1
+        request = _REQUEST_V2.pack(found.family, found.protocol.number, 0, states, found.identity)
+        try:
+            for _ in self._ask(_DESTROY, _ACK, request):
+                pass
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ESTALE):
+                return False
+            if error.errno == errno.EOPNOTSUPP:
+                raise Unsupported(
+                    "ending a socket (SOCK_DESTROY)", "use a kernel with CONFIG_INET_DIAG_DESTROY"
+                ) from error
+            raise _refusal(f"end the socket {found.local} to {found.peer}", error) from error
+        return True
+
+    # The bodies of the answer to one request, to its end.
+    def _ask(self, kind: int, flags: int, request: bytes) -> list[bytes]:
+        length = _HEADER.size + len(request)
+        self._netlink.send(_HEADER.pack(length, kind, _REQUEST | flags, 0, 0) + request)
+        bodies: list[bytes] = []
+        while True:
+            for answer, body in _messages(self._netlink.recv(_ROOM)):
+                if answer in (_ERROR, _DONE):
+                    (number,) = _INT.unpack_from(body)
+                    if number < 0:
+                        raise OSError(-number, os.strerror(-number))
+                    return bodies
+                bodies.append(body)
+
+
+def can_destroy() -> bool:
+    """Whether the kernel ends sockets when asked, found out with one that does not exist."""
+    nobody = End(ip_address("0.0.0.0"), 0)  # noqa: S104 (an address that nobody has, bound to nowhere)
+    none = Socket(Protocol.UDP, State.CLOSED, nobody, nobody, 0, None, socket.AF_INET, bytes(48))
+    with SockDiag() as diag:
+        try:
+            diag.destroy(none)
+        except Unsupported:
+            return False
+        return True
+
+
+def _messages(data: bytes) -> Iterator[tuple[int, bytes]]:
+    at = 0
+    while at < len(data):
+        length, kind, *_ = _HEADER.unpack_from(data, at)
+        yield kind, data[at + _HEADER.size : at + length]
+        at += _aligned(length)
+
+
+def _socket(protocol: Protocol, body: bytes) -> Socket:
+    family, state, _, _, identity = _MESSAGE.unpack_from(body)
+    local_port, peer_port, local, peer, _, cookie = _ID.unpack(identity)
+    return Socket(
+        protocol,
+        State(state),
+        End(_address(family, local), int.from_bytes(local_port, "big")),
+        End(_address(family, peer), int.from_bytes(peer_port, "big")),
+        cookie,
+        _value(body[_MESSAGE.size :]),
+        family,
+        identity,
+    )
+
+
+def _address(family: int, words: bytes) -> IPAddress:
+    return ip_address(words[:4]) if family == socket.AF_INET else encode.address_back(words)
+
+
+# One map was asked for, so there is at most one value.
+def _value(data: bytes) -> bytes | None:
+    for name in (_STORAGES, _STORAGE, _MAP_VALUE):
+        found = next((body for kind, body in _attributes(data) if kind == name), None)
+        if found is None:
+            return None
+        data = found
+    return data
+
+
+def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
+    at = 0
+    while at + _ATTRIBUTE.size <= len(data):
+        length, kind = _ATTRIBUTE.unpack_from(data, at)
+        yield kind & _ATTRIBUTE_NAME, data[at + _ATTRIBUTE.size : at + length]
+        at += _aligned(length)
+
+
+def _nested(kind: int, body: bytes) -> bytes:
+    return _ATTRIBUTE.pack(_ATTRIBUTE.size + len(body), kind) + body
+
+
+# Netlink messages and attributes begin at multiples of four.
+def _aligned(length: int) -> int:
+    return (length + 3) & ~3
+
+
+def _refusal(what: str, error: OSError) -> DriverError:
+    return DriverError(f"cannot {what}: {error.strerror} (CAP_NET_ADMIN and CAP_BPF are needed: run as root)")

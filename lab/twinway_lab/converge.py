@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from twinway_lab import agents, cgroups, manifests, netns, nodes, places, store, topology, wiring
+from twinway_lab import agents, cgroups, manifests, netns, nodes, places, routes, store, wiring
 from twinway_lab.difference import Difference, difference
 from twinway_lab.names import LabName, node_place
 from twinway_lab.objects import Understood
@@ -107,8 +107,8 @@ def _make_nodes(step: Step, steps: Difference) -> None:
 
 
 def _replug(step: Step, steps: Difference) -> None:
-    wanted = topology.lines_of(step.lab, step.wanted.plan, step.device)
-    before = [topology.lines_of(step.lab, plan, step.device) for plan in step.before]
+    wanted = routes.lines_of(step.lab, step.wanted.plan, step.device)
+    before = [routes.lines_of(step.lab, plan, step.device) for plan in step.before]
     fresh = {step.lab.netns(node_place(node.name)) for node in steps.new_nodes}
     for name, lines in wanted.items():
         had = {line for earlier in before for line in earlier.get(name, ()) if name not in fresh}

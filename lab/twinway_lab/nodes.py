@@ -5,13 +5,13 @@ from __future__ import annotations
 import shutil
 import socket
 from collections.abc import Mapping
-from contextlib import suppress
 
 from twinway.errors import LabError
-from twinway_lab import agents, cgroups, netns, syscalls, topology
+from twinway_lab import agents, cgroups, netns, parent, syscalls, topology
 from twinway_lab.names import EXTERNAL, LabName, node_place
+from twinway_lab.parent import SHARED_PARENT
 from twinway_lab.plan import NodePlan
-from twinway_lab.topology import FORWARDING, QUIET, SHARED_PARENT
+from twinway_lab.topology import FORWARDING, QUIET
 
 
 def make_ground(lab: LabName) -> None:
@@ -36,7 +36,9 @@ def make(lab: LabName, node: NodePlan, device: str) -> None:
     cgroups.of_node(lab, node.name).mkdir(parents=True)
     _make(name, {**QUIET, **FORWARDING}, [])
     with netns.inside(lab.underlay):
-        netns.ip(topology.plugged(topology.node_port(node), name))
+        netns.ip(topology.plugged(topology.node_port(node), name, mac=topology.node_mac(node)))
+        if device in SHARED_PARENT:
+            netns.ip(topology.plugged(parent.port(node), name, parent.PARENT))
     with netns.inside(name):
         netns.ip(topology.node(node))
         if device in SHARED_PARENT:
@@ -52,8 +54,9 @@ def remove(lab: LabName, node: NodePlan) -> None:
     name = lab.netns(node_place(node.name))
     if netns.exists(name):
         # The namespace itself goes a moment later; its port must be free for the node's successor.
-        with netns.inside(lab.underlay), suppress(LabError):
-            netns.ip([f"link del {topology.node_port(node)}"])
+        with netns.inside(lab.underlay):
+            ports = (topology.node_port(node), parent.port(node))
+            netns.ip((f"link del {port}" for port in ports), whatever_is_there=True)
     netns.delete(name)
     lab.place_socket(node_place(node.name)).unlink(missing_ok=True)
     cgroups.remove(group)
@@ -67,12 +70,12 @@ def _make(name: str, settings: Mapping[str, str], lines: list[str]) -> None:
 
 
 def _make_slave(device: str, node: NodePlan) -> None:
-    name = topology.slave_name(device, socket.if_nametoindex("eth0"))
+    netns.ip(parent.parent())
+    name = parent.slave_name(device, socket.if_nametoindex(parent.PARENT))
     try:
-        netns.ip(topology.slave(device, name, node))
+        netns.ip(parent.slave(device, name, node))
     except LabError as error:
         if "Unknown device type" in str(error) or "not supported" in str(error):
             raise LabError(f"this kernel has no {device}: take another --pod-device") from error
         raise
-    # It hears the wire's questions about the node, which eth0 answers.
-    netns.set_sysctls({f"ipv4/conf/{name}/arp_ignore": "8"})
+    netns.set_sysctls(parent.settings(name))

@@ -13,12 +13,12 @@ from typing import Any
 
 from twinway.files import write_whole
 from twinway.model.net import Family, IPAddress
-from twinway_lab import chain, netns, topology
+from twinway_lab import chain, netns, parent, topology
 from twinway_lab.addresses import ROUTER, family_of
 from twinway_lab.chain import Chain, Result, Sandbox
 from twinway_lab.names import NETNS_DIR, LabName
+from twinway_lab.parent import PARENT, SHARED_PARENT
 from twinway_lab.plan import NodePlan, PodPlan
-from twinway_lab.topology import SHARED_PARENT
 
 CNI_PATH = Path("/usr/lib/cni")
 _EVERYWHERE = {Family.V4: "0.0.0.0/0", Family.V6: "::/0"}
@@ -108,7 +108,7 @@ def _sandbox(wiring: Wiring, record: Mapping[str, Any]) -> Sandbox:
 def _plugins(wiring: Wiring) -> Iterator[dict[str, Any]]:
     first: dict[str, Any] = {"type": "ptp" if wiring.device == "veth" else wiring.device}
     if wiring.device in SHARED_PARENT:
-        first |= {"master": "eth0", "mode": "bridge" if wiring.device == "macvlan" else "l2"}
+        first |= {"master": PARENT, "mode": "bridge" if wiring.device == "macvlan" else "l2"}
     if all(wiring.node.holds(address) for address in wiring.pod.addresses):
         yield {**first, "capabilities": {"ips": True}, "ipam": _host_local(wiring)}
     else:
@@ -153,8 +153,8 @@ def _with_gateway(address: IPAddress) -> dict[str, str]:
 
 def _finish(wiring: Wiring, result: Result) -> None:
     if wiring.device in SHARED_PARENT:
-        parent = socket.if_nametoindex("eth0")
-        slave = topology.slave_name(wiring.device, parent)
+        index = socket.if_nametoindex(PARENT)
+        slave = parent.slave_name(wiring.device, index)
         mac = json.loads(netns.ip_shows("-json", "link", "show", slave))[0]["address"]
         netns.ip(_ways_to_pod(wiring, slave))
         with netns.inside(wiring.netns):

@@ -64,10 +64,15 @@ def field_path(location: Sequence[str | int], at: str = "") -> str:
     path = at
     for part in location:
         if isinstance(part, int) or not re.fullmatch(r"\w+", part):
-            path += f"[{part}]"
+            path += f"[{printable(part) if isinstance(part, str) else part}]"
         else:
             path += f".{part}" if path else part
     return path or "object"
+
+
+def printable(name: str) -> str:
+    """A name that somebody else chose, as it can stand in a line: escaped, and no longer than names are."""
+    return (name if name.isprintable() else repr(name)[1:-1])[: text.NAME_LIMIT]
 
 
 def shown(value: object) -> str:

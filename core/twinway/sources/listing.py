@@ -29,21 +29,12 @@ def listing(paths: Iterable[Path]) -> Listing:
     The files that `paths` mean: files themselves, and folders with all below them.
 
     In folders only `*.yaml`, `*.yml` and `*.json` count, and nothing whose name begins with a dot;
-    they are in the order of their names.
+    they are in the order of their names. Raises `ManifestError` for a folder that cannot be listed.
     """
-    files: dict[Path, None] = {}
-    folders: dict[Path, None] = {}
-    missing: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            _walk(path, files, folders, set())
-            continue
-        folders[path.parent] = None
-        if path.exists():
-            files[path] = None
-        else:
-            missing.append(path)
-    return Listing(tuple(files), tuple(folders), tuple(missing))
+    try:
+        return _listing(paths)
+    except OSError as error:
+        raise ManifestError(f"{error.filename}: {error.strerror}") from error
 
 
 def files_in(paths: Iterable[Path]) -> tuple[Path, ...]:
@@ -57,6 +48,22 @@ def refuse_missing(found: Listing) -> None:
     """Raise `ManifestError` for a path at which there is nothing."""
     if found.missing:
         raise ManifestError(f"{found.missing[0]}: no such file or folder")
+
+
+def _listing(paths: Iterable[Path]) -> Listing:
+    files: dict[Path, None] = {}
+    folders: dict[Path, None] = {}
+    missing: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            _walk(path, files, folders, set())
+            continue
+        folders[path.parent] = None
+        if path.exists():
+            files[path] = None
+        else:
+            missing.append(path)
+    return Listing(tuple(files), tuple(folders), tuple(missing))
 
 
 def _walk(folder: Path, files: dict[Path, None], folders: dict[Path, None], seen: set[tuple[int, int]]) -> None:
@@ -73,7 +80,8 @@ def _walk(folder: Path, files: dict[Path, None], folders: dict[Path, None], seen
     for entry in visible:
         if entry.is_dir():
             _walk(folder / entry.name, files, folders, seen)
-        elif entry.name.endswith(SUFFIXES) and entry.is_file():
+        elif entry.name.endswith(SUFFIXES) and (entry.is_file() or not (folder / entry.name).exists()):
+            # A link that leads nowhere is a file that cannot be read, not one that is not there.
             files[folder / entry.name] = None
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from twinway.model.net import ObjectRef
-from twinway.sources.fields import DnsLabel, DnsName, Labels, Schema
+from twinway.sources.fields import DnsLabel, DnsName, Labels, Schema, printable
 
 DEFAULT_NAMESPACE = "default"
 NAMELESS = "?"
@@ -48,4 +48,4 @@ def ref_of(document: Mapping[str, Any], *, namespaced: bool) -> ObjectRef:
 
 
 def _word(value: object) -> str:
-    return value if isinstance(value, str) and value else NAMELESS
+    return printable(value) if isinstance(value, str) and value else NAMELESS

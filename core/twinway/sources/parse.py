@@ -52,16 +52,14 @@ def _json(path: Path, text: str) -> Iterator[Any]:
         yield json.loads(text) if text.strip() else None
     except json.JSONDecodeError as error:
         raise ManifestError(f"{path}:{error.lineno}: {error.msg[:1].lower()}{error.msg[1:]}") from error
+    except ValueError as error:  # a number of thousands of digits
+        raise ManifestError(f"{path}: {error}") from error
 
 
 def _yaml(path: Path, text: str) -> Iterator[Any]:
     from twinway.sources.yaml_loader import documents
 
-    try:
-        yield from documents(text)
-    except ValueError as error:
-        line, problem = error.args
-        raise ManifestError(f"{path}:{line}: {problem}" if line else f"{path}: {problem}") from error
+    return documents(path, text)
 
 
 def _objects(path: Path, place: str, data: object) -> Iterator[Document]:

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Iterator
+from pathlib import Path
 from typing import Any
 
-from yaml import CSafeLoader, MappingNode, MarkedYAMLError, YAMLError, load_all
+from yaml import CSafeLoader, MappingNode, MarkedYAMLError, ScalarNode, YAMLError, load_all
 from yaml.constructor import ConstructorError
+
+from twinway.errors import ManifestError
 
 _DATE = "tag:yaml.org,2002:timestamp"
 _INT = "tag:yaml.org,2002:int"
+_MERGE = "tag:yaml.org,2002:merge"
 
 
 class _Loader(CSafeLoader):
     def construct_mapping(self, node: MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002
         keys = set()
         for key, _ in node.value:
-            if key.value in keys and key.tag != "tag:yaml.org,2002:merge":
+            if not isinstance(key, ScalarNode) or key.tag == _MERGE:
+                continue
+            if key.value in keys:
                 raise ConstructorError(None, None, f"key {key.value!r} is given twice", key.start_mark)
-            if isinstance(key.value, str):
-                keys.add(key.value)
+            keys.add(key.value)
         return super().construct_mapping(node, deep=deep)
 
 
@@ -34,13 +39,20 @@ _Loader.add_implicit_resolver(
 )
 
 
-def documents(content: str) -> Iterator[Any]:
-    """Each document of a YAML text; raises `ValueError(line, problem)`, line 0 where none is known."""
+def documents(path: Path, content: str) -> Iterator[Any]:
+    """Each document of a YAML text; raises `ManifestError` naming `path` and, where it is known, the line."""
     try:
         yield from load_all(content, Loader=_Loader)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         words = " ".join(word for word in (error.context, error.problem) if word)
-        raise ValueError(mark.line + 1 if mark else 0, words) from error
+        raise ManifestError(f"{path}:{mark.line + 1}: {words}" if mark else f"{path}: {words}") from error
     except YAMLError as error:
-        raise ValueError(0, str(error).partition("\n")[0]) from error
+        raise ManifestError(f"{path}: {_first_line(error)}") from error
+    except (ValueError, LookupError, AttributeError) as error:
+        # What a scalar's own constructor happens to raise where a tag and its text contradict each other.
+        raise ManifestError(f"{path}: a value does not fit its tag: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.unit.documents import GOOD, NAMESPACE, NODE, POD, SERVICE, SLICE, Document, having, lacking
 from twinway.sources.decode import decode, decode_object
@@ -230,3 +235,28 @@ def test_every_bad_field_of_an_object_is_named() -> None:
     document = having(having(SERVICE, "spec.ports.0.port", 0), "spec.ports.1.protocol", "udp")
     _, rejected = decode_object(document)
     assert [each.field for each in rejected] == ["spec.ports[0].port", "spec.ports[1].protocol"]
+
+
+def paths(value: Any, path: str = "") -> Iterator[str]:
+    """The places in an object, the object itself left out."""
+    items = enumerate(value) if isinstance(value, list) else value.items() if isinstance(value, dict) else ()
+    for key, inner in items:
+        yield (here := f"{path}.{key}".lstrip("."))
+        yield from paths(inner, here)
+
+
+PLACES = [(document, path) for document in GOOD.values() for path in paths(document)]
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
+ANYTHING = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.integers(), inner))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from(PLACES), ANYTHING)
+def test_anything_anywhere_gives_a_value_or_one_line_for_each_fault(
+    place: tuple[Document, str], value: object
+) -> None:
+    """Never an exception, never a line of two lines; whatever is wrong is told."""
+    document, path = place
+    decoded, rejected = decode_object(having(document, path, value))
+    assert (decoded is None) == bool(rejected)
+    assert not [each for each in rejected if not str(each).isprintable()]

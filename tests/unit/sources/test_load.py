@@ -58,6 +58,20 @@ def test_a_path_that_is_not_there_is_named(tmp_path: Path) -> None:
         version_of([tmp_path / "gone"])
 
 
+def test_a_link_that_leads_nowhere_is_refused(tmp_path: Path) -> None:
+    """Passed over, its objects would be taken away from under their users."""
+    (tmp_path / "a.yaml").symlink_to("gone")
+    with pytest.raises(ManifestError, match=r"/a\.yaml: No such file or directory$"):
+        load([tmp_path])
+
+
+def test_a_link_to_itself_is_refused(tmp_path: Path) -> None:
+    """By its name, as any other folder that cannot be listed."""
+    (tmp_path / "a.yaml").symlink_to("a.yaml")
+    with pytest.raises(ManifestError, match=r"/a\.yaml: Too many levels of symbolic links$"):
+        load([tmp_path])
+
+
 def test_a_rejected_object_tells_its_file_and_place(tmp_path: Path) -> None:
     """Also the second of one name, which may stand in another file."""
     first = write(tmp_path / "a.yaml", named("a"), having(named("b"), "spec.ports.0.port", 0))

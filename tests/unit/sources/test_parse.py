@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from twinway.errors import ManifestError
 from twinway.sources.parse import parse
@@ -84,6 +87,13 @@ def test_anchors_and_merge_keys_work() -> None:
             "shop.yaml:1: could not determine a constructor for the tag 'tag:yaml.org,2002:python/name:os.system'",
         ),
         (YAML, b"a: \x07", "shop.yaml: unacceptable character #x0007: control characters are not allowed"),
+        (
+            YAML,
+            b"a: !!int x",
+            "shop.yaml: a value does not fit its tag: invalid literal for int() with base 10: 'x'",
+        ),
+        (YAML, b"a: !!bool x", "shop.yaml: a value does not fit its tag: 'x'"),
+        (YAML, b"? [a, b]\n: c", "shop.yaml:1: while constructing a mapping found unhashable key"),
         (YAML, b"\xff\xfe", "shop.yaml: byte 0: not UTF-8 text"),
         (
             YAML,
@@ -108,6 +118,76 @@ def test_a_broken_file_is_named_with_its_place(path: Path, content: bytes, line:
     with pytest.raises(ManifestError) as caught:
         parse(path, content)
     assert str(caught.value) == line
+
+
+@pytest.mark.parametrize("path", [YAML, JSON])
+def test_a_number_that_is_too_long_is_refused(path: Path) -> None:
+    """Python refuses to read numbers of more than 4300 digits."""
+    with pytest.raises(ManifestError, match=r"^shop\.(yaml|json): .*4300"):
+        parse(path, b'{"port": ' + b"9" * 5000 + b"}")
+
+
+SNIPPETS = [
+    "a",
+    "b: ",
+    "- ",
+    "? ",
+    "\n",
+    "  ",
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    ":",
+    "&x ",
+    "*x",
+    "<<: ",
+    "!!int ",
+    "!!float ",
+]
+SNIPPETS += [
+    "!!bool ",
+    "!!timestamp ",
+    "!!binary ",
+    "!!set ",
+    "!!omap ",
+    "!!pairs ",
+    "!!null ",
+    "! ",
+    "---",
+    "...",
+    "#",
+]
+SNIPPETS += [
+    "'",
+    '"',
+    "|",
+    ">",
+    "%",
+    "@",
+    "`",
+    "\t",
+    "1",
+    "-",
+    ".",
+    "0x",
+    "2024-01-01",
+    "\ufeff",
+    "\ud7ff",
+    "kind: List",
+]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.sampled_from(SNIPPETS), max_size=12).map("".join), st.sampled_from([YAML, JSON]))
+def test_any_text_gives_documents_or_one_line(text: str, path: Path) -> None:
+    """Never another exception, never a message of two lines."""
+    try:
+        lines = [str(document) for document in parse(path, text.encode())]
+    except ManifestError as error:
+        lines = [str(error)]
+    assert all(re.fullmatch(r"shop\.(yaml|json):.+", line) for line in lines)
 
 
 def test_deeply_nested_yaml_is_refused_too() -> None:

@@ -37,7 +37,7 @@ _HEADER = struct.Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, po
 _ATTRIBUTE = struct.Struct("=HH")  # nlattr: length, type
 _REQUEST_V2 = struct.Struct("=BBBxI48s")  # inet_diag_req_v2: family, protocol, extensions, states, id
 _MESSAGE = struct.Struct("=BBBB48s20x")  # inet_diag_msg: family, state, timer, retransmits, id
-_ID = struct.Struct("=2s2s16s16sIQ")  # inet_diag_sockid: ports, addresses, device, cookie
+_ID = struct.Struct("=2s2s16s16sIII")  # inet_diag_sockid: ports, addresses, device, cookie
 _INT = struct.Struct("=i")
 
 
@@ -118,7 +118,7 @@ class SockDiag:
         attributes = b"" if storage is None else _nested(_REQ_STORAGES, _nested(_REQ_MAP, _INT.pack(storage)))
         found: list[Socket] = []
         for family in (socket.AF_INET, socket.AF_INET6):
-            request = _REQUEST_V2.pack(family, protocol.number, 0, wanted, bytes(48)) + attributes
+            request = _REQUEST_V2.pack(family, protocol.number, 0, wanted, bytes(_ID.size)) + attributes
             try:
                 found += [_socket(protocol, body) for body in self._ask(_BY_FAMILY, _DUMP, request)]
             except FileNotFoundError as error:
@@ -131,23 +131,30 @@ class SockDiag:
 
     def destroy(self, found: Socket) -> bool:
         """
-        End a socket: its calls fail with ECONNABORTED. False if it has gone, or is connected otherwise by now.
+        End a socket; False if it has gone, or speaks with somebody else by now.
 
-        Raises Unsupported where the kernel cannot (CONFIG_INET_DIAG_DESTROY), DriverError where it refuses.
+        Who waits on it is told ECONNABORTED; UDP is an unconnected socket from then on.
+        Raises Unsupported where the kernel cannot, DriverError where it refuses.
         """
-        states = (1 << len(State) + 1) - 1
-        request = _REQUEST_V2.pack(found.family, found.protocol.number, 0, states, found.identity)
+        return self._destroy(found.family, found.protocol, found.identity)
+
+    def can_destroy(self) -> bool:
+        """Whether the kernel ends sockets at all, found out with one that nobody has."""
         try:
-            for _ in self._ask(_DESTROY, _ACK, request):
-                pass
+            self._destroy(socket.AF_INET, Protocol.UDP, bytes(_ID.size))
+        except Unsupported:
+            return False
+        return True
+
+    def _destroy(self, family: int, protocol: Protocol, identity: bytes) -> bool:
+        try:
+            self._ask(_DESTROY, _ACK, _REQUEST_V2.pack(family, protocol.number, 0, 0, identity))
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.ESTALE):
                 return False
             if error.errno == errno.EOPNOTSUPP:
-                raise Unsupported(
-                    "ending a socket (SOCK_DESTROY)", "use a kernel with CONFIG_INET_DIAG_DESTROY"
-                ) from error
-            raise _refusal(f"end the socket {found.local} to {found.peer}", error) from error
+                raise Unsupported("SOCK_DESTROY", "use a kernel with CONFIG_INET_DIAG_DESTROY") from error
+            raise _refusal(f"end a {protocol} socket", error) from error
         return True
 
     # The bodies of the answer to one request, to its end.
@@ -165,18 +172,6 @@ class SockDiag:
                 bodies.append(body)
 
 
-def can_destroy() -> bool:
-    """Whether the kernel ends sockets when asked, found out with one that does not exist."""
-    nobody = End(ip_address("0.0.0.0"), 0)  # noqa: S104 (an address that nobody has, bound to nowhere)
-    none = Socket(Protocol.UDP, State.CLOSED, nobody, nobody, 0, None, socket.AF_INET, bytes(48))
-    with SockDiag() as diag:
-        try:
-            diag.destroy(none)
-        except Unsupported:
-            return False
-        return True
-
-
 def _messages(data: bytes) -> Iterator[tuple[int, bytes]]:
     at = 0
     while at < len(data):
@@ -187,13 +182,13 @@ def _messages(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 def _socket(protocol: Protocol, body: bytes) -> Socket:
     family, state, _, _, identity = _MESSAGE.unpack_from(body)
-    local_port, peer_port, local, peer, _, cookie = _ID.unpack(identity)
+    local_port, peer_port, local, peer, _, low, high = _ID.unpack(identity)
     return Socket(
         protocol,
         State(state),
         End(_address(family, local), int.from_bytes(local_port, "big")),
         End(_address(family, peer), int.from_bytes(peer_port, "big")),
-        cookie,
+        high << 32 | low,
         _value(body[_MESSAGE.size :]),
         family,
         identity,

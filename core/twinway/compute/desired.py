@@ -8,40 +8,27 @@ and cost only what changed.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from importlib import import_module
-from importlib.util import find_spec
 from types import MappingProxyType
 
-from twinway.compute.all_services import ServicesMemo, States, all_services
+from twinway.compute.all_services import ServicesMemo, all_services
 from twinway.compute.endpoints import attached, endpoints
+from twinway.compute.policies import PolicyMemo, compile_policies
 from twinway.model.cluster import Cluster, Node
-from twinway.model.difference import unchanged
 from twinway.model.net import NodeName, ObjectRef, Rejected
-from twinway.model.node import Attachment, NodeState, PolicySetId, PolicyState
+from twinway.model.node import Attachment, NodeState, PolicySetId, PolicyState, ServiceState
 
 Attachments = Mapping[ObjectRef, Attachment]
-
-
-@dataclass(frozen=True, slots=True)
-class Policies:
-    """What `compile_policies` answers: the tables, each pod's set, what cannot be used."""
-
-    state: PolicyState
-    sets: Mapping[ObjectRef, PolicySetId]
-    rejected: tuple[Rejected, ...]
+Services = tuple[Mapping[ObjectRef, ServiceState], list[Rejected]]
+"""Those that are served, and what cannot be."""
+Policies = tuple[PolicyState, Mapping[ObjectRef, PolicySetId], tuple[Rejected, ...]]
+"""The tables, the set that each pod is under, and what cannot be used."""
 
 
 def desired(cluster: Cluster, node: NodeName, attachments: Attachments) -> NodeState:
     """All that `node` should do, with the pods that are attached there, keyed by pod."""
-    services, rejected = all_services(cluster, node_of(cluster, node))
+    here = _node(cluster, node)
     pods = attached(attachments, cluster.pods)
-    return _state(cluster, node, (services, rejected), pods, _policies(cluster, node, pods))
-
-
-def node_of(cluster: Cluster, node: NodeName) -> Node | None:
-    """The node's own object, None while it is not known."""
-    return cluster.nodes.get(ObjectRef("Node", "", node))
+    return _state(cluster, node, pods, all_services(cluster, here), compile_policies(cluster, node, pods))
 
 
 class Memo:
@@ -50,48 +37,30 @@ class Memo:
     def __init__(self) -> None:
         """Nothing is known; the first answer costs as much as `desired`."""
         self._services = ServicesMemo()
-        self._policies: tuple[Cluster, NodeName, Attachments, Policies] | None = None
+        self._policies = PolicyMemo()
 
     def desired(self, cluster: Cluster, node: NodeName, attachments: Attachments) -> NodeState:
         """Equal to `desired(cluster, node, attachments)`; what did not change is the same object as before."""
-        services, rejected = self._services.update(cluster, node_of(cluster, node))
+        services = self._services.update(cluster, _node(cluster, node))
         pods = attached(attachments, cluster.pods)
-        return _state(cluster, node, (services, rejected), pods, self._compiled(cluster, node, pods))
-
-    def _compiled(self, cluster: Cluster, node: NodeName, pods: Attachments) -> Policies:
-        known = self._policies
-        if known is None or known[1] != node or known[2] != pods or not _same_policy_input(known[0], cluster):
-            known = (cluster, node, pods, _policies(cluster, node, pods))
-        # The newest snapshot, so that no older one is kept alive.
-        self._policies = (cluster, node, pods, known[3])
-        return known[3]
+        return _state(cluster, node, pods, services, self._policies.compile(cluster, node, pods))
 
 
-def _same_policy_input(old: Cluster, new: Cluster) -> bool:
-    kinds = ("pods", "namespaces", "nodes", "policies", "cluster_policies")
-    return all(unchanged(getattr(old, kind), getattr(new, kind)) for kind in kinds)
-
-
-def _policies(cluster: Cluster, node: NodeName, pods: Attachments) -> Policies:
-    if find_spec("twinway.compute.policies") is None:
-        return Policies(PolicyState(), {}, ())
-    return Policies(*import_module("twinway.compute.policies").compile_policies(cluster, node, pods))
+def _node(cluster: Cluster, name: NodeName) -> Node | None:
+    return cluster.nodes.get(ObjectRef("Node", "", name))
 
 
 def _state(
-    cluster: Cluster,
-    node: NodeName,
-    services: tuple[States, list[Rejected]],
-    pods: Attachments,
-    policies: Policies,
+    cluster: Cluster, node: NodeName, pods: Attachments, services: Services, policies: Policies
 ) -> NodeState:
-    here = node_of(cluster, node)
+    here = _node(cluster, node)
+    state, sets, rejected = policies
     return NodeState(
         node=node,
         version=cluster.version,
         addresses=here.addresses if here else (),
         services=MappingProxyType(services[0]),
-        endpoints=MappingProxyType(endpoints(pods, policies.sets)),
-        policy=policies.state,
-        rejected=tuple(sorted({*cluster.rejected, *services[1], *policies.rejected})),
+        endpoints=MappingProxyType(endpoints(pods, sets)),
+        policy=state,
+        rejected=tuple(sorted({*cluster.rejected, *services[1], *rejected})),
     )

@@ -25,6 +25,8 @@ from twinway.sources.reader import Read, content_bytes, digest_of, read
 if TYPE_CHECKING:
     from twinway.sources.watch import Watch
 
+RETRY_SECONDS = 5.0
+
 logger = logging.getLogger(__name__)
 
 
@@ -113,9 +115,10 @@ class ManifestSource:
         watch.close()
 
     def _run(self, watch: Watch, slot: Latest[Cluster]) -> None:
-        while (touched := watch.wait()) is not None:
+        # What could not be read is tried again, even if no event tells that it can be now.
+        while (touched := watch.wait(RETRY_SECONDS if self.error else None)) is not None:
             concerned = frozenset(filter(self._concerns, touched))
-            if concerned:
+            if concerned or self.error:
                 self._refresh(watch, slot, concerned)
 
     def _still_there(self, path: Path) -> bool:

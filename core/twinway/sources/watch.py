@@ -66,9 +66,9 @@ class Watch:
         self._folders = watched
         return fresh
 
-    def wait(self) -> frozenset[Path] | None:
+    def wait(self, seconds: float | None = None) -> frozenset[Path] | None:
         """
-        The paths at which something changed, bundled; None once stopped.
+        The paths at which something changed, bundled; none after so many seconds; None once stopped.
 
         A file that is written in place counts when it is closed, so that half of it is not taken
         for all.
@@ -77,10 +77,11 @@ class Watch:
         writing: set[Path] = set()
         deadline = 0.0
         while True:
-            ready = {descriptor for descriptor, _ in self._poll.poll(_pause(touched, writing, deadline))}
+            pause = _pause(writing, deadline) if touched else seconds
+            ready = {descriptor for descriptor, _ in self._poll.poll(None if pause is None else pause * 1000)}
             if self._stop in ready:
                 return None
-            if touched and (not ready or time.monotonic() > deadline):
+            if not ready or (touched and time.monotonic() > deadline):
                 return frozenset(touched)
             for event in self._inotify.read(timeout=0):
                 deadline = deadline if touched else time.monotonic() + PATIENCE_SECONDS
@@ -118,11 +119,8 @@ class Watch:
             return  # the kernel forgot it together with the folder
 
 
-def _pause(touched: set[Path], writing: set[Path], deadline: float) -> float | None:
-    """Milliseconds to wait for the next event; None: however long it takes."""
-    if not touched:
-        return None
-    return max(deadline - time.monotonic(), 0.0) * 1000 if writing else QUIET_SECONDS * 1000
+def _pause(writing: set[Path], deadline: float) -> float:
+    return max(deadline - time.monotonic(), 0.0) if writing else QUIET_SECONDS
 
 
 def _nearest(folder: Path) -> Path:

@@ -13,7 +13,7 @@ import pytest
 from tests.unit.documents import NAMESPACE, POD, Document, having
 from tests.unit.sources.test_load import named, names, write
 from twinway.model.cluster import Cluster
-from twinway.sources import watch
+from twinway.sources import manifests, watch
 from twinway.sources.base import Latest
 from twinway.sources.manifests import ManifestSource, version_of
 
@@ -191,6 +191,20 @@ def test_a_broken_file_leaves_the_last_good_snapshot(
     replace(folder / "b.yaml", named("b"))
     slot.until_there_are("a", "b")
     assert source.error is None
+
+
+def test_what_cannot_be_read_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, slot: Slot, tmp_path: Path
+) -> None:
+    """A link into a folder that is not watched: no event tells that what it leads to is there."""
+    monkeypatch.setattr(manifests, "RETRY_SECONDS", 0.01)
+    (folder / "b.yaml").symlink_to(tmp_path / "elsewhere.yaml")
+    source = ManifestSource([folder])
+    source.start(slot)
+    assert source.error is not None
+    write(tmp_path / "elsewhere.yaml", named("b"))
+    slot.until_there_are("a", "b")
+    source.stop()
 
 
 def test_half_a_file_is_not_taken_for_all(

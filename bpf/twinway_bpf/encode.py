@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from ipaddress import IPv6Address, IPv6Network, ip_address
 
 from twinway.model.net import IPAddress, IPNetwork, Protocol
@@ -27,7 +28,7 @@ _MAPPED = bytes(10) + b"\xff\xff"
 _U64 = struct.Struct("=Q")
 _FE = struct.Struct("=QII")
 _SLOT_KEY = struct.Struct("=QII")
-_EP = struct.Struct("=QIBB6s6s6x")
+_EP = struct.Struct("=QIBB6s6s2xI")
 _CLASS_KEY = struct.Struct("=I16s")
 _CLASS = struct.Struct("=QQ")
 _VERDICT_KEY_HEAD = struct.Struct("=IBBHQQ")
@@ -36,9 +37,23 @@ _VERDICT = struct.Struct("=QII")
 VERDICT_PREFIX = 8 * (1 + 1 + 2 + 8 + 8)
 """Bits of a verdict's key, after prefixlen, that stand before its port."""
 
-HostSide = tuple[int, bytes, bytes]
-"""Index and MACs of a veth: the host side's index, the pod's MAC, the host side's MAC."""
-_NO_HOST_SIDE: HostSide = (0, bytes(6), bytes(6))
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """
+    Where a pod is, so that its packets can be known: behind a veth, or by a stamp.
+
+    `ifindex` and `host_mac` are the host side's, `mac` the pod's; zero where there is no host side,
+    and then `stamp` is what a program in the pod's namespace writes on its packets.
+    """
+
+    ifindex: int = 0
+    mac: bytes = bytes(6)
+    host_mac: bytes = bytes(6)
+    stamp: int = 0
+
+
+NOWHERE = Place()
 
 SERVED = frozenset({Protocol.TCP, Protocol.UDP})
 """Protocols that a port can be translated of; SCTP's checksum covers the whole packet."""
@@ -92,11 +107,10 @@ def backend_value(backend: Backend) -> bytes:
 
 
 def endpoint_value(
-    kind: EpKind, policy: PolicySetId = NO_POLICY, generation: int = 0, host_side: HostSide | None = None
+    kind: EpKind, policy: PolicySetId = NO_POLICY, generation: int = 0, place: Place = NOWHERE
 ) -> bytes:
-    """Value of tw_ep; `host_side` where the pod is behind a veth."""
-    ifindex, mac, host_mac = host_side or _NO_HOST_SIDE
-    return _EP.pack(policy, ifindex, kind, generation, mac, host_mac)
+    """Value of tw_ep."""
+    return _EP.pack(policy, place.ifindex, kind, generation, place.mac, place.host_mac, place.stamp)
 
 
 def class_key(network: IPNetwork) -> bytes:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from twinway.driver import Change
 from twinway.model.net import IPAddress, ObjectRef
 from twinway.model.node import NO_POLICY, Endpoint, PolicySetId
-from twinway_bpf import encode
+from twinway_bpf import encode, stamp
 from twinway_bpf.devices import PodDevice
 from twinway_bpf.layout import Ep, EpKind
 from twinway_bpf.maps import Map
@@ -110,10 +110,15 @@ def _entries(
 
 
 def _pod(endpoint: Endpoint, device: PodDevice | None, generation: int) -> bytes:
-    host_side = None
-    if device is not None and device.host is not None:
-        host_side = (device.host.ifindex, device.inside.mac, device.host.mac)
-    return encode.endpoint_value(EpKind.POD, endpoint.policy, generation, host_side)
+    return encode.endpoint_value(EpKind.POD, endpoint.policy, generation, _place(endpoint, device))
+
+
+def _place(endpoint: Endpoint, device: PodDevice | None) -> encode.Place:
+    if device is None:
+        return encode.NOWHERE
+    if device.host is None:
+        return encode.Place(stamp=stamp.of(endpoint.attachment))
+    return encode.Place(device.host.ifindex, device.inside.mac, device.host.mac)
 
 
 def _policy_of(value: bytes) -> int:

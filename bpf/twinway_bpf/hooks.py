@@ -7,16 +7,20 @@ import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NewType
 
 from twinway.errors import DriverError
 from twinway.model.net import ObjectRef
 from twinway.model.node import Attachment, Endpoint
-from twinway_bpf import programs, tchook
+from twinway_bpf import programs, stamp, tchook
 from twinway_bpf.devices import PodDevice, pod_device, uplinks
 from twinway_bpf.loader import Loader
 from twinway_bpf.pins import Pins
 from twinway_bpf.programs import Program
 from twinway_bpf.tchook import Hook, Side
+
+Stamp = NewType("Stamp", int)
+"""Stands for the program that writes it on packets."""
 
 logger = logging.getLogger(__name__)
 
@@ -129,9 +133,12 @@ class PacketHooks:
             os.close(descriptor)
         self._loaded = {}
 
-    def _attach(self, hook: Hook, program: Program) -> bool:
+    def _attach(self, hook: Hook, program: Program | Stamp) -> bool:
         try:
-            changed = tchook.attach(self._pins, self._group, hook, self._loaded[program.name])
+            if isinstance(program, Program):
+                changed = tchook.attach(self._pins, self._group, hook, self._loaded[program.name])
+            else:
+                changed = self._attach_stamp(hook, program)
         except DriverError as error:
             # the pod may just be going; if not, the next repair tries again and says so again
             logger.warning("cannot set a hook hook=%s reason=%s", hook.name, error)
@@ -140,10 +147,20 @@ class PacketHooks:
         self._placed[hook.name] = hook
         return changed
 
+    # A pod's stamp never changes: where it is, it stays.
+    def _attach_stamp(self, hook: Hook, value: Stamp) -> bool:
+        if tchook.is_attached(self._pins, self._group, hook):
+            return False
+        descriptor = stamp.load(value)
+        try:
+            return tchook.attach(self._pins, self._group, hook, descriptor)
+        finally:
+            os.close(descriptor)
+
     def _wanted(
         self, endpoints: Mapping[ObjectRef, Endpoint], devices: Mapping[ObjectRef, PodDevice]
-    ) -> list[tuple[Hook, Program]]:
-        hooks = []
+    ) -> list[tuple[Hook, Program | Stamp]]:
+        hooks: list[tuple[Hook, Program | Stamp]] = []
         for ref in endpoints.keys() & devices.keys():
             device = devices[ref]
             hooks += _pod_hooks(self._placement, endpoints[ref].attachment, device)
@@ -154,7 +171,9 @@ class PacketHooks:
         return hooks
 
 
-def _pod_hooks(placement: Placement, attachment: Attachment, device: PodDevice) -> list[tuple[Hook, Program]]:
+def _pod_hooks(
+    placement: Placement, attachment: Attachment, device: PodDevice
+) -> list[tuple[Hook, Program | Stamp]]:
     # a name of a pin may hold no dot on older kernels, and a container id may be anything
     name = hashlib.sha256(f"{attachment.container_id}/{attachment.ifname}".encode()).hexdigest()[:16]
     if device.host is not None:
@@ -165,6 +184,7 @@ def _pod_hooks(placement: Placement, attachment: Attachment, device: PodDevice) 
         ]
     index = device.inside.ifindex
     return [
+        (Hook(f"{name}_stamp", device.netns, index, Side.EGRESS, first=True), Stamp(stamp.of(attachment))),
         (Hook(f"{name}_out", device.netns, index, Side.EGRESS), placement.pod_out),
         (Hook(f"{name}_in", device.netns, index, Side.INGRESS), placement.pod_in),
     ]

@@ -65,7 +65,8 @@ class Ep(ctypes.Structure):
         ("gen", u8),
         ("mac", u8 * 6),
         ("host_mac", u8 * 6),
-        ("pad", u8 * 6),
+        ("pad", u16),
+        ("stamp", u32),
     )
 
 

@@ -45,6 +45,13 @@ class Hook:
     netns: str
     ifindex: int
     side: Side
+    first: bool = False
+    """Goes before our other program at the same hook."""
+
+    @property
+    def priority(self) -> int:
+        """Of a clsact filter; lower runs first."""
+        return PRIORITY - 1 if self.first else PRIORITY
 
 
 class _TcHook(ctypes.Structure):
@@ -92,7 +99,7 @@ def detach(pins: Pins, group: str, hook: Hook) -> None:
     if features.has_tcx():
         return
     with contextlib.suppress(OSError, DriverError), _namespace(hook):
-        opts = _opts(handle=HANDLE, priority=PRIORITY)
+        opts = _opts(handle=HANDLE, priority=hook.priority)
         _lib().bpf_tc_detach(ctypes.byref(_tc_hook(hook)), ctypes.byref(opts))
 
 
@@ -136,7 +143,7 @@ def _attach_clsact(hook: Hook, prog: int) -> bool:
     made = _lib().bpf_tc_hook_create(ctypes.byref(tc_hook))
     if made < 0 and -made != errno.EEXIST:
         raise OSError(-made, os.strerror(-made))
-    opts = _opts(prog_fd=prog, flags=_REPLACE, handle=HANDLE, priority=PRIORITY)
+    opts = _opts(prog_fd=prog, flags=_REPLACE, handle=HANDLE, priority=hook.priority)
     done = _lib().bpf_tc_attach(ctypes.byref(tc_hook), ctypes.byref(opts))
     if done < 0:
         raise OSError(-done, os.strerror(-done))
@@ -145,7 +152,7 @@ def _attach_clsact(hook: Hook, prog: int) -> bool:
 
 # The id of our program at the hook; 0: none.
 def _query(hook: Hook) -> int:
-    opts = _opts(handle=HANDLE, priority=PRIORITY)
+    opts = _opts(handle=HANDLE, priority=hook.priority)
     if _lib().bpf_tc_query(ctypes.byref(_tc_hook(hook)), ctypes.byref(opts)) < 0:
         return 0
     return int(opts.prog_id)

@@ -77,7 +77,7 @@ static __always_inline int guard_check(struct __sk_buff *skb, struct tw_pkt *pkt
 	if (rc)
 		return rc;
 	if (out) {
-		rc = source_check(pkt, skb->ifindex);
+		rc = source_check(skb, pkt);
 		if (rc)
 			return rc;
 	}

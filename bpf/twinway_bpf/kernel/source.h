@@ -24,12 +24,15 @@ static __always_inline bool source_asks_dhcp(const struct tw_pkt *pkt)
 	       (dst[0] == be32(0xff050000) && !dst[1] && !dst[2] && dst[3] == be32(0x00010003));
 }
 
-/* `ifindex` is the device at hand. A pod without a host side has none to compare: any such pod's will do. */
-static __always_inline int source_check(const struct tw_pkt *pkt, __u32 ifindex)
+/*
+ * Is it this pod's? Behind a veth the device tells, in the pod's namespace the stamp that a program
+ * before this one wrote (stamp.py).
+ */
+static __always_inline int source_check(struct __sk_buff *skb, const struct tw_pkt *pkt)
 {
 	struct tw_ep *ep = ep_get(pkt->src.addr);
 
-	if (ep_is_pod(ep) && (!ep->ifindex || ep->ifindex == ifindex))
+	if (ep_is_pod(ep) && (ep->ifindex ? ep->ifindex == skb->ifindex : ep->stamp == skb->cb[4]))
 		return TW_GO_ON;
 	return source_asks_dhcp(pkt) ? TW_PASS_STACK : TW_DROP_SPOOFED;
 }

@@ -53,7 +53,7 @@ static __always_inline int from_pod(struct __sk_buff *skb, struct tw_scratch *sc
 		return rc;
 	if (!cfg)
 		return TW_DROP_NO_ENTRY;
-	rc = source_check(&scratch->pkt, skb->ifindex);
+	rc = source_check(skb, &scratch->pkt);
 	if (rc)
 		return rc;
 	rc = pod_sends(skb, scratch, conn, cfg);

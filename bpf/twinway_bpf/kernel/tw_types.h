@@ -72,7 +72,8 @@ struct tw_ep {
 	__u8 gen;      /* which id of tw_class this pod's policy set speaks of: 0 or 1 */
 	__u8 mac[6];   /* the pod's own, as its host side must address it */
 	__u8 host_mac[6]; /* the host side's own */
-	__u8 pad[6];
+	__u16 pad;
+	__u32 stamp; /* what a packet from this pod bears where hooks are in the pod; 0: nothing */
 };
 
 /* LPM key: prefixlen counts from addr, so a v4 prefix /n is 96 + n. */

@@ -1,0 +1,37 @@
+"""
+Telling pods apart where their hooks are in their own namespaces.
+
+There, a device's index says nothing: every pod's may be the same. So a tiny program goes before
+ours and writes the pod's stamp into the packet's control block, where ours compares it with the
+stamp of the pod whose address the packet bears. A program of its own for each pod would do the
+same for four thousand instructions instead of five.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+
+from twinway.model.node import Attachment
+from twinway_bpf import libbpf, programs
+
+_CB4 = 64  # offset of cb[4] in struct __sk_buff
+_INSN = struct.Struct("=BBhi")
+
+
+def of(attachment: Attachment) -> int:
+    """The stamp of a pod's interface: 32 bits of its content, never 0."""
+    text = f"{attachment.container_id}/{attachment.ifname}".encode()
+    return int.from_bytes(hashlib.sha256(text).digest()[:4], "big") or 1
+
+
+def load(value: int) -> int:
+    """A descriptor of the program that stamps packets with `value` and lets the next one decide."""
+    signed = struct.unpack("=i", struct.pack("=I", value))[0]
+    code = (
+        _INSN.pack(0xB4, 0x02, 0, signed)  # w2 = value
+        + _INSN.pack(0x63, 0x21, _CB4, 0)  # skb->cb[4] = w2
+        + _INSN.pack(0xB4, 0x00, 0, -1)  # return TC_ACT_UNSPEC
+        + _INSN.pack(0x95, 0x00, 0, 0)
+    )
+    return libbpf.prog_load(programs.SCHED_CLS, 0, "tw_stamp", code)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-DRIVERS = {
+DRIVERS: dict[str, tuple[str, ...]] = {
     "tc": ("veth", "macvlan"),
     "sockops": ("veth", "macvlan"),
 }

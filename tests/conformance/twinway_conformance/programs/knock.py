@@ -8,6 +8,8 @@ many of them connected. For doors that must never open, not for a moment.
 Run by path in a pod's namespace, with the standard library alone.
 """
 
+from __future__ import annotations
+
 import json
 import socket
 import sys
@@ -18,14 +20,17 @@ _PATIENCE = 0.3  # below the first retry of TCP: each try is one SYN of its own
 
 
 class Tally:
-    def __init__(self):
+    """Tries and openings, counted by all threads."""
+
+    def __init__(self) -> None:
         self.lock = threading.Lock()
         self.tries = 0
         self.opened = 0
         self.stop = threading.Event()
 
 
-def knock(address, tally):
+def knock(address: tuple[str, int], tally: Tally) -> None:
+    """Try until told to stop."""
     family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
     while not tally.stop.wait(0.005):
         with socket.socket(family, socket.SOCK_STREAM) as knocker:
@@ -36,7 +41,8 @@ def knock(address, tally):
             tally.opened += opened
 
 
-def main():
+def main() -> None:
+    """Knock until the input ends."""
     address = (sys.argv[1], int(sys.argv[2]))
     tally = Tally()
     threads = [threading.Thread(target=knock, args=(address, tally), daemon=True) for _ in range(_AT_ONCE)]

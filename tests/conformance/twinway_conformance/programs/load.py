@@ -10,12 +10,17 @@ A UDP socket that is told an error is opened again, as resolvers do; silence is 
 Run by path in a pod's namespace, with the standard library alone.
 """
 
+from __future__ import annotations
+
 import errno
 import json
 import socket
 import sys
 import threading
 import time
+from typing import Any
+
+Address = tuple[str, int]
 
 _KEPT = 4
 _PATIENCE = 3.0
@@ -25,28 +30,31 @@ _PAUSE = 0.01
 class Tally:
     """What happened, counted by all threads."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.lock = threading.Lock()
         self.begun = time.monotonic()
         self.requests = {"kept": 0, "opened": 0, "datagrams": 0}
         self.reopened = 0
-        self.backends = {}
-        self.lost = []
+        self.backends: dict[str, int] = {}
+        self.lost: list[str] = []
         self.slowest = 0.0
         self.stop = threading.Event()
 
-    def answered(self, kind, backend, seconds):
+    def answered(self, kind: str, backend: str, seconds: float) -> None:
+        """One request and who answered it."""
         with self.lock:
             self.requests[kind] += 1
             self.backends[backend] = self.backends.get(backend, 0) + 1
             self.slowest = max(self.slowest, seconds)
 
-    def loss(self, kind, error):
-        name = errno.errorcode.get(getattr(error, "errno", None), type(error).__name__)
+    def loss(self, kind: str, error: OSError) -> None:
+        """One request that was not."""
+        name = errno.errorcode.get(error.errno or 0, type(error).__name__)
         with self.lock:
             self.lost.append(f"{time.monotonic() - self.begun:.2f} s: {kind}: {name}")
 
-    def told(self):
+    def told(self) -> dict[str, Any]:
+        """All of it, for JSON."""
         return {
             "requests": self.requests,
             "backends": self.backends,
@@ -57,7 +65,8 @@ class Tally:
         }
 
 
-def connected(kind, address):
+def connected(kind: socket.SocketKind, address: Address) -> socket.socket:
+    """A connected socket."""
     family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
     made = socket.socket(family, kind)
     made.settimeout(_PATIENCE)
@@ -65,7 +74,8 @@ def connected(kind, address):
     return made
 
 
-def ask(talker):
+def ask(talker: socket.socket) -> tuple[str, float]:
+    """Who answers, and how long it took."""
     begun = time.monotonic()
     talker.send(b"ping\n")
     answer = talker.recv(4096)
@@ -74,8 +84,9 @@ def ask(talker):
     return answer.split()[0].decode(), time.monotonic() - begun
 
 
-def keep(address, tally):
-    talker = None
+def keep(address: Address, tally: Tally) -> None:
+    """Ask over one connection as long as it lasts."""
+    talker: socket.socket | None = None
     while not tally.stop.wait(_PAUSE):
         try:
             talker = talker or connected(socket.SOCK_STREAM, address)
@@ -85,7 +96,8 @@ def keep(address, tally):
             talker = None
 
 
-def renew(address, tally):
+def renew(address: Address, tally: Tally) -> None:
+    """Ask over a new connection each time."""
     while not tally.stop.wait(_PAUSE):
         try:
             with connected(socket.SOCK_STREAM, address) as talker:
@@ -94,8 +106,9 @@ def renew(address, tally):
             tally.loss("opened", error)
 
 
-def datagrams(address, tally):
-    talker = None
+def datagrams(address: Address, tally: Tally) -> None:
+    """Ask from a connected UDP socket."""
+    talker: socket.socket | None = None
     while not tally.stop.wait(_PAUSE):
         try:
             talker = talker or connected(socket.SOCK_DGRAM, address)
@@ -108,7 +121,8 @@ def datagrams(address, tally):
             talker = None
 
 
-def main():
+def main() -> None:
+    """Ask until the input ends."""
     address = (sys.argv[1], int(sys.argv[2]))
     tally = Tally()
     loops = [keep] * _KEPT + [renew, datagrams]

@@ -7,15 +7,18 @@ A TCP line `flood N` is answered with N bytes of a known pattern. Prints `ready`
 Run by path in a pod's namespace, with the standard library alone. Ends when its input does.
 """
 
+from __future__ import annotations
+
 import socket
 import socketserver
 import sys
 import threading
+from typing import TypeVar
 
 _MAPPED = "::ffff:"
 
 
-def shown(address):
+def shown(address: str) -> str:
     """An address as people write it, IPv4 also where it came over a v6 socket."""
     return address[len(_MAPPED) :] if address.startswith(_MAPPED) else address
 
@@ -23,7 +26,10 @@ def shown(address):
 class Lines(socketserver.StreamRequestHandler):
     """One TCP client."""
 
-    def handle(self):
+    server: Streams
+
+    def handle(self) -> None:
+        """Answer line by line."""
         for line in self.rfile:
             word = line.decode().rstrip("\n")
             if word.startswith("flood "):
@@ -36,18 +42,25 @@ class Lines(socketserver.StreamRequestHandler):
 class Datagram(socketserver.BaseRequestHandler):
     """One UDP datagram."""
 
-    def handle(self):
+    server: Datagrams
+
+    def handle(self) -> None:
+        """Answer."""
         data, talker = self.request
         talker.sendto(
             answer(self.server.name, self.client_address[0], data.decode().rstrip("\n")), self.client_address
         )
 
 
-def answer(name, client, word):
+def answer(name: str, client: str, word: str) -> bytes:
+    """What a line is answered with."""
     return f"{name} {shown(client)} {word}\n".encode()
 
 
 class Streams(socketserver.ThreadingTCPServer):
+    """TCP, a thread for each client."""
+
+    name: str
     address_family = socket.AF_INET6
     allow_reuse_address = True
     daemon_threads = True
@@ -55,11 +68,18 @@ class Streams(socketserver.ThreadingTCPServer):
 
 
 class Datagrams(socketserver.UDPServer):
+    """UDP."""
+
+    name: str
     address_family = socket.AF_INET6
     allow_reuse_address = True
 
 
-def dual(kind, handler, port):
+Server = TypeVar("Server", Streams, Datagrams)
+
+
+def dual(kind: type[Server], handler: type[socketserver.BaseRequestHandler], port: int) -> Server:
+    """A server on every address of both families."""
     server = kind(("::", port), handler, bind_and_activate=False)
     server.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
     server.server_bind()
@@ -67,10 +87,10 @@ def dual(kind, handler, port):
     return server
 
 
-def main():
+def main() -> None:
+    """Serve until the input ends."""
     name, port = sys.argv[1], int(sys.argv[2])
-    for kind, handler in ((Streams, Lines), (Datagrams, Datagram)):
-        server = dual(kind, handler, port)
+    for server in (dual(Streams, Lines, port), dual(Datagrams, Datagram, port)):
         server.name = name
         threading.Thread(target=server.serve_forever, daemon=True).start()
     print("ready", flush=True)

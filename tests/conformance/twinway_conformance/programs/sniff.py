@@ -8,6 +8,8 @@ a pod's device hands to its node is not a packet that has left.
 Run by path in a node's namespace, with the standard library alone.
 """
 
+from __future__ import annotations
+
 import ipaddress
 import select
 import socket
@@ -17,7 +19,8 @@ _ALL = 0x0003
 _OFFSETS = {4: (0x0800, 16, 20), 6: (0x86DD, 24, 40)}
 
 
-def main():
+def main() -> None:
+    """Count until the input ends."""
     wanted = ipaddress.ip_address(sys.argv[1])
     ethertype, start, end = _OFFSETS[wanted.version]
     tap = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(_ALL))

@@ -7,21 +7,27 @@ Make socket calls as told: one JSON object a line in, one a line out.
 Run by path in a pod's namespace, with the standard library alone. Ends when its input does.
 """
 
+from __future__ import annotations
+
 import ctypes
 import errno
 import json
 import os
 import socket
 import sys
+from collections.abc import Callable
+from typing import Any
+
+Address = tuple[str, int]
 
 _KINDS = {"udp": socket.SOCK_DGRAM, "tcp": socket.SOCK_STREAM}
 _FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 _PATIENCE = 3.0
 _PATTERN = bytes(range(256)) * 258  # what `serve.py` floods with: 64 KiB of it from any offset
-_sockets = {}
+_sockets: dict[int, socket.socket] = {}
 
 
-def open_(name, kind, family, bind=None, mapped=False):
+def open_(name: int, kind: str, family: int, bind: list[Any] | None = None, *, mapped: bool = False) -> None:
     made = socket.socket(_FAMILIES[family], _KINDS[kind])
     made.settimeout(_PATIENCE)
     if family == 6:
@@ -31,25 +37,25 @@ def open_(name, kind, family, bind=None, mapped=False):
     _sockets[name] = made
 
 
-def connect(name, to):
+def connect(name: int, to: list[Any]) -> None:
     _sockets[name].connect(tuple(to))
 
 
-def disconnect(name):
+def disconnect(name: int) -> None:
     # Python's connect() cannot say AF_UNSPEC; sa_family 0 and the rest zero is all there is to it.
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.connect(_sockets[name].fileno(), bytes(16), 16) != 0:
         raise OSError(ctypes.get_errno(), "connect")
 
 
-def ask(name, text, timeout):
+def ask(name: int, text: str, timeout: float) -> str:
     talker = _sockets[name]
     talker.settimeout(timeout)
     talker.send(text.encode() + b"\n")
     return talker.recv(65536).decode().rstrip("\n")
 
 
-def ask_at(name, to, text, timeout):
+def ask_at(name: int, to: list[Any], text: str, timeout: float) -> tuple[str, Address]:
     talker = _sockets[name]
     talker.settimeout(timeout)
     talker.sendto(text.encode() + b"\n", tuple(to))
@@ -57,7 +63,7 @@ def ask_at(name, to, text, timeout):
     return answer.decode().rstrip("\n"), sender[:2]
 
 
-def flood(name, size, timeout):
+def flood(name: int, size: int, timeout: float) -> int:
     talker = _sockets[name]
     talker.settimeout(timeout)
     talker.sendall(b"flood %d\n" % size)
@@ -71,19 +77,21 @@ def flood(name, size, timeout):
     return come
 
 
-def peer(name):
-    return _sockets[name].getpeername()[:2]
+def peer(name: int) -> Address:
+    host, port, *_ = _sockets[name].getpeername()
+    return host, port
 
 
-def own(name):
-    return _sockets[name].getsockname()[:2]
+def own(name: int) -> Address:
+    host, port, *_ = _sockets[name].getsockname()
+    return host, port
 
 
-def close(name):
+def close(name: int) -> None:
     _sockets.pop(name).close()
 
 
-_VERBS = {
+_VERBS: dict[str, Callable[..., Any]] = {
     "open": open_,
     "connect": connect,
     "disconnect": disconnect,
@@ -96,16 +104,18 @@ _VERBS = {
 }
 
 
-def answer_to(words):
+def answer_to(words: dict[str, Any]) -> dict[str, Any]:
+    """What came of one call: its result, or the errno's name."""
     try:
         return {"result": _VERBS[words.pop("do")](**words)}
     except TimeoutError:
         return {"error": "timeout"}
     except OSError as error:
-        return {"error": errno.errorcode.get(error.errno, str(error))}
+        return {"error": errno.errorcode.get(error.errno or 0, str(error))}
 
 
-def main():
+def main() -> None:
+    """Call until the input ends."""
     for line in sys.stdin:
         print(json.dumps(answer_to(json.loads(line))), flush=True)
 

@@ -13,7 +13,7 @@ from twinway.errors import DriverError
 from twinway.model.net import ObjectRef
 from twinway.model.node import Attachment, Endpoint
 from twinway_bpf import programs, stamp, tchook
-from twinway_bpf.devices import PodDevice, pod_device, uplinks
+from twinway_bpf.devices import Device, PodDevice, pod_device, uplinks
 from twinway_bpf.loader import Loader
 from twinway_bpf.pins import Pins
 from twinway_bpf.programs import Program
@@ -85,6 +85,7 @@ class PacketHooks:
         self._uplink_names = uplink_names
         self._loaded: dict[str, int] = {}
         self._placed: dict[str, Hook] = {}
+        self._uplinks: tuple[Device, ...] | None = None
 
     def load(self) -> None:
         """Load the programs. Raises LoadError."""
@@ -99,6 +100,8 @@ class PacketHooks:
 
         With `check` hooks that were set before are looked at again.
         """
+        if check or self._uplinks is None:
+            self._uplinks = uplinks(self._uplink_names) if self._placement.uplink_in else ()
         wanted = {hook.name: (hook, program) for hook, program in self._wanted(endpoints, devices)}
         placed = []
         for name, (hook, program) in wanted.items():
@@ -166,7 +169,7 @@ class PacketHooks:
             hooks += _pod_hooks(self._placement, endpoints[ref].attachment, device)
         uplink_in = self._placement.uplink_in
         if uplink_in is not None:
-            for uplink in uplinks(self._uplink_names):
+            for uplink in self._uplinks or ():
                 hooks.append((Hook(f"uplink_{uplink.ifindex}", "", uplink.ifindex, Side.INGRESS), uplink_in))
         return hooks
 

@@ -8,10 +8,13 @@ so that a newer libbpf knows which fields we have.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 from ctypes import c_char_p, c_int, c_size_t, c_uint32, c_uint64, c_void_p
 from functools import cache
 from typing import Any, TypeVar
+
+_NOEXIST = 1  # BPF_NOEXIST
 
 
 class _MapCreateOpts(ctypes.Structure):
@@ -52,6 +55,13 @@ class _ProgLoadOpts(ctypes.Structure):
         ("log_size", c_uint32),
         ("log_buf", c_char_p),
     )
+
+
+class _LinkCreateOpts(ctypes.Structure):
+    _fields_ = (("sz", c_size_t), ("flags", c_uint32), ("pad", c_uint32))
+
+
+_F_BEFORE = 1 << 3
 
 
 class _TestRunOpts(ctypes.Structure):
@@ -213,9 +223,14 @@ def prog_load(kind: int, attach: int, name: str, code: bytes, log_size: int = 0)
     return _checked(result)
 
 
-def link_create(prog: int, target: int, attach: int) -> int:
-    """A link of a program to a cgroup's descriptor or a device's index (in the caller's namespace)."""
-    return _checked(_lib().bpf_link_create(prog, target, attach, None))
+def link_create(prog: int, target: int, attach: int, *, first: bool = False) -> int:
+    """
+    A link of a program to a cgroup's descriptor or a device's index (in the caller's namespace).
+
+    With `first` (tcx alone) it runs before all that are there.
+    """
+    opts = _LinkCreateOpts(sz=ctypes.sizeof(_LinkCreateOpts), flags=_F_BEFORE if first else 0)
+    return _checked(_lib().bpf_link_create(prog, target, attach, ctypes.byref(opts)))
 
 
 def link_update(link: int, prog: int) -> None:
@@ -272,6 +287,15 @@ def map_lookup(descriptor: int, key: bytes, size: int) -> bytes:
 def map_update(descriptor: int, key: bytes, value: bytes) -> None:
     """Write one entry, new or not."""
     _checked(_lib().bpf_map_update_elem(descriptor, key, value, c_uint64(0)))
+
+
+def map_insert(descriptor: int, key: bytes, value: bytes) -> bool:
+    """Write an entry that is new; False, with nothing written, if there is one of this key."""
+    if _lib().bpf_map_update_elem(descriptor, key, value, c_uint64(_NOEXIST)) < 0:
+        if ctypes.get_errno() == errno.EEXIST:
+            return False
+        _checked(-1)
+    return True
 
 
 def map_delete(descriptor: int, key: bytes) -> bool:

@@ -29,6 +29,7 @@ class PolicyTables:
         self._verdicts = verdicts
         self._ids: dict[IPNetwork, Ids] | None = None
         self._sets: dict[PolicySetId, list[bytes]] = {}
+        self._settled: PolicyState | None = None
         self.generation = 0
         """The generation that pods look at."""
         self.mixed = False
@@ -40,6 +41,7 @@ class PolicyTables:
 
         Two of them mean that it ended while pods were turning: then neither generation is idle.
         """
+        self._settled = None
         self.generation = min(generations, default=0)
         self.mixed = len(generations) > 1
         self._ids = {_network(key): encode.class_ids(value) for key, value in self._classes.entries().items()}
@@ -57,6 +59,8 @@ class PolicyTables:
 
         Answers what was written and the generation to turn to. An unchanged policy writes nothing.
         """
+        if policy is self._settled:
+            return Step(), self.generation
         ids = self._known()
         idle = 1 - self.generation
         fresh = [policy_set for identity, policy_set in policy.sets.items() if identity not in self._sets]
@@ -79,6 +83,8 @@ class PolicyTables:
 
     def settle(self, policy: PolicyState) -> Step:
         """Remove sets and prefixes that `policy` does not have."""
+        if policy is self._settled:
+            return Step()
         ids = self._known()
         sets = [identity for identity in self._sets if identity not in policy.sets]
         prefixes = [network for network in ids if network not in policy.classes]
@@ -88,6 +94,7 @@ class PolicyTables:
             del self._sets[identity]
         for network in prefixes:
             del ids[network]
+        self._settled = policy
         return step
 
     def _known(self) -> dict[IPNetwork, Ids]:

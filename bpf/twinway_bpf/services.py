@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
+from twinway.model.difference import difference
 from twinway.model.net import ObjectRef
 from twinway.model.node import BackendSet, ServiceState
 from twinway_bpf import encode
@@ -42,8 +43,7 @@ class ServiceTables:
 
     def change(self, previous: Services, current: Services) -> Step:
         """Carry out the difference of two states; the first is what the kernel holds."""
-        came = [service for ref, service in current.items() if previous.get(ref) is not service]
-        went = [service for ref, service in previous.items() if current.get(ref) is not service]
+        went, came = difference(previous, current)
         if not came and not went:
             return Step()
         for service in came:

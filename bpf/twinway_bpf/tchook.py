@@ -128,7 +128,7 @@ def _attach_tcx(pins: Pins, group: str, hook: Hook, prog: int) -> bool:
         finally:
             os.close(link)
         pins.unpin_link(group, hook.name)  # it was another device's, which has gone
-    link = libbpf.link_create(prog, hook.ifindex, hook.side.value[1])
+    link = libbpf.link_create(prog, hook.ifindex, hook.side.value[1], first=hook.first)
     try:
         pins.pin_link(group, hook.name, link)
     finally:

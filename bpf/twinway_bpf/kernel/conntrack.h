@@ -35,6 +35,7 @@ struct tw_conn {
 	struct tw_ct *alias; /* the alias; NULL: none yet, or no Service */
 	__u8 forward;	     /* this packet comes from the initiator */
 	__u8 hairpin;	     /* a pod's connection to itself through a Service */
+	__u8 turned; /* meets this hook again, translated; the pod may pretend that, to its own harm */
 };
 
 static __always_inline __u32 ct_now(void)
@@ -147,7 +148,8 @@ static __always_inline void ct_find(const struct tw_pkt *pkt, struct tw_conn *co
  */
 static __always_inline void ct_take_over(struct tw_conn *conn)
 {
-	if (!conn->ct || !conn->forward || conn->hairpin || !(conn->ct->flags & TW_CT_NAT))
+	if (!conn->ct || !conn->forward || conn->hairpin || conn->turned ||
+	    !(conn->ct->flags & TW_CT_NAT))
 		return;
 	conn->ct = 0;
 }

@@ -133,6 +133,16 @@ static __always_inline bool peer_known(struct tw_peers *peers, struct tw_end *ds
 	return 0;
 }
 
+/* The program now asks this address by its own name: its answers are nobody else's. */
+static __always_inline void peer_forget(struct tw_peers *peers, const struct tw_end *to)
+{
+#pragma unroll
+	for (int i = 0; i < TW_PEERS; i++) {
+		if (end_equal(&peers->peer[i].to, to))
+			peers->peer[i].backend = 0;
+	}
+}
+
 /* Overwrite the entry of the same backend or Service, else the oldest. */
 static __always_inline void peer_remember(struct tw_peers *peers, const struct tw_end *vip,
 					  const struct tw_choice *choice)
@@ -170,8 +180,11 @@ static __always_inline int sock_sendmsg(struct bpf_sock_addr *ctx, struct tw_end
 		return 1;
 	if (sock_choose(ctx, dst, &choice))
 		return sock_refuse();
-	if (!choice.backend)
+	if (!choice.backend) {
+		if (peers)
+			peer_forget(peers, dst);
 		return 1;
+	}
 	if (!peers)
 		peers = tw_skpeer_v1.sk_storage_get(ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (peers)

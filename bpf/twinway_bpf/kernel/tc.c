@@ -117,13 +117,12 @@ int tw_uplink_in(struct __sk_buff *skb)
 	return finish(scratch, rc ? rc : deliver_inwards(skb, &scratch->pkt));
 }
 
-/* Sent here by one of our programs, on this very device: its mark ends here. */
-static __always_inline bool turned(struct __sk_buff *skb, struct tw_scratch *scratch)
+/* Sent here by one of our programs, on this very device? Its mark ends here. */
+static __always_inline bool turned(struct __sk_buff *skb)
 {
 	if (skb->mark != TW_MARK_TURNED)
 		return 0;
 	skb->mark = 0;
-	scratch->pkt.action = TC_ACT_UNSPEC;
 	return 1;
 }
 
@@ -136,9 +135,8 @@ int tw_pod_out(struct __sk_buff *skb)
 
 	if (!scratch)
 		return no_scratch();
-	if (turned(skb, scratch))
-		return finish(scratch, TW_PASS_TURNED);
 	conn.names = &scratch->names;
+	conn.turned = turned(skb);
 	rc = from_pod(skb, scratch, &conn, 1);
 	if (!rc && conn.hairpin)
 		rc = deliver_to_self(skb, &scratch->pkt);
@@ -156,8 +154,11 @@ int tw_pod_in(struct __sk_buff *skb)
 
 	if (!scratch)
 		return no_scratch();
-	if (turned(skb, scratch))
+	if (turned(skb)) {
+		/* no mark comes from another namespace: this is our own answer, or a hairpin */
+		scratch->pkt.action = TC_ACT_UNSPEC;
 		return finish(scratch, TW_PASS_TURNED);
+	}
 	rc = towards_pod(skb, scratch, 0);
 	return finish(scratch, rc ? rc : TW_PASS_STACK);
 }

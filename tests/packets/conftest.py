@@ -5,27 +5,36 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.packets import site
-from tests.packets.rig import HOST, POD, V4, V6, Net, Place, Rig
-from tests.packets.scene import Scene
+from tests.packets.doctored import doctored
+from tests.packets.rig import HOST, POD, V4, V6, Device, Net, Rig
+from tests.packets.scene import Doctor, Scene
 from tests.packets.tables import Tables
 from twinway_bpf import netns, programs
 from twinway_bpf.loader import Loader
 from twinway_bpf.pins import Pins
 
+STAMPS = 0x5EA1_ED01, 0x5EA1_ED02
 CAPACITIES = {"fe": 512, "slot": 1024, "be": 512, "ep": 64, "class": 512, "verdict": 1024, "ct": 1024}
 
 
 @pytest.fixture(scope="session")
-def loader(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[Loader]:
-    """A loader on a BPF file system of its own; what it compiles is kept for the next run."""
-    cache = pytestconfig.cache.mkdir("twinway-bundles")
+def bundles(pytestconfig: pytest.Config) -> Path:
+    """Where what is compiled is kept for the next run."""
+    return pytestconfig.cache.mkdir("twinway-bundles")
+
+
+@pytest.fixture(scope="session")
+def loader(tmp_path_factory: pytest.TempPathFactory, bundles: Path) -> Iterator[Loader]:
+    """A loader on a BPF file system of its own."""
     with site.bpf_file_system(tmp_path_factory.mktemp("packets") / "bpf") as bpffs:
-        loader = Loader(Pins(bpffs / "node"), cache, CAPACITIES)
+        loader = Loader(Pins(bpffs / "node"), bundles, CAPACITIES)
         for source in programs.SOURCES:
             loader.open_maps(source)
         yield loader
@@ -34,14 +43,15 @@ def loader(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
 
 
 @pytest.fixture(scope="session")
-def places() -> Iterator[dict[str, Place]]:
+def devices() -> Iterator[dict[str, Device]]:
     """The devices, by name."""
     with site.namespace("host", *HOST) as host, site.namespace("pod", *POD) as pod:
         for path in (host, pod):
             _forward(path)
         yield {
-            **{name: Place(host, index) for name, index in site.indices(host).items() if name != "lo"},
-            "eth0": Place(pod, site.indices(pod)["eth0"]),
+            **{name: Device(host, index) for name, index in site.indices(host).items() if name != "lo"},
+            "eth0": Device(pod, site.indices(pod)["eth0"], STAMPS[0]),
+            "other eth0": Device(pod, site.indices(pod)["eth0"], STAMPS[1]),
         }
 
 
@@ -52,13 +62,13 @@ def _forward(path: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def whole_rig(loader: Loader, places: dict[str, Place]) -> Iterator[Rig]:
+def whole_rig(loader: Loader, devices: dict[str, Device]) -> Iterator[Rig]:
     """All packet programs, loaded."""
-    loaded = loader.load(programs.PACKET)
+    loaded = loader.load((*programs.PACKET, *programs.GUARD))
     with contextlib.ExitStack() as stack:
         for descriptor in loaded.values():
             stack.callback(os.close, descriptor)
-        yield Rig(Tables(loader.maps), loaded, places)
+        yield Rig(Tables(loader.maps), loaded, devices)
 
 
 @pytest.fixture
@@ -66,6 +76,18 @@ def rig(whole_rig: Rig) -> Rig:
     """The programs, with empty tables."""
     whole_rig.tables.clear()
     return whole_rig
+
+
+@pytest.fixture
+def doctor(loader: Loader, bundles: Path, scene: Scene) -> Doctor:
+    """The scene with something of the programs' surroundings changed, as `doctored` says."""
+
+    @contextlib.contextmanager
+    def change(**changes: Any) -> Iterator[Scene]:
+        with doctored(loader, bundles, scene.rig, **changes) as rig:
+            yield replace(scene, rig=rig)
+
+    return change
 
 
 @pytest.fixture(params=[V4, V6], ids=["v4", "v6"])

@@ -4,6 +4,7 @@ The real programs with real maps, run on one packet at a time.
     namespace "host"   hosta, hostb   host sides of two pods
                        uplink         with 192.168.0.1/24, fd01::1/64 and a default route
     namespace "pod"    eth0           as a pod has it, on a subnet with its neighbours
+                       other eth0     the same for another pod: its stamp alone differs
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from tests.packets import testrun
 from tests.packets.build import IPAddress
 from tests.packets.read import Seen, read
 from tests.packets.tables import Tables
-from twinway_bpf import netns
+from twinway_bpf import encode, netns, programs
 from twinway_bpf.layout import Reason
 from twinway_bpf.programs import Program
 
@@ -65,6 +66,9 @@ V6 = _net(
     "fd74:7769:6e77:6179::1",
 )
 
+CLIENT_MAC = bytes.fromhex("02000000c001")
+HOST_MAC = bytes.fromhex("02000000c0ff")
+"""The pods', and their host sides', as the tables say them."""
 GATEWAY_MAC = bytes.fromhex("02000000ee01")
 NEIGHBOUR_MAC = bytes.fromhex("02000000ee02")
 
@@ -112,33 +116,46 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A device that packets are met at."""
+class Device:
+    """Where packets are met; in a pod's namespace they bear that pod's stamp there."""
 
     namespace: Path
     ifindex: int
+    stamp: int = 0
 
 
 class Rig:
     """Runs programs; `tables` is what they see."""
 
-    def __init__(self, tables: Tables, programs: Mapping[str, int], places: Mapping[str, Place]) -> None:
+    def __init__(self, tables: Tables, loaded: Mapping[str, int], devices: Mapping[str, Device]) -> None:
         self.tables = tables
-        self._programs = programs
-        self.places = places
+        self._loaded = loaded
+        self.devices = devices
+
+    def behind(self, name: str) -> encode.Place:
+        """The place of a pod whose host side, or own device, this is."""
+        device = self.devices[name]
+        if device.stamp:
+            return encode.Place(stamp=device.stamp)
+        return encode.Place(device.ifindex, CLIENT_MAC, HOST_MAC)
 
     def run(self, program: Program, packet: bytes, at: str, *, mark: int = 0, segments: int = 0) -> Outcome:
         """
-        Run `program` on a packet met at the device `at`: exactly one reason is given, and counted.
+        Run `program` on a packet met at the device `at`.
 
+        One reason is given, and counted; guards count what they drop, and say nothing of the rest.
         What is not dropped must have every checksum right.
         """
-        place = self.places[at]
-        context = testrun.Context(ifindex=place.ifindex, mark=mark, gso_segs=segments)
+        device = self.devices[at]
+        size = 1000 if segments else 0
+        context = testrun.Context(ifindex=device.ifindex, mark=mark, gso_segs=segments, gso_size=size)
+        context.cb[4] = device.stamp
         before = self.tables.counts()
-        with netns.inside(str(place.namespace)):
-            ran = testrun.run(self._programs[program.name], packet, context)
+        with netns.inside(str(device.namespace)):
+            ran = testrun.run(self._loaded[program.name], packet, context)
         given = [reason for reason, count in self.tables.counts().items() for _ in range(count - before[reason])]
+        if program in programs.GUARD and ran.action == UNSPEC:
+            given.append(Reason.GO_ON)
         assert len(given) == 1, f"reasons given: {given}"
         outcome = Outcome(given[0], ran.action, ran.packet, ran.mark)
         if outcome.action != SHOT and outcome.packet[12:14] in (b"\x08\x00", b"\x86\xdd"):

@@ -7,6 +7,7 @@ A node with two pods, and a Service that leads from the one to the other.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 
@@ -50,11 +51,15 @@ class Scene:
 
     def furnish(self, *, client_policy: int = 0, server_policy: int = 0) -> None:
         """Write pods, node and Service, the latter for TCP and UDP."""
-        self.tables.pod(self.net.client, self.rig.places["hosta"].ifindex, policy=client_policy)
-        self.tables.pod(self.net.server, self.rig.places["hostb"].ifindex, policy=server_policy)
+        self.tables.pod(self.net.client, self.rig.behind("hosta"), policy=client_policy)
+        self.tables.pod(self.net.server, self.rig.behind("hostb"), policy=server_policy)
         self.tables.node(self.net.node)
         for protocol in (TCP, UDP):
             self.tables.service(self.vip, self.server, protocol=protocol)
+
+    def furnish_inside(self, *, policy: int = 0) -> None:
+        """Instead, the client's hooks are in its own namespace."""
+        self.tables.pod(self.net.client, self.rig.behind("eth0"), policy=policy)
 
     @property
     def client_sends(self) -> Callable[..., Outcome]:
@@ -106,3 +111,7 @@ class Scene:
         if protocol == TCP:
             return tcp(self.server, self.client, ACK, b"answer")
         return udp(self.server, self.client, b"answer")
+
+
+Doctor = Callable[..., AbstractContextManager[Scene]]
+"""The scene with something of the programs' surroundings changed; see `doctored`."""

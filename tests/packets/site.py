@@ -7,16 +7,18 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 from twinway_bpf import netns
 
 NETNS = Path("/run/netns")
+_numbers = count()
 
 
 def unique(role: str) -> str:
-    """A name that no other process's tests have."""
-    return f"twp-{os.getpid()}-{role}"
+    """A name that nobody else has, and no other place of these tests."""
+    return f"twp-{os.getpid()}-{next(_numbers)}-{role}"
 
 
 @contextlib.contextmanager

@@ -31,8 +31,6 @@ from twinway_bpf.layout import End as RawEnd
 from twinway_bpf.maps import Map, short_name
 from twinway_bpf.sockets import Settings
 
-CLIENT_MAC = bytes.fromhex("02000000c001")
-HOST_MAC = bytes.fromhex("02000000c0ff")
 _PROTOCOLS = {protocol.number: protocol for protocol in Protocol}
 _CLEARED = ("fe", "slot", "be", "ep", "class", "verdict", "ct")
 
@@ -93,10 +91,9 @@ class Tables:
         """How many denials a rule was given as the reason of."""
         return self.maps["denied"].lookup_sum(rule.to_bytes(8, "little"))
 
-    def pod(self, address: IPAddress, ifindex: int = 0, *, policy: int = 0, generation: int = 0) -> None:
-        """A pod of this node; `ifindex` is its host side's."""
-        side = (ifindex, CLIENT_MAC, HOST_MAC) if ifindex else None
-        value = encode.endpoint_value(EpKind.POD, PolicySetId(policy), generation, side)
+    def pod(self, address: IPAddress, place: encode.Place, *, policy: int = 0, generation: int = 0) -> None:
+        """A pod of this node."""
+        value = encode.endpoint_value(EpKind.POD, PolicySetId(policy), generation, place)
         self.maps["ep"].write({encode.address(address): value})
 
     def node(self, address: IPAddress) -> None:

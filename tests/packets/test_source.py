@@ -10,6 +10,7 @@ import pytest
 from tests.packets.build import End, end, tcp, udp
 from tests.packets.rig import SHOT, UNSPEC
 from tests.packets.scene import Scene, only_v6
+from twinway_bpf import programs
 from twinway_bpf.layout import Reason
 
 
@@ -24,7 +25,7 @@ def test_foreign_source_is_dropped(scene: Scene, who: str) -> None:
 
 def test_own_source_passes_in_the_pod(scene: Scene) -> None:
     """In the pod's own namespace its address is known without a host side."""
-    scene.tables.pod(scene.net.client)
+    scene.furnish_inside()
     assert scene.leaves_pod(tcp(scene.client, End(scene.net.away, 80))).reason == Reason.PASS_STACK
 
 
@@ -35,13 +36,13 @@ def test_foreign_source_is_dropped_in_the_pod(scene: Scene, who: str) -> None:
     assert scene.leaves_pod(tcp(liar, End(scene.net.away, 80))).reason == Reason.DROP_SPOOFED
 
 
-@pytest.mark.xfail(reason="in a pod's namespace any pod's address passes for this pod's")
 def test_another_pods_source_is_dropped_in_the_pod(scene: Scene) -> None:
     """In a pod's namespace, the address of another pod of this node is dropped, too."""
-    scene.tables.pod(scene.net.client)
-    scene.tables.pod(scene.net.other)
-    outcome = scene.leaves_pod(tcp(End(scene.net.other, 4000), End(scene.net.away, 80)))
-    assert outcome.reason == Reason.DROP_SPOOFED
+    scene.furnish_inside()
+    scene.tables.pod(scene.net.other, scene.rig.behind("other eth0"))
+    packet = tcp(End(scene.net.other, 4000), End(scene.net.away, 80))
+    assert scene.leaves_pod(packet).reason == Reason.DROP_SPOOFED
+    assert scene.rig.run(programs.POD_OUT, packet, "other eth0").reason == Reason.PASS_STACK
 
 
 def test_who_asks_for_an_address_passes(scene: Scene) -> None:
@@ -55,7 +56,6 @@ def test_who_asks_for_an_address_passes(scene: Scene) -> None:
 
 
 @only_v6
-@pytest.mark.xfail(reason="any source passes to UDP port 547 of any host")
 def test_dhcp_port_is_no_way_round_policy(scene: Scene) -> None:
     """A datagram to DHCP's port of some host, with a source that is nobody's, is dropped."""
     packet = udp(end("2001:db8:9::9", 546), End(scene.net.server, 547))
@@ -63,8 +63,14 @@ def test_dhcp_port_is_no_way_round_policy(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("make", [tcp, udp])
-@pytest.mark.xfail(reason="the unspecified address passes to anybody")
 def test_no_source_is_no_way_round_policy(scene: Scene, make: Callable[[End, End], bytes]) -> None:
     """Without an address a pod may ask for one, and nothing else."""
     nobody = End(ip_address("0.0.0.0" if scene.net.version == 4 else "::"), 4000)
     assert scene.client_sends(make(nobody, scene.server)).reason == Reason.DROP_SPOOFED
+
+
+def test_mark_is_no_way_round_policy(scene: Scene) -> None:
+    """A pod that sets the mark of turned packets on its own is checked like any other."""
+    scene.furnish_inside(policy=7)
+    outcome = scene.leaves_pod(tcp(scene.client, scene.server), mark=0x74770000)
+    assert outcome.reason == Reason.DROP_POLICY_EGRESS

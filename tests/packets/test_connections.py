@@ -1,0 +1,224 @@
+"""The connection table: two entries a connection, each of which makes the other again."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.packets.build import ACK, FIN, RST, SYN, TCP, UDP, End, echo, tcp, udp
+from tests.packets.rig import Net, Outcome
+from tests.packets.scene import Scene
+from twinway_bpf.layout import CtFlag, Reason
+
+both = pytest.mark.parametrize("protocol", [TCP, UDP], ids=["tcp", "udp"])
+SYN_ACK = SYN | ACK
+
+
+def reaches_server(outcome: Outcome, scene: Scene) -> bool:
+    """Whether a packet is on its way from the client to the backend."""
+    return outcome.reason == Reason.PASS_PEER and (outcome.seen.src, outcome.seen.dst) == (
+        scene.client,
+        scene.server,
+    )
+
+
+def reaches_client(outcome: Outcome, scene: Scene) -> bool:
+    """Whether a packet is on its way to the client, from the Service as far as that can see."""
+    return outcome.reason == Reason.PASS_PEER and (outcome.seen.src, outcome.seen.dst) == (scene.vip, scene.client)
+
+
+@both
+def test_first_packet_makes_record_and_alias(scene: Scene, protocol: int) -> None:
+    """A record between the real ends remembers the Service, an alias of what was written the backend."""
+    assert reaches_server(scene.open(protocol), scene)
+    record, alias = scene.tables.record(), scene.tables.alias()
+    assert (set(record.ends), record.protocol, record.peer) == ({scene.client, scene.server}, protocol, scene.vip)
+    assert (set(alias.ends), alias.protocol, alias.peer) == ({scene.client, scene.vip}, protocol, scene.server)
+    assert record.flags & ~CtFlag.FIRST == CtFlag.NAT
+    assert record.backend == alias.backend != 0
+    assert record.rev == 1
+
+
+def test_direct_connection_makes_a_record_alone(scene: Scene) -> None:
+    """Without a Service there is nothing to translate, and one entry."""
+    scene.client_sends(tcp(scene.client, scene.server))
+    record = scene.tables.record()
+    assert (record.flags & ~CtFlag.FIRST, record.backend, record.peer.port) == (CtFlag(0), 0, 0)
+    assert len(scene.tables.connections()) == 1
+
+
+@both
+def test_answer_bears_the_service(scene: Scene, protocol: int) -> None:
+    """What the server answers is given its Service back, and the record knows that it answered."""
+    scene.open(protocol)
+    assert reaches_client(scene.server_sends(scene.answer(protocol)), scene)
+    assert CtFlag.REPLIED in scene.tables.record().flags
+    assert len(scene.tables.connections()) == 2
+
+
+@both
+def test_lost_record_comes_back(scene: Scene, protocol: int) -> None:
+    """An evicted record is written again by the client's next packet, and answers are translated again."""
+    scene.open(protocol)
+    before = scene.tables.record()
+    scene.tables.forget(before)
+    assert reaches_server(scene.client_sends(scene.further(protocol)), scene)
+    after = scene.tables.record()
+    assert (after.ends, after.peer, after.flags, after.backend) == (
+        before.ends,
+        before.peer,
+        before.flags,
+        before.backend,
+    )
+    assert reaches_client(scene.server_sends(scene.answer(protocol)), scene)
+
+
+@both
+def test_lost_alias_comes_back(scene: Scene, net: Net, protocol: int) -> None:
+    """An evicted alias is written again, with the same one of many backends."""
+    backends = [scene.server, *(End(net.away, port) for port in range(9000, 9007))]
+    scene.tables.service(scene.vip, *backends, protocol=protocol)
+    chosen = scene.open(protocol).seen.dst
+    before = scene.tables.alias()
+    scene.tables.forget(before)
+    assert scene.client_sends(scene.further(protocol)).seen.dst == chosen
+    after = scene.tables.alias()
+    assert (after.key, after.peer, after.flags, after.backend) == (
+        before.key,
+        before.peer,
+        before.flags,
+        before.backend,
+    )
+    assert len(scene.tables.connections()) == 2
+
+
+@both
+def test_lost_connection_comes_back(scene: Scene, protocol: int) -> None:
+    """With both entries evicted the client's next packet makes both again."""
+    scene.open(protocol)
+    before = {each.key for each in scene.tables.connections()}
+    for each in scene.tables.connections():
+        scene.tables.forget(each)
+    assert reaches_server(scene.client_sends(scene.further(protocol)), scene)
+    assert {each.key for each in scene.tables.connections()} == before
+
+
+def _opened(scene: Scene, kind: str) -> int:
+    """Bring one direct connection into a condition; its protocol."""
+    protocol = TCP if kind.startswith("tcp") else UDP
+    make = tcp if protocol == TCP else udp
+    scene.client_sends(make(scene.client, scene.server))
+    if kind != "udp one way":
+        scene.server_sends(scene.answer(protocol))
+    if kind == "tcp closing":
+        scene.client_sends(tcp(scene.client, scene.server, FIN | ACK))
+    return protocol
+
+
+IDLE = {"tcp": 432000, "tcp closing": 60, "udp": 180, "udp one way": 30}
+"""How long a connection may be silent, in units of 2^30 ns. Source: nf_conntrack's defaults."""
+
+
+@pytest.mark.parametrize("kind", IDLE)
+def test_silent_connection_is_known_for_its_time(scene: Scene, kind: str) -> None:
+    """Just before its idle time is over, a packet of the server is an answer."""
+    protocol = _opened(scene, kind)
+    before = scene.tables.record()
+    scene.tables.age(IDLE[kind] - 2)
+    scene.server_sends(scene.answer(protocol))
+    assert scene.tables.record().flags & CtFlag.FIRST == before.flags & CtFlag.FIRST
+    assert CtFlag.REPLIED in scene.tables.record().flags
+
+
+@pytest.mark.parametrize("kind", IDLE)
+def test_silent_connection_ends_in_time(scene: Scene, kind: str) -> None:
+    """After its idle time, a packet of the server is a connection that the server opens."""
+    protocol = _opened(scene, kind)
+    before = scene.tables.record()
+    scene.tables.age(IDLE[kind] + 1)
+    scene.server_sends(scene.answer(protocol))
+    assert scene.tables.record().flags & CtFlag.FIRST != before.flags & CtFlag.FIRST
+    assert CtFlag.REPLIED not in scene.tables.record().flags
+
+
+def test_packets_keep_a_connection(scene: Scene) -> None:
+    """Each packet through a Service renews both entries."""
+    scene.open(UDP)
+    scene.tables.age(25)
+    scene.client_sends(scene.further(UDP))
+    scene.tables.age(25)
+    assert reaches_client(scene.server_sends(scene.answer(UDP)), scene)
+
+
+@pytest.mark.parametrize("flags", [FIN | ACK, RST])
+def test_end_is_noticed_from_both_sides(scene: Scene, flags: int) -> None:
+    """A FIN or RST of either end marks the connection as closing, and passes translated."""
+    for close in (
+        lambda: reaches_server(scene.client_sends(tcp(scene.client, scene.vip, flags)), scene),
+        lambda: reaches_client(scene.server_sends(tcp(scene.server, scene.client, flags)), scene),
+    ):
+        scene.tables.clear()
+        scene.furnish()
+        scene.open()
+        assert close()
+        assert CtFlag.CLOSING in scene.tables.record().flags
+
+
+def test_repeated_syn_changes_nothing(scene: Scene) -> None:
+    """A SYN sent again belongs to the connection that is opening, whatever has answered already."""
+    scene.client_sends(tcp(scene.client, scene.server))
+    scene.server_sends(tcp(scene.server, scene.client, SYN_ACK))
+    before = scene.tables.record()
+    scene.client_sends(tcp(scene.client, scene.server))
+    assert scene.tables.record().flags == before.flags
+
+
+@pytest.mark.parametrize("through", ["service", "direct"])
+def test_syn_opens_a_closed_connection_anew(scene: Scene, through: str) -> None:
+    """A port used again right after a close is a new connection: nothing of the old one is left."""
+    to = scene.vip if through == "service" else scene.server
+    scene.client_sends(tcp(scene.client, to))
+    scene.server_sends(scene.answer())
+    scene.client_sends(tcp(scene.client, to, FIN | ACK))
+    assert scene.tables.record().flags & (CtFlag.CLOSING | CtFlag.REPLIED)
+    assert reaches_server(scene.client_sends(tcp(scene.client, to)), scene)
+    assert not scene.tables.record().flags & (CtFlag.CLOSING | CtFlag.REPLIED)
+    assert (CtFlag.NAT in scene.tables.record().flags) == (through == "service")
+
+
+def test_syn_from_the_other_end_opens_the_other_way(scene: Scene) -> None:
+    """A SYN against the direction of a known connection is a connection of its own, opened by its sender."""
+    scene.client_sends(tcp(scene.client, scene.server))
+    before = scene.tables.record()
+    scene.server_sends(tcp(scene.server, scene.client, SYN))
+    after = scene.tables.record()
+    assert after.flags & CtFlag.FIRST != before.flags & CtFlag.FIRST
+    assert CtFlag.REPLIED not in after.flags
+
+
+def test_syn_ack_is_an_answer(scene: Scene) -> None:
+    """The second step of the handshake opens nothing."""
+    scene.open()
+    assert reaches_client(scene.server_sends(tcp(scene.server, scene.client, SYN_ACK)), scene)
+    assert CtFlag.REPLIED in scene.tables.record().flags
+
+
+def test_ping_is_answered(scene: Scene) -> None:
+    """An echo and its reply are one connection, told by the identifier."""
+    assert scene.client_sends(echo(scene.net.client, scene.net.server)).reason == Reason.PASS_PEER
+    outcome = scene.server_sends(echo(scene.net.server, scene.net.client, reply=True))
+    assert outcome.reason == Reason.PASS_PEER
+    assert CtFlag.REPLIED in scene.tables.record().flags
+
+
+def test_both_directions_of_a_key(scene: Scene, net: Net) -> None:
+    """Whichever end is the smaller one, record and answer find each other."""
+    low, high = sorted((net.server, net.away))
+    for src, dst in ((low, high), (high, low)):
+        scene.tables.clear()
+        scene.furnish()
+        scene.tables.pod(src, scene.rig.behind("hosta"))
+        first = CtFlag.FIRST if src == low else CtFlag(0)
+        scene.client_sends(tcp(End(src, 4000), End(dst, 80)))
+        assert scene.tables.record().flags == first
+        scene.arrives(tcp(End(dst, 80), End(src, 4000), SYN_ACK))
+        assert scene.tables.record().flags == first | CtFlag.REPLIED

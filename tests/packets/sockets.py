@@ -1,0 +1,162 @@
+"""
+Real sockets below real socket hooks: one cgroup, a namespace that is the host's, one that is a pod's.
+
+Backends are sockets on the host namespace's loopback; Services' addresses exist nowhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+
+from tests.packets import site
+from tests.packets.build import End
+from tests.packets.rig import V4, V6, Net
+from tests.packets.tables import Tables
+from twinway.driver import Health
+from twinway_bpf import netns, programs
+from twinway_bpf.loader import Loader
+from twinway_bpf.pins import Pins
+from twinway_bpf.sockets import CgroupHooks, health, learn_host
+
+ADDRESSES = tuple(
+    f"addr add {address} dev lo" for net in (V4, V6) for address in (net.server, net.other, net.away)
+)
+SECONDS = 5
+Name = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a program asks the kernel for, and how it spells addresses."""
+
+    family: socket.AddressFamily
+    mapped: bool = False
+    """IPv4 through an IPv6 socket."""
+
+    @property
+    def vip(self) -> End:
+        """The Service."""
+        return End(self._net.vip, 80)
+
+    @property
+    def server(self) -> End:
+        """Its backend."""
+        return End(self._net.server, 8080)
+
+    @property
+    def others(self) -> tuple[End, End]:
+        """Two further backends."""
+        return End(self._net.other, 8081), End(self._net.away, 8082)
+
+    @property
+    def _net(self) -> Net:
+        return V6 if self.family == socket.AF_INET6 and not self.mapped else V4
+
+    def spelled(self, end: End) -> Name:
+        """An end as this kind of socket names it."""
+        return (f"::ffff:{end.address}" if self.mapped else str(end.address)), end.port
+
+
+KINDS = {
+    "v4": Kind(socket.AF_INET),
+    "v6": Kind(socket.AF_INET6),
+    "v4 mapped": Kind(socket.AF_INET6, mapped=True),
+}
+
+
+class Site:
+    """Makes sockets, and closes them all at the end."""
+
+    def __init__(self, tables: Tables, hooks: CgroupHooks, cgroup: Path, pod: Path) -> None:
+        self.tables = tables
+        self.hooks = hooks
+        self.cgroup = cgroup
+        self.pod = pod
+        self._sockets = contextlib.ExitStack()
+
+    def open(self, kind: Kind, what: socket.SocketKind) -> socket.socket:
+        """A client's socket."""
+        made = self._sockets.enter_context(socket.socket(kind.family, what))
+        made.settimeout(SECONDS)
+        return made
+
+    def in_pod(self, kind: Kind, what: socket.SocketKind) -> socket.socket:
+        """A socket of a program in the pod."""
+        with netns.inside(str(self.pod)):
+            return self.open(kind, what)
+
+    def listen(self, end: End) -> socket.socket:
+        """A TCP backend; connections are made without its doing."""
+        made = self._bound(end, socket.SOCK_STREAM)
+        made.listen()
+        return made
+
+    def receive(self, end: End) -> socket.socket:
+        """A UDP backend."""
+        return self._bound(end, socket.SOCK_DGRAM)
+
+    def _bound(self, end: End, what: socket.SocketKind) -> socket.socket:
+        family = socket.AF_INET if end.address.version == 4 else socket.AF_INET6
+        made = self._sockets.enter_context(socket.socket(family, what))
+        made.settimeout(SECONDS)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind((str(end.address), end.port))
+        return made
+
+    def learn_host(self) -> None:
+        """Let the hooks know the host's namespace."""
+        learn_host(self.tables.settings, self.cgroup)
+
+    @property
+    def health(self) -> Health:
+        """Whether a connect goes through the hooks now."""
+        return health(self.tables.settings, self.cgroup)
+
+    def close(self) -> None:
+        """Close every socket."""
+        self._sockets.close()
+
+
+@contextlib.contextmanager
+def node(loader: Loader, tables: Tables, bpffs: Path) -> Iterator[Site]:
+    """This process is in the node's cgroup and host namespace, and its hooks are set, during the block."""
+    with (
+        site.namespace("sock-host", *ADDRESSES) as host,
+        site.namespace("sock-pod", *ADDRESSES) as pod,
+        site.cgroup("sockets") as cgroup,
+        site.member(cgroup),
+        netns.inside(str(host)),
+    ):
+        hooks = CgroupHooks("socket", programs.SOCKET, loader, Pins(bpffs / "sockets"))
+        hooks.attach(cgroup)
+        try:
+            yield Site(tables, hooks, cgroup, pod)
+        finally:
+            hooks.detach()
+
+
+def disconnect(connected: socket.socket) -> None:
+    """connect() to AF_UNSPEC, which Python's own cannot say."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.connect(connected.fileno(), bytes(16), 16):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def plain(name: tuple[object, ...]) -> Name:
+    """Address and port of what a socket call names."""
+    return str(ip_address(str(name[0]))), int(str(name[1]))
+
+
+def reply(server: socket.socket, data: bytes = b"reply") -> bytes:
+    """A UDP backend answers whoever asked next; what it was asked."""
+    asked, who = server.recvfrom(100)
+    server.sendto(data, who)
+    return asked

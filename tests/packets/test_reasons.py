@@ -1,0 +1,122 @@
+"""Every reason that the packet programs can give, each reached by a packet."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+
+from tests.packets.build import End, Fragment, echo, icmp, tcp, udp
+from tests.packets.doctored import HASH, PER_CPU_HASH
+from tests.packets.rig import REDIRECT, SHOT, UNSPEC, V6, Outcome
+from tests.packets.scene import Doctor, Scene
+from tests.packets.test_parse import PADDING
+from tests.packets.test_sockets import REACHED as BY_SOCKETS
+from twinway_bpf.layout import Reason
+from twinway_bpf.source import flatten
+
+
+def _to_closed_port(scene: Scene, **ip: object) -> bytes:
+    return tcp(scene.client, End(scene.net.vip, 99), **ip)  # type: ignore[arg-type]
+
+
+def _neighbour(scene: Scene) -> Outcome:
+    return scene.client_sends(icmp(V6.client, V6.server, 135, 0, bytes(20)))
+
+
+def _fragment(scene: Scene) -> Outcome:
+    return scene.client_sends(udp(scene.client, scene.server, fragment=Fragment(0, more=True)))
+
+
+def _fragment_to_service(scene: Scene) -> Outcome:
+    return scene.client_sends(udp(scene.client, scene.vip, fragment=Fragment(0, more=True)))
+
+
+def _turned(scene: Scene) -> Outcome:
+    return scene.enters_pod(tcp(scene.server, scene.client), mark=0x74770000)
+
+
+def _no_backend(scene: Scene) -> Outcome:
+    scene.tables.service(scene.vip)
+    return scene.open()
+
+
+def _unquotable(scene: Scene) -> Outcome:
+    if scene.net.version == 4:
+        return scene.client_sends(_to_closed_port(scene, options=b"\x01" * 4))
+    return scene.client_sends(_to_closed_port(scene, extensions=(PADDING,)))
+
+
+def _under_policy(scene: Scene, which: str) -> Outcome:
+    scene.furnish(**{which: 7})
+    return scene.client_sends(tcp(scene.client, scene.server))
+
+
+def _no_slots(scene: Scene) -> Outcome:
+    slots = scene.tables.maps["slot"]
+    slots.remove(list(slots.entries()))
+    return scene.open()
+
+
+REACHED: dict[Reason, tuple[int, Callable[[Scene], Outcome]]] = {
+    Reason.PASS_NOT_IP: (UNSPEC, lambda s: s.client_sends(bytes(12) + b"\x08\x06" + bytes(28))),
+    Reason.PASS_NEIGHBOUR: (UNSPEC, _neighbour),
+    Reason.PASS_FRAGMENT: (UNSPEC, _fragment),
+    Reason.PASS_STACK: (UNSPEC, lambda s: s.client_sends(tcp(s.client, End(s.net.node, 22)))),
+    Reason.PASS_PEER: (REDIRECT, lambda s: s.client_sends(tcp(s.client, s.server))),
+    Reason.PASS_OUT: (REDIRECT, lambda s: s.client_sends(tcp(s.client, End(s.net.outside, 80)))),
+    Reason.PASS_FOREIGN: (UNSPEC, lambda s: s.arrives(tcp(s.client, End(s.net.outside, 80)))),
+    Reason.PASS_TURNED: (UNSPEC, _turned),
+    Reason.REJECT_NO_BACKEND: (REDIRECT, _no_backend),
+    Reason.REJECT_NO_PORT: (REDIRECT, lambda s: s.client_sends(_to_closed_port(s))),
+    Reason.DROP_SHORT: (SHOT, lambda s: s.client_sends(tcp(s.client, s.server)[:-10])),
+    Reason.DROP_FRAGMENT: (SHOT, _fragment_to_service),
+    Reason.DROP_SPOOFED: (SHOT, lambda s: s.client_sends(tcp(s.server, s.client))),
+    Reason.DROP_POLICY_INGRESS: (SHOT, lambda s: _under_policy(s, "server_policy")),
+    Reason.DROP_POLICY_EGRESS: (SHOT, lambda s: _under_policy(s, "client_policy")),
+    Reason.DROP_SERVICE_OTHER: (SHOT, lambda s: s.client_sends(echo(s.net.client, s.net.vip))),
+    Reason.DROP_REWRITE: (SHOT, _unquotable),
+    Reason.DROP_RACE: (SHOT, _no_slots),
+}
+"""What becomes of the packet (TC_ACT_*), and a packet that reaches the reason."""
+
+BY_LACKING_TABLES = frozenset({Reason.DROP_NO_ENTRY})
+"""Reached below, with tables that lack what the real ones cannot lack."""
+
+
+@pytest.mark.parametrize("reason", REACHED, ids=lambda reason: reason.name.lower())
+def test_is_reached(scene: Scene, reason: Reason) -> None:
+    """A packet gets there, and what is done with it is what the reason's group says."""
+    action, send = REACHED[reason]
+    outcome = send(scene)
+    assert (outcome.reason, outcome.action) == (reason, action)
+
+
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        pytest.param({"tw_scratch_v1": PER_CPU_HASH}, id="no scratch space"),
+        pytest.param({"tw_cfg_v1": HASH}, id="no settings"),
+        pytest.param({"tw_ct_v1": HASH}, id="connections full"),
+    ],
+)
+def test_lacking_table_drops(scene: Scene, doctor: Doctor, kinds: dict[str, int]) -> None:
+    """Without scratch space, settings, or room for both of a connection's entries, a packet is dropped."""
+    with doctor(kinds=kinds) as lacking:
+        outcome = lacking.open()
+    assert (outcome.reason, outcome.action) == (Reason.DROP_NO_ENTRY, SHOT)
+
+
+def test_every_reason_of_the_source_is_reached() -> None:
+    """Whatever the programs' sources name as a reason, some test here or of the sockets reaches."""
+    reached = set(REACHED) | BY_LACKING_TABLES
+    assert named("tc.c") == reached
+    assert named("sock.c") == set(BY_SOCKETS)
+    assert reached | set(BY_SOCKETS) == set(Reason) - {Reason.GO_ON}
+
+
+def named(source: str) -> set[Reason]:
+    """Reasons that a source names outside of their declaration."""
+    text = re.sub(r"enum tw_reason \{.*?\};", "", flatten(source), flags=re.DOTALL)
+    return {reason for reason in Reason if reason and re.search(rf"\bTW_{reason.name}\b", text)}

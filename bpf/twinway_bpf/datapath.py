@@ -28,6 +28,7 @@ from twinway_bpf.policy import PolicyTables
 from twinway_bpf.services import ServiceTables
 from twinway_bpf.sockets import CgroupHooks, Settings
 from twinway_bpf.sync import Step
+from twinway_bpf.users import namespaces
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +106,7 @@ class Datapath:
 
     def remove(self) -> None:
         """Take away what this way of serving alone needs: tables and Service hooks belong to every way."""
-        self._packets.detach_all()
+        self._packets.detach_all(path for space in namespaces(self._cgroup) if (path := space.path))
         if self._at_socket:
             self._policy_at_socket.detach()
 

@@ -89,6 +89,12 @@ def local_addresses() -> frozenset[IPAddress]:
     return frozenset(ip_address(value) for value in values if value)
 
 
+def indices() -> tuple[int, ...]:
+    """Indices of all devices of this namespace."""
+    with _route() as route:
+        return tuple(row["index"] for row in route.get_links())
+
+
 @contextlib.contextmanager
 def _route() -> Iterator[Any]:
     from pyroute2 import IPRoute

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NewType
 
 from twinway.errors import DriverError
 from twinway.model.net import ObjectRef
 from twinway.model.node import Attachment, Endpoint
-from twinway_bpf import programs, stamp, tchook
+from twinway_bpf import features, programs, stamp, tchook
 from twinway_bpf.devices import Device, PodDevice, pod_device, uplinks
 from twinway_bpf.loader import Loader
 from twinway_bpf.pins import Pins
@@ -30,6 +30,8 @@ class Placement:
     """A set of programs for pods' devices: which one stands where. `group` names their pins."""
 
     group: str
+    order: int
+    """Rank among our groups at one hook."""
     host_from: Program
     """At a veth's host side, ingress: what the pod sends."""
     host_to: Program
@@ -46,9 +48,9 @@ class Placement:
 
 
 PACKET_PATH = Placement(
-    "packet", programs.HOST_FROM, programs.HOST_TO, programs.POD_OUT, programs.POD_IN, programs.UPLINK_IN
+    "packet", 0, programs.HOST_FROM, programs.HOST_TO, programs.POD_OUT, programs.POD_IN, programs.UPLINK_IN
 )
-GUARD = Placement("guard", programs.GUARD_FROM, programs.GUARD_TO, programs.GUARD_FROM, programs.GUARD_TO)
+GUARD = Placement("guard", 1, programs.GUARD_FROM, programs.GUARD_TO, programs.GUARD_FROM, programs.GUARD_TO)
 
 
 class PodDevices:
@@ -123,12 +125,15 @@ class PacketHooks:
                 self._pins.unpin_link(self._group, name)
         return len(stale)
 
-    def detach_all(self) -> None:
-        """Take every program of ours away, of this process and of earlier ones."""
+    def detach_all(self, namespaces: Iterable[str]) -> None:
+        """Take every program of ours away, of this process and of earlier ones; `namespaces`: where pods are."""
         for hook in self._placed.values():
             tchook.detach(self._pins, self._group, hook)
         self._pins.remove_group(self._group)
         self._placed = {}
+        if not features.has_tcx():
+            for path in ("", *namespaces):
+                tchook.sweep(path, self._placement.order)
 
     def close(self) -> None:
         """Let go of the loaded programs; attached ones stay."""
@@ -179,15 +184,18 @@ def _pod_hooks(
 ) -> list[tuple[Hook, Program | Stamp]]:
     # a name of a pin may hold no dot on older kernels, and a container id may be anything
     name = hashlib.sha256(f"{attachment.container_id}/{attachment.ifname}".encode()).hexdigest()[:16]
+    where = (device.netns, device.inside.ifindex) if device.host is None else ("", device.host.ifindex)
+
+    def hook(end: str, side: Side, *, first: bool = False) -> Hook:
+        return Hook(f"{name}_{end}", *where, side, placement.order, first)
+
     if device.host is not None:
-        index = device.host.ifindex
         return [
-            (Hook(f"{name}_from", "", index, Side.INGRESS), placement.host_from),
-            (Hook(f"{name}_to", "", index, Side.EGRESS), placement.host_to),
+            (hook("from", Side.INGRESS), placement.host_from),
+            (hook("to", Side.EGRESS), placement.host_to),
         ]
-    index = device.inside.ifindex
     return [
-        (Hook(f"{name}_stamp", device.netns, index, Side.EGRESS, first=True), Stamp(stamp.of(attachment))),
-        (Hook(f"{name}_out", device.netns, index, Side.EGRESS), placement.pod_out),
-        (Hook(f"{name}_in", device.netns, index, Side.INGRESS), placement.pod_in),
+        (hook("stamp", Side.EGRESS, first=True), Stamp(stamp.of(attachment))),
+        (hook("out", Side.EGRESS), placement.pod_out),
+        (hook("in", Side.INGRESS), placement.pod_in),
     ]

@@ -20,6 +20,7 @@ from typing import Any
 
 from twinway.errors import DriverError
 from twinway_bpf import features, libbpf, netns, programs
+from twinway_bpf.devices import indices
 from twinway_bpf.pins import Pins
 
 PRIORITY = 25000
@@ -45,13 +46,15 @@ class Hook:
     netns: str
     ifindex: int
     side: Side
+    order: int = 0
+    """Rank among our own programs at a hook that belong to different groups."""
     first: bool = False
-    """Goes before our other program at the same hook."""
+    """Goes before the other program of its group."""
 
     @property
     def priority(self) -> int:
         """Of a clsact filter; lower runs first."""
-        return PRIORITY - 1 if self.first else PRIORITY
+        return PRIORITY + 2 * self.order - (1 if self.first else 0)
 
 
 class _TcHook(ctypes.Structure):
@@ -99,8 +102,26 @@ def detach(pins: Pins, group: str, hook: Hook) -> None:
     if features.has_tcx():
         return
     with contextlib.suppress(OSError, DriverError), _namespace(hook):
-        opts = _opts(handle=HANDLE, priority=hook.priority)
-        _lib().bpf_tc_detach(ctypes.byref(_tc_hook(hook)), ctypes.byref(opts))
+        _detach_clsact(hook)
+
+
+def sweep(path: str, order: int) -> None:
+    """
+    Take our filters of one rank from every device of a namespace, whoever set them; "": our own namespace.
+
+    Links need no such search: their pins are all there is of them.
+    """
+    hook = Hook("sweep", path, 0, Side.INGRESS, order)
+    with contextlib.suppress(OSError, DriverError), _namespace(hook):
+        for ifindex in indices():
+            for side in Side:
+                for first in (True, False):
+                    _detach_clsact(Hook("sweep", path, ifindex, side, order, first))
+
+
+def _detach_clsact(hook: Hook) -> None:
+    opts = _opts(handle=HANDLE, priority=hook.priority)
+    _lib().bpf_tc_detach(ctypes.byref(_tc_hook(hook)), ctypes.byref(opts))
 
 
 @contextlib.contextmanager

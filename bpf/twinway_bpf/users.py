@@ -5,34 +5,74 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from twinway.model.net import IPAddress, Protocol
 from twinway_bpf.sockdiag import SockDiag, State
+from twinway_bpf.sockdiag_holders import may_not_look
 
+_OWN = Path("/proc/thread-self/ns/net")
 _CONNECTED = (State.ESTABLISHED, State.SYN_SENT, State.FIN_WAIT1, State.FIN_WAIT2, State.CLOSE_WAIT)
 
 
-def namespaces(cgroup: Path) -> Iterator[SockDiag]:
-    """
-    The sockets of every other network namespace of this node's processes, each namespace once.
+@dataclass(frozen=True, slots=True)
+class Namespace:
+    """A network namespace, and those of the node's processes that are in it."""
 
-    A process is the node's when it is in a cgroup at or below `cgroup`. What is given is closed
-    when the next is asked for.
+    processes: tuple[int, ...]
+    is_own: bool
+    """Whether it is the one that this thread is in."""
+
+    @property
+    def path(self) -> str:
+        """A path to it by one of its processes; empty for our own."""
+        return "" if self.is_own or not self.processes else f"/proc/{self.processes[0]}/ns/net"
+
+    def open(self) -> SockDiag | None:
+        """Its sockets, for the caller to close; None if all its processes have gone by now."""
+        if self.is_own:
+            return SockDiag()
+        for process in self.processes:
+            with _may_go():
+                return SockDiag.inside(f"/proc/{process}/ns/net")
+        return None
+
+
+def namespaces(cgroup: Path) -> tuple[Namespace, ...]:
     """
-    seen = {Path("/proc/thread-self/ns/net").stat().st_ino}
+    The network namespaces of this node's processes: our own first, in any case, and each other one once.
+
+    A process is the node's when it is in a cgroup at or below `cgroup`. Raises Unsupported where we
+    may not look into processes.
+    """
+    own = _OWN.stat().st_ino
+    members: dict[int, list[int]] = {own: []}
     for process in _processes(cgroup):
-        diag = _unless_seen(Path(f"/proc/{process}/ns/net"), seen)
-        if diag is not None:
-            with diag:
-                yield diag
+        with _may_go():
+            members.setdefault(Path(f"/proc/{process}/ns/net").stat().st_ino, []).append(process)
+    return tuple(Namespace(tuple(found), inode == own) for inode, found in members.items())
 
 
 def peers_of_pods(cgroup: Path) -> Iterator[IPAddress]:
     """Peers of all connected TCP and UDP sockets in other network namespaces of this node's processes."""
-    for diag in namespaces(cgroup):
-        for protocol in (Protocol.TCP, Protocol.UDP):
-            yield from (found.peer.address for found in diag.sockets(protocol, _CONNECTED))
+    for namespace in namespaces(cgroup)[1:]:
+        diag = namespace.open()
+        if diag is None:
+            continue
+        with diag:
+            for protocol in (Protocol.TCP, Protocol.UDP):
+                yield from (found.peer.address for found in diag.sockets(protocol, _CONNECTED))
+
+
+@contextlib.contextmanager
+def _may_go() -> Iterator[None]:
+    try:
+        yield
+    except PermissionError as error:
+        raise may_not_look() from error
+    except (FileNotFoundError, ProcessLookupError):
+        pass  # a process went while we looked
 
 
 def _processes(cgroup: Path) -> Iterator[int]:
@@ -40,14 +80,3 @@ def _processes(cgroup: Path) -> Iterator[int]:
         # a cgroup may go while we look
         with contextlib.suppress(OSError):
             yield from (int(word) for word in Path(folder, "cgroup.procs").read_text().split())
-
-
-def _unless_seen(namespace: Path, seen: set[int]) -> SockDiag | None:
-    # a process may go while we look
-    with contextlib.suppress(OSError):
-        inode = namespace.stat().st_ino
-        if inode not in seen:
-            diag = SockDiag.inside(str(namespace))
-            seen.add(inode)
-            return diag
-    return None

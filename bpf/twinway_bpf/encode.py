@@ -99,6 +99,11 @@ def backend_key(identity: int) -> bytes:
     return _U64.pack(identity)
 
 
+def backend_id(key: bytes) -> int:
+    """The id that a key of tw_be is."""
+    return int(_U64.unpack(key)[0])
+
+
 def backend_value(backend: Backend) -> bytes:
     """Value of tw_be."""
     return (

@@ -1,7 +1,8 @@
 """
 Sockets of a network namespace, as the kernel tells them (NETLINK_SOCK_DIAG), and ending one.
 
-Beside who speaks with whom, it tells what our programs keep on a socket (5.7).
+Of TCP sockets it also tells what our programs keep on them (5.7); of others it does not, though
+it is asked (inet_sk_diag_fill ends before that), and `holders` is the way.
 Source: include/uapi/linux/{netlink,sock_diag,inet_diag}.h, enum sk_diag_bpf_storage in bpf.h.
 """
 
@@ -36,7 +37,7 @@ _ATTRIBUTE_NAME = 0x3FFF  # without its flags
 _HEADER = struct.Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, port
 _ATTRIBUTE = struct.Struct("=HH")  # nlattr: length, type
 _REQUEST_V2 = struct.Struct("=BBBxI48s")  # inet_diag_req_v2: family, protocol, extensions, states, id
-_MESSAGE = struct.Struct("=BBBB48s20x")  # inet_diag_msg: family, state, timer, retransmits, id
+_MESSAGE = struct.Struct("=BBBB48s16xI")  # inet_diag_msg: family, state, timer, retransmits, id, inode
 _ID = struct.Struct("=2s2s16s16sIII")  # inet_diag_sockid: ports, addresses, device, cookie
 _INT = struct.Struct("=i")
 
@@ -73,8 +74,10 @@ class Socket:
     local: End
     peer: End
     cookie: int
+    inode: int
+    """By which processes' descriptors name it; 0: no process holds it."""
     storage: bytes | None
-    """What the map that was asked for holds for it; None: nothing, or no map was asked for."""
+    """TCP: what the map that was asked for holds for it; None: nothing, or no map was asked for."""
     family: int
     """AF_INET or AF_INET6, which may speak IPv4, too."""
     identity: bytes
@@ -111,7 +114,7 @@ class SockDiag:
         """
         Sockets of TCP or UDP in one of these states, of both families.
 
-        `storage` is the descriptor of a socket storage map whose values are wanted, too.
+        `storage` is the descriptor of a socket storage map whose values are wanted, too (of TCP).
         Raises Unsupported where the kernel does not tell, DriverError where it refuses.
         """
         wanted = sum(1 << state for state in frozenset(states))
@@ -181,7 +184,7 @@ def _messages(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _socket(protocol: Protocol, body: bytes) -> Socket:
-    family, state, _, _, identity = _MESSAGE.unpack_from(body)
+    family, state, _, _, identity, inode = _MESSAGE.unpack_from(body)
     local_port, peer_port, local, peer, _, low, high = _ID.unpack(identity)
     return Socket(
         protocol,
@@ -189,6 +192,7 @@ def _socket(protocol: Protocol, body: bytes) -> Socket:
         End(_address(family, local), int.from_bytes(local_port, "big")),
         End(_address(family, peer), int.from_bytes(peer_port, "big")),
         high << 32 | low,
+        inode,
         _value(body[_MESSAGE.size :]),
         family,
         identity,

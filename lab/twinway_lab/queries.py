@@ -15,7 +15,7 @@ from twinway_lab.names import Place, parse_place
 from twinway_lab.talk import LARGEST
 from twinway_lab.usage import WrongUsage
 
-DEFAULT_TIMEOUT = 2.0
+DEFAULT_TIMEOUT = 3.0
 _MOST = 100_000
 
 

@@ -24,9 +24,18 @@ FilesOption = Annotated[
 MoreFiles = Annotated[list[Path] | None, typer.Argument(metavar="[PATH]...", help="More of them.")]
 TimeoutOption = Annotated[float, typer.Option("--timeout", help="Seconds until the change must be in force.")]
 SilenceOption = Annotated[float, typer.Option("--timeout", help="Seconds until silence is `dropped`.")]
-PATIENCE = 60.0
+PATIENCE, SILENCE = 60.0, 3.0
 
-__all__ = ("DEFAULT_LAB", "PATIENCE", "FilesOption", "MoreFiles", "NameOption", "SilenceOption", "TimeoutOption")
+__all__ = (
+    "DEFAULT_LAB",
+    "PATIENCE",
+    "SILENCE",
+    "FilesOption",
+    "MoreFiles",
+    "NameOption",
+    "SilenceOption",
+    "TimeoutOption",
+)
 
 
 @app.callback()

@@ -9,7 +9,7 @@ import typer
 
 from twinway.cli.options import JsonOption
 from twinway.cli.output import print_json, print_table
-from twinway_lab.cli.app import DEFAULT_LAB, NameOption, SilenceOption, app, lab_called, usage
+from twinway_lab.cli.app import DEFAULT_LAB, SILENCE, NameOption, SilenceOption, app, lab_called, usage
 
 FromOption = Annotated[str | None, typer.Option("--from", metavar="NS/POD|node/NAME|external")]
 ToOption = Annotated[
@@ -27,7 +27,7 @@ def probe(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     protocol: Annotated[str, typer.Option("--protocol", help="tcp, udp or sctp.")] = "tcp",
     count: Annotated[int | None, typer.Option("--count", help="So many times, side by side.")] = None,
     payload_size: Annotated[int | None, typer.Option("--payload-size", metavar="BYTES")] = None,
-    timeout: SilenceOption = 2.0,
+    timeout: SilenceOption = SILENCE,
     batch: BatchOption = None,
     name: NameOption = DEFAULT_LAB,
     json: JsonOption = False,
@@ -53,7 +53,7 @@ def probe(  # noqa: PLR0913, PLR0917 (one parameter for each option)
 @app.command()
 def matrix(
     name: NameOption = DEFAULT_LAB,
-    timeout: SilenceOption = 2.0,
+    timeout: SilenceOption = SILENCE,
     json: JsonOption = False,
 ) -> None:
     """Probe every pod from every other one, at every address and declared port."""

@@ -122,10 +122,8 @@ def verdict(action: str, way: str, *peers: Object, protocols: Sequence[Mapping[s
     return {"action": action, way: list(peers)} | ({} if protocols is None else {"protocols": list(protocols)})
 
 
-def transport(protocol: str, first: int | None = None, last: int | None = None) -> Object:
-    """A protocol of a ClusterNetworkPolicy rule, with a port or a range of ports where given."""
-    if first is None:
-        return {protocol: {}}
+def transport(protocol: str, first: int, last: int | None = None) -> Object:
+    """A protocol of a ClusterNetworkPolicy rule, with a port or a range of ports."""
     number: Object = {"number": first} if last is None else {"range": {"start": first, "end": last}}
     return {protocol: {"destinationPort": number}}
 

@@ -121,6 +121,15 @@ def test_tiers() -> None:
     assert fates(pass_on, deny, by=TELLER, to="10.244.1.20:80") == {("connected", NEAR)}
 
 
+@pytest.mark.parametrize(("action", "fate"), [("Accept", "connected"), ("Deny", "dropped"), ("Pass", "dropped")])
+def test_unknown_peers_fail_closed(action: str, fate: str) -> None:
+    """A peer of a kind nobody knows: Accept matches nothing, Deny and Pass deny everything."""
+    odd = cluster_policy(
+        "odd", "Admin", 1, chosen(ANY), egress=[verdict(action, "to", {"galaxies": ["andromeda"]})]
+    )
+    assert {outcome for outcome, _ in fates(odd)} == {fate}
+
+
 def test_unknown_operator_is_an_error() -> None:
     """A selector that cannot be read is an error, not a guess."""
     odd = policy("shop/in", {"matchExpressions": [{"key": "a", "operator": "Near"}]}, ingress=[])

@@ -119,10 +119,10 @@ def _cluster_peer(random: Random, way: str, families: Sequence[int]) -> Object:
 def _protocol(random: Random, *, named: bool) -> Object:
     match random.choice(("tcp", "udp", "range", "name" if named else "tcp")):
         case "tcp":
-            return policies.transport("tcp", random.choice((None, 80, 82)))
+            return policies.transport("tcp", random.choice((80, 82)))
         case "udp":
-            return policies.transport("udp", random.choice((None, 53)))
+            return policies.transport("udp", random.choice((53, 54)))
         case "range":
-            return policies.transport("tcp", random.choice((1, 80)), random.choice((81, 1000)))
+            return policies.transport("tcp", random.choice((1, 80)), random.choice((81, 1000, 65535)))
         case _:
             return {"destinationNamedPort": random.choice(("own", "web", "dns"))}

@@ -11,6 +11,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
+from twinway.errors import LabError
 from twinway.files import write_whole
 from twinway.model.net import Family, IPAddress
 from twinway_lab import chain, netns, parent, topology
@@ -51,8 +52,11 @@ def wire(wiring: Wiring) -> None:
         netns.ip(["link set lo up"])
     record = {"container_id": secrets.token_hex(32), "plugins": list(_plugins(wiring)), "result": None}
     _write(wiring, record)
-    result = chain.add(_chain(wiring, record), _sandbox(wiring, record))
-    _finish(wiring, result)
+    try:
+        result = chain.add(_chain(wiring, record), _sandbox(wiring, record))
+        _finish(wiring, result)
+    except LabError as error:
+        raise LabError(f"pod {wiring.pod.place}: {error}") from error
     _write(wiring, {**record, "result": result})
 
 

@@ -8,9 +8,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from inotify_simple import INotify, flags
 
 from tests.lab.labs import Lab
 from tests.lab.objects import Object, deployment, node, pod, service
+from twinway_lab.lock import held
+from twinway_lab.names import LabName
 
 
 def netns(lab: Lab, name: str) -> int:
@@ -113,7 +116,7 @@ CLUSTER: tuple[Object, ...] = (deployment("web", 4), pod("a", on="n1"))
 @pytest.mark.parametrize("event", ["nodes/n1/run/agent.sock", "pods/pod.shop_a.json", "places/pod.shop_a.sock"])
 def test_down_clears_what_a_killed_up_left(lab: Lab, event: str) -> None:
     """Wherever it was killed."""
-    kill_when_there(lab, "up", lab.file(*CLUSTER), "--driver", "plain", event=event)
+    assert kill_when_there(lab, "up", lab.file(*CLUSTER), "--driver", "plain", event=event) == -signal.SIGKILL
     lab.do("down")
     assert lab.traces() == []
 
@@ -122,17 +125,37 @@ def test_down_clears_what_a_killed_up_left(lab: Lab, event: str) -> None:
 def test_a_killed_change_is_made_up_for_by_the_next(lab: Lab, event: str) -> None:
     """What the dead command had made and the next one does not want is gone; what it wants works."""
     lab.up(*CLUSTER)
-    kill_when_there(lab, "apply", lab.file(pod("new", on="n2"), deployment("web", 6)), event=event)
+    changed = lab.file(pod("new", on="n2"), deployment("web", 6))
+    assert kill_when_there(lab, "apply", changed, event=event) == -signal.SIGKILL
     lab.do("sync", "-f", lab.file(*CLUSTER))
     assert len(pods(lab)) == 5
     assert not Path(f"/run/netns/twl-{lab.name}.pod.shop_new").exists()
     assert {each["outcome"] for each in lab.matrix()} == {"connected"}
 
 
-def kill_when_there(lab: Lab, verb: str, path: str, *words: str, event: str) -> None:
-    """Run a command, and kill it in the moment in which it makes a file of the lab's state."""
-    from inotify_simple import INotify, flags
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_up_that_is_told_to_end_clears_up_itself(lab: Lab, number: signal.Signals) -> None:
+    """Ctrl-C and an ordinary kill: nothing is left for `down`."""
+    status = kill_when_there(
+        lab, "up", lab.file(*CLUSTER), "--driver", "plain", event="nodes/n1/run/agent.sock", number=number
+    )
+    assert status != 0
+    assert lab.traces() == []
 
+
+def test_two_commands_do_not_interleave(lab: Lab) -> None:
+    """The second waits for the first, as long as its patience lasts, and then says so."""
+    lab.up(pod("a"))
+    with held(LabName(lab.name), 1.0):
+        words = lab.fail("apply", "-f", lab.file(pod("b")), "--timeout", "0.2")
+    assert "another command is changing it" in words
+    assert sorted(pods(lab)) == ["shop/a"]
+
+
+def kill_when_there(
+    lab: Lab, verb: str, path: str, *words: str, event: str, number: signal.Signals = signal.SIGKILL
+) -> int:
+    """Run a command, and end it in the moment in which it makes a file of the lab's state; its status."""
     awaited = Path("/run/twinway/lab", lab.name, event)
     process = subprocess.Popen(
         lab.command(verb, "-f", path, *words),
@@ -146,5 +169,5 @@ def kill_when_there(lab: Lab, verb: str, path: str, *words: str, event: str) -> 
             nearest = next(parent for parent in awaited.parents if parent.exists())
             watch.add_watch(nearest, flags.CREATE | flags.MOVED_TO)
             watch.read(timeout=20)
-    os.killpg(process.pid, signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    os.killpg(process.pid, number)
+    return process.wait()

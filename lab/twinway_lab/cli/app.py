@@ -12,7 +12,7 @@ import typer
 
 from twinway.cli.options import new_app
 from twinway.errors import LabError
-from twinway_lab.names import DEFAULT_LAB, LabName
+from twinway_lab.names import LabName
 from twinway_lab.usage import WrongUsage
 
 app = new_app(no_args_is_help=True)
@@ -25,17 +25,6 @@ MoreFiles = Annotated[list[Path] | None, typer.Argument(metavar="[PATH]...", hel
 TimeoutOption = Annotated[float, typer.Option("--timeout", help="Seconds until the change must be in force.")]
 SilenceOption = Annotated[float, typer.Option("--timeout", help="Seconds until silence is `dropped`.")]
 PATIENCE, SILENCE = 60.0, 3.0
-
-__all__ = (
-    "DEFAULT_LAB",
-    "PATIENCE",
-    "SILENCE",
-    "FilesOption",
-    "MoreFiles",
-    "NameOption",
-    "SilenceOption",
-    "TimeoutOption",
-)
 
 
 @app.callback()

@@ -9,7 +9,8 @@ import typer
 
 from twinway.cli.options import JsonOption
 from twinway.cli.output import print_json, print_table
-from twinway_lab.cli.app import DEFAULT_LAB, SILENCE, NameOption, SilenceOption, app, lab_called, usage
+from twinway_lab.cli.app import SILENCE, NameOption, SilenceOption, app, lab_called, usage
+from twinway_lab.names import DEFAULT_LAB
 
 FromOption = Annotated[str | None, typer.Option("--from", metavar="NS/POD|node/NAME|external")]
 ToOption = Annotated[

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from twinway_lab.cli.app import DEFAULT_LAB, PATIENCE, NameOption, TimeoutOption, app, lab_called, usage
-from twinway_lab.names import parse_place
+from twinway_lab.cli.app import PATIENCE, NameOption, TimeoutOption, app, lab_called, usage
+from twinway_lab.names import DEFAULT_LAB, parse_place
 
 
 class AgentVerb(StrEnum):

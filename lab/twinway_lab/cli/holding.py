@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 import time
 from enum import StrEnum
 from typing import Annotated
@@ -10,17 +12,8 @@ import typer
 
 from twinway.cli.options import JsonOption
 from twinway.cli.output import print_json
-from twinway_lab.cli.app import (
-    DEFAULT_LAB,
-    PATIENCE,
-    FilesOption,
-    MoreFiles,
-    NameOption,
-    TimeoutOption,
-    app,
-    lab_called,
-)
-from twinway_lab.names import LabName
+from twinway_lab.cli.app import PATIENCE, FilesOption, MoreFiles, NameOption, TimeoutOption, app, lab_called
+from twinway_lab.names import DEFAULT_LAB, LabName
 
 
 class PodDevice(StrEnum):
@@ -51,6 +44,7 @@ def up(  # noqa: PLR0913, PLR0917 (one parameter for each option)
 
     begun, lab, defaults = time.monotonic(), lab_called(name), NodeConfig()
     state = store.LabState(driver or defaults.driver, pod_device or defaults.pod_device, (), Plan())
+    signal.signal(signal.SIGTERM, _end)  # as Ctrl-C: what has been made is unmade
     verbs.up(lab, [*files, *(more or ())], state, timeout)
     now = account.status(lab, store.load(lab))
     if json:
@@ -59,6 +53,10 @@ def up(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     counts = f"{len(now['nodes'])} nodes, {len(now['pods'])} pods, {len(now['services'])} Services"
     took = time.monotonic() - begun
     typer.echo(f"lab {lab} is up in {took:.1f} s: {counts}, driver {now['driver']} on {now['pod_device']}")
+
+
+def _end(number: int, _: object) -> None:
+    sys.exit(128 + number)
 
 
 @app.command()

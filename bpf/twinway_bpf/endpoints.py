@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from twinway.driver import Change
 from twinway.model.net import IPAddress, ObjectRef
-from twinway.model.node import NO_POLICY, Endpoint, PolicySetId
+from twinway.model.node import FENCED, NO_POLICY, Endpoint
 from twinway_bpf import encode, stamp
 from twinway_bpf.devices import PodDevice
 from twinway_bpf.layout import Ep, EpKind
@@ -21,9 +21,6 @@ from twinway_bpf.policy import PolicyTables
 from twinway_bpf.sync import Step
 
 logger = logging.getLogger(__name__)
-
-CLOSED = PolicySetId(1)
-"""A policy set without entries, which denies everything; never content-derived."""
 
 Devices = Mapping[ObjectRef, PodDevice]
 
@@ -74,7 +71,7 @@ class EndpointTables:
         if self._held is None or repair:
             self._held = self._map.entries()
             entries = (Ep.from_buffer_copy(value) for value in self._held.values())
-            self._policy.adopt(frozenset(ep.gen for ep in entries if ep.policy not in (NO_POLICY, CLOSED)))
+            self._policy.adopt(frozenset(ep.gen for ep in entries if ep.policy not in (NO_POLICY, FENCED)))
         return self._held
 
     # An earlier process ended while pods turned from one generation to the other. Where the newer
@@ -92,7 +89,7 @@ class EndpointTables:
         for key, value in held.items():
             ep = Ep.from_buffer_copy(value)
             if ep.policy != NO_POLICY and ep.gen != staying:
-                ep.policy, ep.gen = CLOSED, staying
+                ep.policy, ep.gen = FENCED, staying
                 closed[key] = bytes(ep)
         self._map.write(closed)
         held.update(closed)

@@ -150,7 +150,11 @@ class Reconciler:
         now = self._pacing.clock()
         if self._failures and now < self._retry_at:
             return
-        state = self._desired(inputs)
+        try:
+            state = self._desired(inputs)
+        except TwinwayError as error:
+            self._fail(error, inputs.cluster.version)
+            return
         known = self._applied is not None and self._applied == (state, inputs.complete)
         repair = bool(self._failures) or (self._applied is not None and now >= self._repair_at)
         if known and not repair:
@@ -166,20 +170,10 @@ class Reconciler:
     def _apply(self, change: Change) -> None:
         clock = self._pacing.clock
         began = clock()
-        tally = self._board.status.tally
         try:
             report = self._driver.apply(change)
         except (DriverError, OSError) as error:
-            self._failures += 1
-            pause = self._pacing.pause(self._failures)
-            self._retry_at = clock() + pause
-            self._board.update(error=str(error), tally=tally.failed(type(error).__name__))
-            logger.warning(
-                "apply failed, last good state stays version=%s error=%r retry_seconds=%.2f",
-                change.state.version,
-                str(error),
-                pause,
-            )
+            self._fail(error, change.state.version)
             return
         seconds = clock() - began
         self._failures = 0
@@ -190,10 +184,23 @@ class Reconciler:
             complete=change.complete,
             error=None,
             retiring=self._retire(),
-            tally=tally.applied(report, seconds),
+            tally=self._board.status.tally.applied(report, seconds),
             last_success=time.time(),
         )
         _log_apply(change, report, seconds)
+
+    def _fail(self, error: Exception, version: str) -> None:
+        self._failures += 1
+        pause = self._pacing.pause(self._failures)
+        self._retry_at = self._pacing.clock() + pause
+        tally = self._board.status.tally.failed(type(error).__name__)
+        self._board.update(error=str(error), tally=tally)
+        logger.warning(
+            "apply failed, last good state stays version=%s error=%r retry_seconds=%.2f",
+            version,
+            str(error),
+            pause,
+        )
 
     def _probe(self) -> None:
         before = self._board.status.health

@@ -16,7 +16,7 @@ from typing import Any
 from twinway.attachments import Attachments
 from twinway.cni.errors import CniError, Code
 from twinway.cni.request import VERSIONS, NetworkConfig, Request, attachment
-from twinway.model.node import Attachment
+from twinway.model.node import FENCED, Attachment
 from twinway.status import Board, Status
 
 logger = logging.getLogger(__name__)
@@ -131,7 +131,9 @@ def _refusal(error: CniError, version: str) -> Answer:
 
 def _in_force(wanted: Attachment, status: Status) -> bool:
     endpoint = status.state.endpoints.get(wanted.pod) if status.state else None
-    return status.complete and endpoint is not None and endpoint.attachment == wanted
+    if endpoint is None or endpoint.policy == FENCED:
+        return False
+    return status.complete and endpoint.attachment == wanted
 
 
 def _not_in_force(wanted: Attachment, status: Status, seconds: float) -> CniError:

@@ -53,6 +53,7 @@ class Grounds:
         self.prefixes = block_prefixes({})
         self._longest = LongestMatch({prefix: prefix for prefix in self.prefixes})
         self._standing: dict[IPNetwork, set[IPAddress]] = defaultdict(set)
+        self._ground: dict[IPAddress, IPNetwork] = {}
 
     def update(self, prefixes: dict[IPNetwork, Members]) -> set[IPAddress]:
         """Have these prefixes from now on; the addresses that stand on other ground than before."""
@@ -70,21 +71,20 @@ class Grounds:
         return moved
 
     def enter(self, address: IPAddress) -> Members:
-        """Have this address stand here, too; the blocks that hold it."""
-        prefix = self._under(address)
-        self._standing[prefix].add(address)
+        """Have this address stand here, too, if it does not yet; the blocks that hold it."""
+        prefix = self._ground.get(address)
+        if prefix is None:
+            prefix = self._longest.find(address) or _WHOLE[address.version == 6]
+            self._ground[address] = prefix
+            self._standing[prefix].add(address)
         return self.prefixes[prefix]
 
     def leave(self, address: IPAddress) -> None:
         """Have this address stand here no more."""
-        prefix = self._under(address)
+        prefix = self._ground.pop(address)
         self._standing[prefix].discard(address)
         if not self._standing[prefix]:
             del self._standing[prefix]
-
-    def _under(self, address: IPAddress) -> IPNetwork:
-        prefix = self._longest.find(address)
-        return prefix if prefix is not None else _WHOLE[address.version == 6]
 
     def _caught(self, prefix: IPNetwork) -> Iterator[IPAddress]:
         # A new prefix takes its addresses from the next shorter one around it.

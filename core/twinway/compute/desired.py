@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from twinway.compute.all_services import ServicesMemo, all_services
-from twinway.compute.endpoints import attached, endpoints
+from twinway.compute.endpoints import endpoints, known
 from twinway.compute.policies import PolicyMemo, compile_policies
 from twinway.model.cluster import Cluster, Node
 from twinway.model.net import NodeName, ObjectRef, Rejected
@@ -27,8 +27,8 @@ Policies = tuple[PolicyState, Mapping[ObjectRef, PolicySetId], tuple[Rejected, .
 def desired(cluster: Cluster, node: NodeName, attachments: Attachments) -> NodeState:
     """All that `node` should do, with the pods that are attached there, keyed by pod."""
     here = _node(cluster, node)
-    pods = attached(attachments, cluster.pods)
-    return _state(cluster, node, pods, all_services(cluster, here), compile_policies(cluster, node, pods))
+    policies = compile_policies(cluster, node, known(attachments, cluster.pods))
+    return _state(cluster, node, attachments, all_services(cluster, here), policies)
 
 
 class Memo:
@@ -42,8 +42,8 @@ class Memo:
     def desired(self, cluster: Cluster, node: NodeName, attachments: Attachments) -> NodeState:
         """Equal to `desired(cluster, node, attachments)`; what did not change is the same object as before."""
         services = self._services.update(cluster, _node(cluster, node))
-        pods = attached(attachments, cluster.pods)
-        return _state(cluster, node, pods, services, self._policies.compile(cluster, node, pods))
+        policies = self._policies.compile(cluster, node, known(attachments, cluster.pods))
+        return _state(cluster, node, attachments, services, policies)
 
 
 def _node(cluster: Cluster, name: NodeName) -> Node | None:
@@ -51,7 +51,7 @@ def _node(cluster: Cluster, name: NodeName) -> Node | None:
 
 
 def _state(
-    cluster: Cluster, node: NodeName, pods: Attachments, services: Services, policies: Policies
+    cluster: Cluster, node: NodeName, attachments: Attachments, services: Services, policies: Policies
 ) -> NodeState:
     here = _node(cluster, node)
     state, sets, rejected = policies
@@ -60,7 +60,7 @@ def _state(
         version=cluster.version,
         addresses=here.addresses if here else (),
         services=MappingProxyType(services[0]),
-        endpoints=MappingProxyType(endpoints(pods, sets)),
+        endpoints=MappingProxyType(endpoints(attachments, cluster.pods, sets)),
         policy=state,
         rejected=tuple(sorted({*cluster.rejected, *services[1], *rejected})),
     )

@@ -20,6 +20,8 @@ ClassId = NewType("ClassId", int)
 RuleId = NewType("RuleId", int)
 
 NO_POLICY = PolicySetId(0)
+FENCED = PolicySetId(1)
+"""A set without entries, so everything is denied: for a pod that no source knows, yet or any more."""
 NO_CLASS = ClassId(0)
 
 

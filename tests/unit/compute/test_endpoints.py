@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from ipaddress import ip_address
 
-from twinway.compute.endpoints import attached, endpoints
+from twinway.compute.endpoints import endpoints
 from twinway.model.cluster import Pod
 from twinway.model.net import NodeName, ObjectRef
-from twinway.model.node import NO_POLICY, Attachment, PolicySetId
+from twinway.model.node import FENCED, NO_POLICY, Attachment, PolicySetId
 
 ADDRESS = ip_address("10.0.0.1")
 
@@ -38,7 +38,7 @@ def attachment(name: str) -> Attachment:
 
 def names(*attachments: Attachment, pods: tuple[Pod, ...]) -> list[str]:
     """The pods that become endpoints, in their order."""
-    found = attached({each.pod: each for each in attachments}, {each.ref: each for each in pods})
+    found = endpoints({each.pod: each for each in attachments}, {each.ref: each for each in pods}, {})
     return [ref.name for ref in found]
 
 
@@ -47,9 +47,11 @@ def test_attached_pods_are_endpoints_in_order() -> None:
     assert names(attachment("b"), attachment("a"), pods=(pod("a"), pod("b"), pod("c"))) == ["a", "b"]
 
 
-def test_a_pod_that_the_source_does_not_know_is_none_yet() -> None:
-    """Nobody can say which policy it is under: whoever adds it waits."""
-    assert names(attachment("a"), pods=()) == []
+def test_a_pod_that_the_source_does_not_know_is_fenced() -> None:
+    """Nobody can say which policy it is under, be it new or deleted by force: nothing passes."""
+    found = endpoints({attachment("a").pod: attachment("a")}, {}, {})
+    assert [endpoint.policy for endpoint in found.values()] == [FENCED]
+    assert names(attachment("a"), pods=()) == ["a"]
 
 
 def test_a_pod_in_the_nodes_network_is_none() -> None:

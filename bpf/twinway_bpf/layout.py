@@ -198,6 +198,13 @@ class CfgFlag(IntFlag):
     POLICY_AT_SOCKET = 2
 
 
+class Side(IntEnum):
+    """enum tw_side_of."""
+
+    ACTIVE = 1
+    PASSIVE = 2
+
+
 class Reason(IntEnum):
     """enum tw_reason: why a packet or a socket call went the way it did."""
 

@@ -83,6 +83,13 @@ class Map:
                     raise self._error("write", error) from error
                 self._write_singly(part)
 
+    def insert(self, entries: Mapping[bytes, bytes]) -> int:
+        """Write those entries whose key is not there yet; how many."""
+        try:
+            return sum(libbpf.map_insert(self.descriptor, key, value) for key, value in entries.items())
+        except OSError as error:
+            raise self._error("insert", error) from error
+
     def remove(self, keys: Iterable[bytes]) -> int:
         """Remove entries; how many there were."""
         try:

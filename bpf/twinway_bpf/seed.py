@@ -1,0 +1,111 @@
+"""
+Connections from before our time: what a pod's sockets have open, written down before its packets are looked at.
+
+The packet path takes the sender of a connection's first packet for who opened it. Of a connection
+that it did not see opening that may be the wrong end, and the wrong policy would be asked; the
+pod's sockets know better.
+"""
+
+from __future__ import annotations
+
+import logging
+import struct
+import time
+from collections.abc import Container, Iterable, Iterator, Sequence
+from ipaddress import IPv4Address, IPv6Address
+from typing import NamedTuple
+
+from twinway.errors import DriverError
+from twinway.model.net import IPAddress, Protocol
+from twinway.model.node import Attachment, ServiceState
+from twinway_bpf import encode
+from twinway_bpf.layout import CtFlag, Side, SkPol
+from twinway_bpf.maps import Map
+from twinway_bpf.sockdiag import End, SockDiag, Socket, State
+
+logger = logging.getLogger(__name__)
+
+_OPEN = (State.ESTABLISHED, State.SYN_SENT, State.SYN_RECEIVED)
+_ENDING = (State.FIN_WAIT1, State.FIN_WAIT2, State.CLOSE_WAIT, State.LAST_ACK, State.CLOSING)
+_LISTENING = {Protocol.TCP: State.LISTENING, Protocol.UDP: State.CLOSED}
+"""The state of who hears from anybody."""
+_ANYWHERE = (IPv4Address(0), IPv6Address(0))
+
+_ORDER = struct.Struct("=4IH")
+_KEY = struct.Struct("=20s20sB3x")
+_VALUE = struct.Struct("=20xIQIB3x")
+
+
+class _Record(NamedTuple):
+    peer: IPAddress
+    flags: CtFlag
+
+
+def seed(table: Map, pods: Iterable[Attachment], *, sides: int, services: Iterable[ServiceState], rev: int) -> int:
+    """
+    Write a record into `table` (tw_ct) for each connection of `pods` that has no entry; how many.
+
+    Their next packet is judged: `rev` is the policy revision in force. `sides` is the descriptor of
+    tw_skpol. Who believes to speak with one of `services` is translated packet by packet, and what
+    to, no socket knows: it is left out. A namespace that has gone is told of, and no error.
+    """
+    records: dict[bytes, _Record] = {}
+    for pod in pods:
+        records.update(_records(_sockets(pod, sides), frozenset(pod.addresses)))
+    if not records:
+        return 0
+    served = {frontend.address for service in services for frontend in service.frontends}
+    seen, before = time.monotonic_ns() >> 30, (rev - 1) & 0xFFFFFFFF
+    values = {key: _VALUE.pack(seen, 0, before, r.flags) for key, r in records.items() if r.peer not in served}
+    return table.insert(values)
+
+
+def connection_key(source: End, destination: End, protocol: Protocol) -> tuple[bytes, bool]:
+    """
+    Key of tw_ct for two ends, and whether the first of them is end 0 of it.
+
+    As ct_key() makes it: the ends in order of their words, as this machine loads them.
+    """
+    ends = _end(source), _end(destination)
+    first = _ORDER.unpack_from(ends[0]) <= _ORDER.unpack_from(ends[1])
+    return _KEY.pack(*(ends if first else reversed(ends)), protocol.number), first
+
+
+def _sockets(pod: Attachment, sides: int) -> list[Socket]:
+    try:
+        with SockDiag.inside(pod.netns) as diag:
+            wanted = {protocol: (*_OPEN, *_ENDING, state) for protocol, state in _LISTENING.items()}
+            return [s for protocol in wanted for s in diag.sockets(protocol, wanted[protocol], storage=sides)]
+    except (OSError, DriverError) as error:
+        logger.warning("connections that were open before are not known pod=%s reason=%s", pod.pod, error)
+        return []
+
+
+# Keys and records of what passes the pod's device: from an address of its own to somebody else.
+def _records(sockets: Sequence[Socket], own: frozenset[IPAddress]) -> Iterator[tuple[bytes, _Record]]:
+    listeners = {(s.protocol, *s.local) for s in sockets if s.state == _LISTENING[s.protocol]}
+    for found in sockets:
+        local, peer = found.local, found.peer
+        if found.state == _LISTENING[found.protocol] or local.address not in own or peer.address in own:
+            continue
+        ends = (peer, local) if _is_accepted(found, listeners) else (local, peer)
+        key, first = connection_key(*ends, found.protocol)
+        yield key, _Record(peer.address, _flags(found.state, first=first))
+
+
+# Told by the socket itself where policy at sockets was there when it began, else by who listens now.
+def _is_accepted(found: Socket, listeners: Container[tuple[Protocol, IPAddress, int]]) -> bool:
+    side = SkPol.from_buffer_copy(found.storage).side if found.storage else 0
+    if side:
+        return bool(side == Side.PASSIVE)
+    places = (found.local.address, *_ANYWHERE)
+    return any((found.protocol, place, found.local.port) in listeners for place in places)
+
+
+def _flags(state: State, *, first: bool) -> CtFlag:
+    flags = CtFlag.REPLIED | CtFlag.FIRST if first else CtFlag.REPLIED
+    return flags | CtFlag.CLOSING if state in _ENDING else flags
+
+
+def _end(end: End) -> bytes:
+    return encode.address(end.address) + end.port.to_bytes(2, "big") + bytes(2)

@@ -1,0 +1,117 @@
+"""Real maps whose every write is noted, and that may end in the middle: as a process that is killed does."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from twinway_bpf import maps
+from twinway_bpf.bundle import MapDecl
+from twinway_bpf.layout import STRUCTS
+from twinway_bpf.maps import Map
+
+HASH, LPM_TRIE = 1, 11
+NO_PREALLOC = 1
+U64 = 8
+
+SHAPES = {
+    "tw_fe_v1": (HASH, "tw_fe_key", "tw_fe"),
+    "tw_slot_v1": (HASH, "tw_slot_key", None),
+    "tw_be_v1": (HASH, None, "tw_be"),
+    "tw_ep_v1": (HASH, "tw_addr", "tw_ep"),
+    "tw_class_v1": (LPM_TRIE, "tw_class_key", "tw_class"),
+    "tw_verdict_v1": (LPM_TRIE, "tw_verdict_key", "tw_verdict"),
+}
+"""Kind, and structs of key and value (None: a 64-bit number), as tw_maps.h declares them."""
+
+Contents = dict[str, dict[bytes, bytes]]
+"""What maps hold, by name."""
+
+
+class Killed(BaseException):
+    """The process ends here; nothing of ours may catch it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One entry of one map written, or removed (no value)."""
+
+    table: str
+    key: bytes
+    value: bytes | None
+
+
+@dataclass(slots=True)
+class Log:
+    """Every write in its order; after `budget` of them comes `Killed`."""
+
+    writes: list[Write] = field(default_factory=list)
+    budget: int | None = None
+
+    def note(self, write: Write) -> None:
+        """One more; or the end, with this one not done."""
+        if self.budget is not None and len(self.writes) >= self.budget:
+            raise Killed
+        self.writes.append(write)
+
+
+@dataclass(slots=True)
+class RecordedMap(Map):
+    """A real map that notes each write before it does it, one by one."""
+
+    log: Log
+
+    def write(self, entries: Mapping[bytes, bytes]) -> None:
+        """As `Map.write`, in the order given."""
+        for key, value in entries.items():
+            self.log.note(Write(self.name, key, value))
+            Map.write(self, {key: value})
+
+    def remove(self, keys: Iterable[bytes]) -> int:
+        """As `Map.remove`, in the order given."""
+        count = 0
+        for key in keys:
+            self.log.note(Write(self.name, key, None))
+            count += Map.remove(self, [key])
+        return count
+
+
+@contextlib.contextmanager
+def recorded(log: Log, **capacities: int) -> Iterator[dict[str, Map]]:
+    """New maps of every table, by short name, that write to `log`."""
+    made: dict[str, Map] = {}
+    try:
+        for name, (kind, key, value) in SHAPES.items():
+            short = maps.short_name(name)
+            room = capacities.get(short, 4096)
+            plain = maps.create(MapDecl(name, kind, _size(key), _size(value), room, NO_PREALLOC))
+            made[short] = RecordedMap(plain.decl, plain.descriptor, log)
+        yield made
+    finally:
+        for each in made.values():
+            os.close(each.descriptor)
+
+
+def contents(tables: Mapping[str, Map]) -> Contents:
+    """What the kernel holds now."""
+    return {table.name: table.entries() for table in tables.values()}
+
+
+def replayed(before: Contents, writes: Iterable[Write]) -> Iterator[Contents]:
+    """What maps held before the first of `writes` and after each: the same mapping, changed in place."""
+    now = {name: dict(entries) for name, entries in before.items()}
+    yield now
+    for write in writes:
+        if write.value is None:
+            now[write.table].pop(write.key, None)
+        else:
+            now[write.table][write.key] = write.value
+        yield now
+
+
+def _size(struct: str | None) -> int:
+    import ctypes
+
+    return ctypes.sizeof(STRUCTS[struct]) if struct else U64

@@ -86,15 +86,22 @@ def save(bundle: Bundle, path: Path) -> None:
 
 def load(path: Path) -> Bundle:
     """Read a bundle. Raises ValueError if the file is none, or of another format."""
-    document = json.loads(path.read_text())
-    if document.get("format") != FORMAT:
-        raise ValueError(f"{path}: bundle format {document.get('format')}, {FORMAT} is wanted")
-    maps = {row[0]: MapDecl(*row) for row in document["maps"]}
-    programs = {
-        name: Code(name, base64.b64decode(code), tuple((i, m) for i, m in places))
-        for name, code, places in document["programs"]
-    }
-    return Bundle(document["key"], programs, maps)
+    try:
+        document = json.loads(path.read_text())
+        _expect_format(document["format"])
+        maps = {row[0]: MapDecl(*row) for row in document["maps"]}
+        programs = {
+            name: Code(name, base64.b64decode(code), tuple((i, m) for i, m in places))
+            for name, code, places in document["programs"]
+        }
+        return Bundle(document["key"], programs, maps)
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
+        raise ValueError(f"{path}: not a bundle: {error}") from error
+
+
+def _expect_format(found: object) -> None:
+    if found != FORMAT:
+        raise ValueError(f"format {found}, {FORMAT} is wanted")
 
 
 def map_places(instructions: bytes, names: dict[int, str]) -> tuple[tuple[int, str], ...]:

@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from twinway_bpf import bundle, programs
-from twinway_bpf.source import KERNEL, flatten
-
-FLAGS = ("-Wall", "-Wno-unused-function")
+from twinway_bpf.loader import source_key
+from twinway_bpf.source import FLAGS, KERNEL, flatten
 
 
 def compile_source(name: str) -> bundle.Bundle:
@@ -31,7 +30,7 @@ def compile_source(name: str) -> bundle.Bundle:
         if program.source == name:
             code = module.dump_func(program.name.encode())
             codes[program.name] = bundle.Code(program.name, code, bundle.map_places(code, names))
-    return bundle.Bundle(bundle.key_of(text), codes, {decl.name: decl for decl in maps.values()})
+    return bundle.Bundle(source_key(name), codes, {decl.name: decl for decl in maps.values()})
 
 
 def explain(program_name: str) -> None:

@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from twinway.driver import Change, Health, Inspection, NodeContext, Report
 from twinway.errors import DriverError
 from twinway.model.net import IPAddress, ObjectRef
-from twinway.model.node import NO_POLICY, Endpoint
-from twinway_bpf import programs, readback, sockets
+from twinway.model.node import NO_POLICY, Attachment, Endpoint
+from twinway_bpf import programs, readback, sockets, stale
 from twinway_bpf.devices import PodDevice, local_addresses
 from twinway_bpf.endpoints import EndpointTables
 from twinway_bpf.hooks import GUARD, PACKET_PATH, PacketHooks, PodDevices
@@ -25,6 +25,7 @@ from twinway_bpf.loader import Loader
 from twinway_bpf.maps import Map
 from twinway_bpf.pins import Pins
 from twinway_bpf.policy import PolicyTables
+from twinway_bpf.seed import seed
 from twinway_bpf.services import ServiceTables
 from twinway_bpf.sockets import CgroupHooks, Settings
 from twinway_bpf.sync import Step
@@ -59,7 +60,8 @@ class Datapath:
         self._settings = Settings(_map(maps, "tw_cfg"))
         policy = PolicyTables(_map(maps, "tw_class"), _map(maps, "tw_verdict"))
         self._endpoints = EndpointTables(_map(maps, "tw_ep"), policy)
-        self._services = ServiceTables(_map(maps, "tw_be"), _map(maps, "tw_slot"), _map(maps, "tw_fe"))
+        backends, slots, frontends = (_map(maps, name) for name in ("tw_be", "tw_slot", "tw_fe"))
+        self._services = ServiceTables(backends, slots, frontends, self._leave)
         self._packets.load()
         self._sockets.attach(self._cgroup)
         sockets.learn_host(self._settings, self._cgroup)
@@ -71,21 +73,26 @@ class Datapath:
         """Make the kernel do what the state says. Raises DriverError; the last good state then stays."""
         if not self._started:
             raise DriverError("apply before start")
+        if not change.complete:
+            return self._apply_part(change)
         whole = change.repair or change.previous is None
         devices = self._devices.find(change.state.endpoints, again=whole)
         self._node = self._node_addresses(change, again=whole)
         step, placed = self._turn(change, devices, check=whole)
-        if whole or not change.complete:
-            step += self._services.rebuild(change.state.services, remove=change.complete)
+        if change.previous is None or change.repair:
+            step += self._services.rebuild(change.state.services, remove=True)
         else:
-            previous = change.previous.services if change.previous is not None else {}
-            step += self._services.change(previous, change.state.services)
+            step += self._services.change(change.previous.services, change.state.services)
         self._settings.flag(CfgFlag.PODS_AT_SOCKET, on=self._at_socket)
-        if change.complete:
-            step += self._endpoints.settle(change, devices, self._node)
-            self._packets.detach_stale(self._hooked(change), devices)
+        step += self._endpoints.settle(change, devices, self._node)
+        self._packets.detach_stale(self._hooked(change), devices)
         repaired = tuple(f"hook {name} was missing" for name in placed) if change.repair else ()
         return Report(step.written + len(placed), step.removed, repaired)
+
+    # Services that are known already help; what is not known yet of pods and policies would harm.
+    def _apply_part(self, change: Change) -> Report:
+        step = self._services.rebuild(change.state.services, remove=False)
+        return Report(step.written)
 
     def dump(self) -> Inspection:
         """Read back frontends, map usage and counters."""
@@ -125,8 +132,24 @@ class Datapath:
             # connections carry the revision that they were judged under
             self._settings.write(rev=(self._settings.read().rev + 1) & 0xFFFFFFFF)
         if not self._at_socket:
+            # what began in between is known thereafter
+            new = self._packets.new(hooked, devices)
+            self._seed(change, new)
             placed = self._packets.attach(hooked, devices, check=check)
+            self._seed(change, new)
         return turn.step, placed
+
+    # Connections that pods have from before their packets were looked at.
+    def _seed(self, change: Change, pods: tuple[Attachment, ...]) -> None:
+        maps, services, rev = self._loader.maps, change.state.services.values(), self._settings.read().rev
+        seed(_map(maps, "tw_ct"), pods, sides=_map(maps, "tw_skpol").descriptor, services=services, rev=rev)
+
+    # Connected UDP sockets do not ask again by themselves.
+    def _leave(self, backends: Mapping[bytes, bytes]) -> None:
+        given = _map(self._loader.maps, "tw_sk")
+        ended = stale.destroy_stale(self._cgroup, given, stale.udp_backends(backends))
+        if ended:
+            logger.info("connected UDP sockets lost their backend sockets=%d", ended)
 
     # At sockets, packets are looked at for pods under a policy alone.
     def _hooked(self, change: Change) -> Mapping[ObjectRef, Endpoint]:

@@ -43,8 +43,9 @@ class EndpointTables:
         self._held: dict[bytes, bytes] | None = None
 
     def turn(self, change: Change, devices: Devices, node: Iterable[IPAddress]) -> Turn:
-        """Write pods, node addresses and policy; nothing is removed yet."""
-        held = self._read(repair=change.repair or change.previous is None)
+        """Write pods, node addresses and policy of a complete state; nothing is removed yet."""
+        whole = change.repair or change.previous is None
+        held = self._read(repair=whole)
         policy = change.state.policy
         if self._policy.mixed:
             self._end_mixture(change)
@@ -55,7 +56,8 @@ class EndpointTables:
         anew = any(_policy_of(held[key]) != _policy_of(value) for key, value in writes.items() if key in held)
         held.update(writes)
         self._policy.turned(generation)
-        return Turn(prepared + Step(len(writes)), anew or bool(prepared.written))
+        # a process that ended, or failed, may have let pods turn and done no more
+        return Turn(prepared + Step(len(writes)), anew or whole or bool(prepared.written))
 
     def settle(self, change: Change, devices: Devices, node: Iterable[IPAddress]) -> Step:
         """Remove pods, prefixes and policy sets that are over."""

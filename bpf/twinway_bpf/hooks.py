@@ -94,6 +94,13 @@ class PacketHooks:
         if not self._loaded:
             self._loaded = self._loader.load(self._placement.programs)
 
+    def new(
+        self, endpoints: Mapping[ObjectRef, Endpoint], devices: Mapping[ObjectRef, PodDevice]
+    ) -> tuple[Attachment, ...]:
+        """Pods at whose devices there is no program of ours, of this process or an earlier one."""
+        found = ((endpoints[ref].attachment, devices[ref]) for ref in endpoints.keys() & devices.keys())
+        return tuple(pod for pod, device in found if not self._is_hooked(pod, device))
+
     def attach(
         self, endpoints: Mapping[ObjectRef, Endpoint], devices: Mapping[ObjectRef, PodDevice], *, check: bool
     ) -> tuple[str, ...]:
@@ -140,6 +147,12 @@ class PacketHooks:
         for descriptor in self._loaded.values():
             os.close(descriptor)
         self._loaded = {}
+
+    def _is_hooked(self, pod: Attachment, device: PodDevice) -> bool:
+        return any(
+            self._placed.get(hook.name) == hook or tchook.is_attached(self._pins, self._group, hook)
+            for hook, _ in _pod_hooks(self._placement, pod, device)
+        )
 
     def _attach(self, hook: Hook, program: Program | Stamp) -> bool:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import subprocess
 import sys
@@ -14,7 +15,9 @@ from twinway_bpf import bundle, features, libbpf
 from twinway_bpf.maps import Map, short_name
 from twinway_bpf.pins import Pins
 from twinway_bpf.programs import Program
-from twinway_bpf.source import flatten
+from twinway_bpf.source import FLAGS, KERNEL, flatten
+
+logger = logging.getLogger(__name__)
 
 _LOG_SIZE = 1 << 20
 _COMPILE_SECONDS = 600  # a minute natively at worst; emulated machines need the rest
@@ -61,7 +64,10 @@ def ensure_bundle(source: str, cache: Path) -> bundle.Bundle:
     """The bundle of one source: from the cache, else compiled in a child process. Raises LoadError."""
     path = bundle_path(source, cache)
     if path.exists():
-        return bundle.load(path)
+        try:
+            return bundle.load(path)
+        except ValueError as error:
+            logger.warning("a bundle is damaged, compiling it again reason=%r", str(error))
     cache.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "twinway_bpf.compile", source, str(path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=_COMPILE_SECONDS, check=False)
@@ -73,7 +79,14 @@ def ensure_bundle(source: str, cache: Path) -> bundle.Bundle:
 
 def bundle_path(source: str, cache: Path) -> Path:
     """Where the bundle of this source, as it is now, is kept."""
-    return cache / f"{Path(source).stem}-{bundle.key_of(flatten(source))}.json"
+    return cache / f"{Path(source).stem}-{source_key(source)}.json"
+
+
+def source_key(source: str) -> str:
+    """Key of the bundle that this source, as it is now, compiles to: stub headers and flags included."""
+    stubs = sorted((KERNEL / "include").rglob("*.h"))
+    parts = [flatten(source), *FLAGS, *(stub.read_text() for stub in stubs)]
+    return bundle.key_of("\n".join(parts))
 
 
 def verified_instructions(descriptor: int) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from twinway.model.net import IPNetwork
-from twinway.model.node import ClassId, PolicySetId, PolicyState
+from twinway.model.node import ClassId, PolicySet, PolicySetId, PolicyState
 from twinway_bpf import encode
 from twinway_bpf.maps import Map
 from twinway_bpf.sync import Step, perform
@@ -29,6 +29,7 @@ class PolicyTables:
         self._verdicts = verdicts
         self._ids: dict[IPNetwork, Ids] | None = None
         self._sets: dict[PolicySetId, list[bytes]] = {}
+        self._found: dict[PolicySetId, dict[bytes, bytes]] = {}  # left by an earlier process, perhaps not whole
         self._settled: PolicyState | None = None
         self.generation = 0
         """The generation that pods look at."""
@@ -45,12 +46,14 @@ class PolicyTables:
         self.generation = min(generations, default=0)
         self.mixed = len(generations) > 1
         self._ids = {_network(key): encode.class_ids(value) for key, value in self._classes.entries().items()}
-        self._sets = {}
-        for key in self._verdicts.entries():
-            self._sets.setdefault(encode.verdict_set(key), []).append(key)
+        self._sets, self._found = {}, {}
+        for key, value in self._verdicts.entries().items():
+            self._found.setdefault(encode.verdict_set(key), {})[key] = value
 
     def completes(self, policy: PolicyState) -> int | None:
-        """The generation that says just what `policy` says, where pods were turning to one."""
+        """The generation that says just what `policy` says, where pods were turning to it."""
+        if self._fresh(policy):
+            return None
         return next((g for g in (0, 1) if _same_classes(self._at(g), policy.classes)), None)
 
     def prepare(self, policy: PolicyState) -> tuple[Step, int]:
@@ -63,7 +66,7 @@ class PolicyTables:
             return Step(), self.generation
         ids = self._known()
         idle = 1 - self.generation
-        fresh = [policy_set for identity, policy_set in policy.sets.items() if identity not in self._sets]
+        fresh = self._fresh(policy)
         if not fresh and not self.mixed and _same_classes(self._at(self.generation), policy.classes):
             return Step(), self.generation
         entries: dict[bytes, bytes] = {}
@@ -74,6 +77,7 @@ class PolicyTables:
         step = perform((((self._verdicts, entries), (self._classes, classes)), ()))
         for policy_set in fresh:
             self._sets[policy_set.id] = [key for key, _ in encode.verdicts(policy_set)]
+            self._found.pop(policy_set.id, None)
         return step, idle
 
     def turned(self, generation: int) -> None:
@@ -89,13 +93,30 @@ class PolicyTables:
         sets = [identity for identity in self._sets if identity not in policy.sets]
         prefixes = [network for network in ids if network not in policy.classes]
         keys = [key for identity in sets for key in self._sets[identity]]
+        keys += [key for entries in self._found.values() for key in entries]
         step = perform(((), ((self._classes, [encode.class_key(n) for n in prefixes]), (self._verdicts, keys))))
+        self._found = {}
         for identity in sets:
             del self._sets[identity]
         for network in prefixes:
             del ids[network]
         self._settled = policy
         return step
+
+    # Sets that have to be written: new ones, and those of which an earlier process left but a part.
+    def _fresh(self, policy: PolicyState) -> list[PolicySet]:
+        self._known()
+        fresh = []
+        for identity, policy_set in policy.sets.items():
+            if identity in self._sets:
+                continue
+            entries = dict(encode.verdicts(policy_set))
+            if self._found.get(identity) == entries:
+                self._sets[identity] = list(entries)
+                del self._found[identity]
+            else:
+                fresh.append(policy_set)
+        return fresh
 
     def _known(self) -> dict[IPNetwork, Ids]:
         if self._ids is None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from twinway.driver import NodeContext, Requirement
 from twinway.errors import Unsupported
 from twinway_bpf import features
+from twinway_bpf.sockdiag import SockDiag
 
 _BPF_FS_MAGIC = 0xCAFE4A11
 _CGROUP2_MAGIC = 0x63677270
@@ -47,6 +48,11 @@ def common(context: NodeContext) -> tuple[Requirement, ...]:
             "set_retval (5.18)",
             present=features.has_set_retval(),
             without="a refused connect says EPERM, not ECONNREFUSED",
+        ),
+        _may(
+            "SOCK_DESTROY (CONFIG_INET_DIAG_DESTROY)",
+            present=_can_destroy(),
+            without="a connected UDP socket keeps a backend that was removed",
         ),
     )
 
@@ -92,6 +98,11 @@ def _must(feature: str, *, present: bool, remedy: str) -> Requirement:
 
 def _may(feature: str, *, present: bool, without: str) -> Requirement:
     return Requirement(feature, present, required=False, without=without)
+
+
+def _can_destroy() -> bool:
+    with SockDiag() as diag:
+        return diag.can_destroy()
 
 
 # The magic number of the file system that a path, or the nearest parent that exists, is on.

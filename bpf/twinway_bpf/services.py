@@ -8,7 +8,7 @@ frontend turns to a new set in one write, and no packet meets a slot that is not
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 from twinway.model.difference import difference
@@ -16,7 +16,7 @@ from twinway.model.net import ObjectRef
 from twinway.model.node import BackendSet, ServiceState
 from twinway_bpf import encode
 from twinway_bpf.maps import Map
-from twinway_bpf.sync import Step, differences, perform
+from twinway_bpf.sync import Removals, Step, Writes, differences, perform
 
 Services = Mapping[ObjectRef, ServiceState]
 Entries = dict[bytes, bytes]
@@ -26,9 +26,12 @@ Key = TypeVar("Key", int, bytes)
 class ServiceTables:
     """tw_be, tw_slot and tw_fe, and how many Services share each backend, set and address."""
 
-    def __init__(self, backends: Map, slots: Map, frontends: Map) -> None:
-        """The open maps."""
+    def __init__(
+        self, backends: Map, slots: Map, frontends: Map, leave: Callable[[Mapping[bytes, bytes]], None]
+    ) -> None:
+        """The open maps; `leave` sees to it that sockets let go of backends (entries of tw_be) that are over."""
         self._maps = (backends, slots, frontends)
+        self._leave = leave
         self._backends: Counter[int] = Counter()
         self._sets: Counter[int] = Counter()
         self._addresses: Counter[bytes] = Counter()
@@ -39,7 +42,7 @@ class ServiceTables:
         for service in services.values():
             self._count(service, 1)
         wanted = _entries(services.values())
-        return perform(differences(self._maps, wanted, remove=remove))
+        return self._perform(differences(self._maps, wanted, remove=remove))
 
     def change(self, previous: Services, current: Services) -> Step:
         """Carry out the difference of two states; the first is what the kernel holds."""
@@ -55,7 +58,17 @@ class ServiceTables:
             (table, {key: value for key, value in entries.items() if before.get(key) != value})
             for table, entries, before in zip(self._maps, new, old, strict=True)
         )
-        return perform((writes, self._removals(old, new, went)))
+        return self._perform((writes, self._removals(old, new, went)))
+
+    # Backends go last, when nobody is given them any more and those who were have left: if this
+    # process ends before, the next one finds them in the table.
+    def _perform(self, plan: tuple[Writes, Removals]) -> Step:
+        writes, (backends, *others) = plan
+        step = perform((writes, others))
+        table, keys = backends
+        found = ((key, table.lookup(key)) for key in keys)
+        self._leave({key: value for key, value in found if value is not None})
+        return step + perform(((), (backends,)))
 
     def _removals(
         self, old: tuple[Entries, ...], new: tuple[Entries, ...], went: Iterable[ServiceState]

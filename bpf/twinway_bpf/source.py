@@ -13,6 +13,9 @@ from pathlib import Path
 KERNEL = Path(__file__).parent / "kernel"
 """The directory of all BPF sources; also what BCC takes for a kernel's source tree."""
 
+FLAGS = ("-Wall", "-Wno-unused-function")
+"""What the compiler is told beside the source."""
+
 _INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"')
 
 

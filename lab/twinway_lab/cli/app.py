@@ -24,7 +24,7 @@ FilesOption = Annotated[
 MoreFiles = Annotated[list[Path] | None, typer.Argument(metavar="[PATH]...", help="More of them.")]
 TimeoutOption = Annotated[float, typer.Option("--timeout", help="Seconds until the change must be in force.")]
 SilenceOption = Annotated[float, typer.Option("--timeout", help="Seconds until silence is `dropped`.")]
-PATIENCE, SILENCE = 60.0, 3.0
+PATIENCE, SILENCE = 180.0, 3.0  # an emulated machine is slow to load its programs
 
 
 @app.callback()

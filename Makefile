@@ -23,7 +23,7 @@ bench: setup ## paired measurements
 conformance: setup ## what every driver must do, on every device
 	@$(PYTEST) --pyargs twinway_conformance
 
-test-kernels: setup ## the same on other kernels, in virtual machines (KERNELS= DRIVERS= DEVICES= BUDGET=write)
+test-kernels: setup ## the same on other kernels, in virtual machines (KERNELS= DRIVERS= DEVICES= BUDGET=write PAGE=)
 	@tools/setup.sh kernels
 	@$(PYTEST) -m vm tests/kernels
 

@@ -1,36 +1,51 @@
-"""Which kernels a run is about, and the kernels themselves."""
+"""Which kernels, drivers and devices a run is about, the guests that it boots, and its report."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from compileall import compile_dir
+from functools import cache
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
-from tests.kernels import table
+from tests.kernels import budget, report, table
 from tests.kernels.fetch import Unpacked, fetch
+from tests.kernels.fleet import Fleet
 
+from twinway.driver import ENTRY_POINTS
 from twinway_bpf import programs
 from twinway_bpf.loader import ensure_bundle
 
 ROWS = {kernel.name: kernel for kernel in table.kernels(table.TABLE.read_text())}
+DRIVERS = sorted(point.name for point in entry_points(group=ENTRY_POINTS))
+DEVICES = ("ipvlan", "macvlan", "veth")
+FLEET = pytest.StashKey[Fleet]()
 
 
-def chosen_kernels() -> tuple[str, ...]:
-    """Names of the rows that KERNELS= chooses; none chooses all."""
-    return table.chosen(os.environ.get("KERNELS", ""), ROWS, "KERNELS")
+def _chosen(variable: str, known: list[str]) -> tuple[str, ...]:
+    return table.chosen(os.environ.get(variable, ""), known, variable)
+
+
+CHOICES = {
+    "kernel_name": _chosen("KERNELS", list(ROWS)),
+    "driver": _chosen("DRIVERS", DRIVERS),
+    "device": _chosen("DEVICES", list(DEVICES)),
+}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test that asks for `kernel_name` runs for every kernel that is chosen."""
-    if "kernel_name" in metafunc.fixturenames:
-        metafunc.parametrize("kernel_name", chosen_kernels(), scope="session")
+    """A test that asks for a kernel, driver or device runs for each that is chosen."""
+    for name, values in CHOICES.items():
+        if name in metafunc.fixturenames:
+            metafunc.parametrize(name, values, scope="session")
 
 
 @pytest.fixture(scope="session")
 def unpacked() -> Callable[[str], Unpacked]:
     """The kernel of a row, brought when first asked for."""
-    return lambda name: fetch(ROWS[name], table.cache(), table.system_mirror())
+    return cache(lambda name: fetch(ROWS[name], table.cache(), table.system_mirror()))
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +57,7 @@ def kernel(kernel_name: str, unpacked: Callable[[str], Unpacked]) -> Unpacked:
 @pytest.fixture(scope="session")
 def any_kernel(unpacked: Callable[[str], Unpacked]) -> Unpacked:
     """The last of the kernels that are chosen, for what is true of the harness and not of a kernel."""
-    return unpacked(chosen_kernels()[-1])
+    return unpacked(CHOICES["kernel_name"][-1])
 
 
 @pytest.fixture(scope="session")
@@ -52,3 +67,35 @@ def bundles() -> Path:
     for source in programs.SOURCES:
         ensure_bundle(source, folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def fleet(
+    request: pytest.FixtureRequest,
+    unpacked: Callable[[str], Unpacked],
+    bundles: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Fleet]:
+    """The guests of all kernels that are chosen, each with all cases, under way."""
+    words = [f"{driver}/{device}" for device in CHOICES["device"] for driver in CHOICES["driver"]]
+    for folder in ("core", "bpf", "drivers", "lab", "integrations"):
+        compile_dir(table.TREE / folder, quiet=2)  # once here, not in every guest
+    made = Fleet(tmp_path_factory.mktemp("smoke"), words)
+    request.config.stash[FLEET] = made
+    for name in CHOICES["kernel_name"]:
+        made.start(name, unpacked, bundles)
+    yield made
+    made.close()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """The report of the run; PAGE= names a file that it is written to as a page."""
+    made = config.stash.get(FLEET, None)
+    if made is None:
+        return
+    terminalreporter.section("other kernels")
+    for line in report.lines(made):
+        terminalreporter.write_line(line)
+    if page := os.environ.get("PAGE"):
+        agreed = {name: budget.agreed(name) for name in CHOICES["kernel_name"]}
+        Path(page).write_text(report.page(made, agreed), encoding="utf-8")

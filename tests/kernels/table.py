@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+TREE = Path(__file__).resolve().parents[2]
 TABLE = Path(__file__).with_name("kernels.toml")
 
 

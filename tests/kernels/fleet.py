@@ -1,0 +1,99 @@
+"""Guests side by side, one for each kernel, each with every case of the smoke; results as they come."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.kernels.fetch import Unpacked
+from tests.kernels.table import HarnessError
+from tests.kernels.vm import Finished, boot
+
+BOOT_SECONDS, CASE_SECONDS = 120, 400
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One driver on one device under one kernel, and what its guest wrote down."""
+
+    kernel: str
+    driver: str
+    device: str
+    checks: tuple[dict[str, Any], ...]
+    seconds: dict[str, float]
+
+    @property
+    def faults(self) -> list[str]:
+        """One line for each check that does not hold."""
+        return [f"{_title(check)}: {check['fault']}" for check in self.checks if check["fault"] is not None]
+
+    def count(self, family: int | None) -> tuple[int, int]:
+        """Checks of that family that hold, and all of them; None is what belongs to no family."""
+        mine = [check for check in self.checks if check["family"] == family]
+        return sum(check["fault"] is None for check in mine), len(mine)
+
+
+def _title(check: dict[str, Any]) -> str:
+    return f"{check['name']}, IPv{check['family']}" if check["family"] else str(check["name"])
+
+
+class Fleet:
+    """Every guest of a run; as many at a time as there are processors."""
+
+    def __init__(self, folder: Path, words: Sequence[str]) -> None:
+        """`words` are the cases, DRIVER/DEVICE."""
+        self._folder = folder
+        self._words = words
+        self._pool = ThreadPoolExecutor(max_workers=os.cpu_count())
+        self._guests: dict[str, Future[Finished]] = {}
+        self.cases: list[Case] = []
+        """Those that were asked for, with their results, in that order."""
+
+    def start(self, kernel: str, unpacked: Callable[[str], Unpacked], bundles: Path) -> None:
+        """Have the guest of that kernel run when there is a processor for it."""
+        command = [".venv/bin/python", "tests/kernels/guest/smoke.py", str(bundles), "/run/shared/results"]
+
+        def run() -> Finished:
+            return boot(
+                unpacked(kernel),
+                [*command, *self._words],
+                folder=self._folder / kernel,
+                timeout=BOOT_SECONDS + CASE_SECONDS * len(self._words),
+            )
+
+        self._guests[kernel] = self._pool.submit(run)
+
+    def result(self, kernel: str, driver: str, device: str) -> Case:
+        """
+        The result of a case, when its guest has ended.
+
+        A guest that was lost after it had written a result down does not take that with it;
+        raises `GuestFailure` for a case that was lost.
+        """
+        error = self._guests[kernel].exception()
+        file = self._folder / kernel / "shared/results" / f"{driver}-{device}.json"
+        if not file.is_file():
+            raise error or HarnessError(f"kernel {kernel}: {self._guests[kernel].result().output}")
+        document = json.loads(file.read_text())
+        case = Case(kernel, driver, device, tuple(document["checks"]), document["seconds"])
+        self.cases.append(case)
+        return case
+
+    def guest(self, kernel: str) -> Finished | None:
+        """That kernel's guest, where it came to its end."""
+        future = self._guests.get(kernel)
+        return future.result() if future and future.done() and not future.exception() else None
+
+    def features(self, kernel: str) -> list[dict[str, Any]]:
+        """What `twinway check` said there of each driver; empty where it said nothing."""
+        file = self._folder / kernel / "shared/results/check.json"
+        return list(json.loads(file.read_text())["drivers"]) if file.is_file() else []
+
+    def close(self) -> None:
+        """Start no more guests, and wait for those that run."""
+        self._pool.shutdown(cancel_futures=True)

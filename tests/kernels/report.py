@@ -1,0 +1,67 @@
+"""What a run on other kernels showed: a table for the terminal, and the page docs/kernels.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from tests.kernels.fleet import Case, Fleet
+
+COLUMNS = ("kernel", "driver", "device", "IPv4", "IPv6", "lab", "seconds")
+FAMILIES = (4, 6, None)
+
+
+def lines(fleet: Fleet) -> Iterator[str]:
+    """The report of a run: one line a case, then where the time of each guest went."""
+    rows = [COLUMNS, *(_row(case) for case in fleet.cases)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
+    for row in rows:
+        yield "  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip()
+    for kernel in dict.fromkeys(case.kernel for case in fleet.cases):
+        if guest := fleet.guest(kernel):
+            off = guest.total - guest.boot - guest.command
+            yield f"{kernel}: up after {guest.boot:.0f} s, cases {guest.command:.0f} s, the rest {off:.0f} s"
+
+
+def page(fleet: Fleet, programs: dict[str, dict[str, int]]) -> str:
+    """docs/kernels.md, from a run of everything; `programs` is the budget by kernel."""
+    kernels = list(dict.fromkeys(case.kernel for case in fleet.cases))
+    parts = [HEAD, *_markdown(COLUMNS[:-1], [_row(case)[:-1] for case in fleet.cases])]
+    parts += ["", "## What a kernel does without", ""]
+    for kernel in kernels:
+        parts += [f"### {kernel}", "", *_without(fleet, kernel), ""]
+    parts += ["## Programs", "", PROGRAMS, ""]
+    names = sorted({name for kernel in kernels for name in programs.get(kernel, {})})
+    rows = [[f"`{name}`", *(f"{programs.get(k, {}).get(name, 0):,}" for k in kernels)] for name in names]
+    return "\n".join([*parts, *_markdown(["program", *kernels], rows)]) + "\n"
+
+
+HEAD = """\
+# Kernels and devices
+
+Made by `make test-kernels PAGE=docs/kernels.md`, under emulation: every driver on every pod device, under each
+kernel of `tests/kernels/kernels.toml`, from programs that were compiled elsewhere.
+
+A number is checks that hold, of all: the smoke of `tests/kernels/guest/smoke.py`, which is Services and a policy,
+over TCP and UDP. *lab* is the lab's own coming and going.
+"""
+PROGRAMS = "Instructions that the verifier processes; growth over a tenth fails the run."
+
+
+def _row(case: Case) -> tuple[str, ...]:
+    counts = ["{}/{}".format(*case.count(family)) for family in FAMILIES]
+    seconds = " ".join(f"{step} {took:.0f}" for step, took in case.seconds.items())
+    return (case.kernel, case.driver, case.device, *counts, seconds)
+
+
+def _without(fleet: Fleet, kernel: str) -> list[str]:
+    missing: dict[str, list[str]] = {}
+    for driver in fleet.features(kernel):
+        for need in driver["requirements"]:
+            if not need["present"]:
+                missing.setdefault(f"- {need['feature']}: {need['without']}", []).append(driver["driver"])
+    return [f"{line} ({', '.join(drivers)})" for line, drivers in missing.items()] or ["Nothing."]
+
+
+def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    table = [head, ["---"] * len(head), *rows]
+    return [f"| {' | '.join(row)} |" for row in table]

@@ -1,0 +1,14 @@
+"""Services and a policy through the lab, on every kernel, driver and device that is chosen."""
+
+from __future__ import annotations
+
+import pytest
+from tests.kernels.fleet import Fleet
+
+pytestmark = [pytest.mark.vm, pytest.mark.timeout(3600)]
+
+
+def test_smoke(kernel_name: str, driver: str, device: str, fleet: Fleet):
+    """TCP and UDP reach a Service's pods, policy decides both ways, and the lab leaves nothing behind."""
+    faults = fleet.result(kernel_name, driver, device).faults
+    assert not faults, "\n".join(faults)

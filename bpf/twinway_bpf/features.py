@@ -114,18 +114,17 @@ def _insn(code: int, registers: int, offset: int, imm: int) -> bytes:
 _RETURN_ONE = _insn(0xB7, 0, 0, 1) + _insn(0x95, 0, 0, 0)
 
 
+# How verifiers say that a helper does not exist, or not for programs of this type.
+_UNKNOWN_HELPER = ("invalid func", "unknown func", "cannot use helper")
+
+
 # A call that no argument fits: a kernel that knows the helper complains of the arguments.
 def _helper_known(kind: int, attach: int, helper: int) -> bool:
     code = _insn(0x85, 0, 0, helper) + _RETURN_ONE
     try:
         os.close(libbpf.prog_load(kind, attach, "tw_probe", code, log_size=1 << 16))
-    except OSError as error:
-        log = str(error.args[2]) if len(error.args) > 2 else ""
-        return (
-            "invalid func" not in log
-            and "unknown func" not in log
-            and "program of this type cannot use" not in log
-        )
+    except libbpf.RefusedError as error:
+        return not any(word in error.log for word in _UNKNOWN_HELPER)
     return True
 
 

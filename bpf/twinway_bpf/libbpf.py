@@ -209,7 +209,7 @@ def storage_btf(value_size: int) -> int:
 
 
 def prog_load(kind: int, attach: int, name: str, code: bytes, log_size: int = 0) -> int:
-    """A program's descriptor. With `log_size` > 0 a refusal's OSError has the verifier's log as third argument."""
+    """A program's descriptor. With `log_size` > 0 a refusal is a RefusedError with the verifier's log."""
     log = ctypes.create_string_buffer(log_size) if log_size else None
     opts = _ProgLoadOpts(sz=ctypes.sizeof(_ProgLoadOpts), attempts=1, expected_attach_type=attach)
     if log is not None:
@@ -219,7 +219,7 @@ def prog_load(kind: int, attach: int, name: str, code: bytes, log_size: int = 0)
     )
     if result < 0 and log is not None:
         number = ctypes.get_errno() or -result
-        raise OSError(number, os.strerror(number), log.value.decode(errors="replace"))
+        raise RefusedError(number, log.value.decode(errors="replace"))
     return _checked(result)
 
 
@@ -363,3 +363,12 @@ class BatchError(OSError):
         """`number` is the errno of the entry that failed."""
         super().__init__(number, os.strerror(number))
         self.done = done
+
+
+class RefusedError(OSError):
+    """A program that the kernel refused; `log` has the verifier's words."""
+
+    def __init__(self, number: int, log: str) -> None:
+        """`number` is the errno."""
+        super().__init__(number, os.strerror(number))
+        self.log = log

@@ -102,8 +102,8 @@ def _refused(program: Program, code: bytes, error: OSError) -> LoadError:
     try:
         os.close(libbpf.prog_load(program.kind, program.attach, program.name, code, log_size=_LOG_SIZE))
         log = ""
-    except OSError as again:
-        log = str(again.args[2]) if len(again.args) > 2 else ""
+    except libbpf.RefusedError as again:
+        log = again.log
     reason = next((line for line in reversed(log.splitlines()[:-1]) if line.strip()), error.strerror or "refused")
     return LoadError(program.name, f"the verifier refuses it: {reason}", _with_source_lines(program) or log)
 

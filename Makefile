@@ -9,7 +9,7 @@ setup: ## install everything that the other doors need
 	@tools/setup.sh
 
 demo: setup ## two nodes, a shop of Services, both drivers, a change of driver under traffic
-	@tools/demo.sh
+	@.venv/bin/python -m twinway_lab.demo
 
 test: check ## the checks, then every test that this kernel can run
 	@$(PYTEST) tests
@@ -18,10 +18,11 @@ check: setup ## format, lint, types, layers
 	@tools/check.sh
 
 bench: setup ## paired measurements
-	@$(PYTEST) tests/bench
+	@tools/setup.sh bench
+	@.venv/bin/python -m tests.bench
 
-conformance: setup ## what every driver must do, on every device
-	@$(PYTEST) --pyargs twinway_conformance
+conformance: setup ## what every driver must do, on every device (SEEDS=)
+	@$(PYTEST) tests/conformance --seeds $(or $(SEEDS),500)
 
 test-kernels: setup ## the same on other kernels, in virtual machines (KERNELS= DRIVERS= DEVICES= BUDGET=write PAGE=)
 	@tools/setup.sh kernels

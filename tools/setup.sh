@@ -2,7 +2,7 @@
 # Everything that building, checking and testing need, from nothing; at once when nothing changed.
 #
 #   tools/setup.sh             what all doors need
-#   tools/setup.sh kernels     and what booting other kernels needs
+#   tools/setup.sh GROUP       and what one door needs: kernels, bench
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -33,27 +33,30 @@ debian_packages() {
 # Names everything that the environment is made from, its place included: it cannot be moved.
 fingerprint() {
 	{
-		echo "$root"
+		echo "$root" "$@"
 		"$python" --version
 		cat tools/setup.sh constraints.txt pyproject.toml "${projects[@]/%//pyproject.toml}"
 	} | sha256sum
 }
 
+# Whether the environment is what this group is made from now.
+fresh() { [ "$(cat ".venv/setup.$1.stamp" 2>/dev/null)" = "$(fingerprint "$1")" ]; }
+
 python_packages() {
-	local stamp=.venv/setup.stamp editable=() project
-	[ "$(cat "$stamp" 2>/dev/null)" != "$(fingerprint)" ] || return 0
+	local pip=(.venv/bin/python -m pip --quiet --disable-pip-version-check) editable=() project
+	fresh "$1" && return
 	[ -x "$python" ] || fail "$python is missing: this needs Debian's own Python"
-	echo "setup: making .venv"
+	echo "setup: making .venv for $1"
 	[ -x .venv/bin/python ] || "$python" -m venv --system-site-packages .venv
-	local pip=(.venv/bin/python -m pip --quiet --disable-pip-version-check)
 	"${pip[@]}" install --constraint constraints.txt pip
-	"${pip[@]}" install --constraint constraints.txt --group dev
+	"${pip[@]}" install --constraint constraints.txt --group "$1"
 	for project in "${projects[@]}"; do editable+=(--editable "$project"); done
-	"${pip[@]}" install --constraint constraints.txt --no-build-isolation "${editable[@]}"
-	fingerprint >"$stamp"
+	[ "$1" != dev ] || "${pip[@]}" install --constraint constraints.txt --no-build-isolation "${editable[@]}"
+	fingerprint "$1" >".venv/setup.$1.stamp"
 }
 
 debian_packages tools/apt/base.txt
-[ "${1:-}" != kernels ] || debian_packages tools/apt/kernels.txt
-python_packages
+python_packages dev
+[ -z "${1:-}" ] || debian_packages "tools/apt/$1.txt"
+[ "${1:-}" != bench ] || python_packages bench
 make --silent -C integrations/terway/plugin

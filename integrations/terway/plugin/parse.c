@@ -5,7 +5,7 @@
 #include <string.h>
 
 #define CONTAINER_ID_LONGEST 200
-#define STATUS_DIGITS	     3
+#define STATUS_DIGITS 3
 
 static bool is_digit(char c)
 {

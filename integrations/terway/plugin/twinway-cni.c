@@ -19,18 +19,18 @@
 #include <time.h>
 #include <unistd.h>
 
-#define DEFAULT_SOCKET	   "/run/twinway/cni.sock"
-#define NEWEST_VERSION	   "1.1.0"
-#define SUPPORTED	   "\"0.3.0\",\"0.3.1\",\"0.4.0\",\"1.0.0\",\"1.1.0\""
+#define DEFAULT_SOCKET "/run/twinway/cni.sock"
+#define NEWEST_VERSION "1.1.0"
+#define SUPPORTED "\"0.3.0\",\"0.3.1\",\"0.4.0\",\"1.0.0\",\"1.1.0\""
 
-#define LONGEST_INPUT	   (1 << 20)
-#define LONGEST_ANSWER	   (1 << 20)
-#define STDIN_MS	   10000
-#define AGENT_MS	   30000 /* more than the agent lets an ADD wait */
+#define LONGEST_INPUT (1 << 20)
+#define LONGEST_ANSWER (1 << 20)
+#define STDIN_MS 10000
+#define AGENT_MS 30000 /* more than the agent lets an ADD wait */
 
 /* Error codes of the CNI specification. */
-#define CODE_IO_FAILURE	   5
-#define CODE_TRY_AGAIN	   11
+#define CODE_IO_FAILURE 5
+#define CODE_TRY_AGAIN 11
 #define CODE_NOT_AVAILABLE 50
 
 extern char **environ;

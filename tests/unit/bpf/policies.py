@@ -116,12 +116,11 @@ class Process:
         self._tables = EndpointTables(maps["ep"], PolicyTables(maps["class"], maps["verdict"]))
         self._previous: NodeState | None = None
 
-    def apply(self, state: NodeState, *, complete: bool = True, repair: bool = False) -> bool:
+    def apply(self, state: NodeState, *, repair: bool = False) -> bool:
         """Turn and settle, as the datapath does; whether established connections are to be judged anew."""
-        change = Change(state, self._previous, complete=complete, repair=repair)
+        change = Change(state, self._previous, repair=repair)
         turn = self._tables.turn(change, {}, ())
-        if complete:
-            self._tables.settle(change, {}, ())
+        self._tables.settle(change, {}, ())
         self._previous = state
         return turn.judged_anew
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from ipaddress import ip_address
 from itertools import pairwise, product
 from types import MappingProxyType
@@ -73,9 +73,13 @@ def histories(draw: st.DrawFn) -> list[Services]:
     return history
 
 
-def tables_on(maps: Mapping[str, Map]) -> ServiceTables:
+def nobody(gone: Mapping[bytes, bytes]) -> None:
+    """No socket holds on to a backend."""
+
+
+def tables_on(maps: Mapping[str, Map], leave: Callable[[Mapping[bytes, bytes]], None] = nobody) -> ServiceTables:
     """The tables of a new process."""
-    return ServiceTables(maps["be"], maps["slot"], maps["fe"])
+    return ServiceTables(maps["be"], maps["slot"], maps["fe"], leave)
 
 
 def from_nothing(state: Services) -> Contents:
@@ -181,6 +185,28 @@ def test_order_of_writes() -> None:
         assert came == ["tw_be_v1"] * 3 + ["tw_slot_v1"] * 3 + ["tw_fe_v1"] * 2
         assert went == came[::-1]
         assert not any(contents(maps).values())
+
+
+@settings(max_examples=40, deadline=None)
+@given(services(), services(), st.booleans())
+def test_sockets_leave_before_backends_go(old: Services, new: Services, rebuilt: bool) -> None:
+    """Whoever holds on to a backend is told of it when no frontend leads there, and while it is still known."""
+    with recorded(Log()) as maps:
+        left: dict[bytes, bytes] = {}
+
+        def leave(gone: Mapping[bytes, bytes]) -> None:
+            left.update(gone)
+            assert gone.items() <= maps["be"].entries().items()
+            assert not set(gone) & set(maps["slot"].entries().values())
+
+        tables = tables_on(maps, leave)
+        tables.rebuild(old, remove=True)
+        before = maps["be"].entries()
+        if rebuilt:
+            tables.rebuild(new, remove=True)
+        else:
+            tables.change(old, new)
+        assert left.keys() == before.keys() - maps["be"].entries().keys()
 
 
 @settings(max_examples=40, deadline=None)

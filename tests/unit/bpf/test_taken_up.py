@@ -49,7 +49,6 @@ def _killed(maps: Mapping[str, Map], log: Log, old: NodeState, new: NodeState, s
 steps = st.integers(0, 20)
 
 
-@pytest.mark.xfail(reason="a set of which a part was written, or removed, counts as written")
 @settings(max_examples=120, deadline=None)
 @given(states(), states(), states() | st.none(), steps)
 def test_after_a_kill(old: NodeState, new: NodeState, other: NodeState | None, step: int) -> None:
@@ -71,7 +70,6 @@ def test_after_a_kill(old: NodeState, new: NodeState, other: NodeState | None, s
         assert answers(contents(maps)) == expected(last)
 
 
-@pytest.mark.xfail(reason="a process that finds the tables right does not raise the revision")
 def test_connections_are_judged_again() -> None:
     """
     What was allowed by a policy that is over does not stay because a process ended in between.
@@ -88,7 +86,6 @@ def test_connections_are_judged_again() -> None:
             assert Process(maps).apply(new), f"killed after {step} writes"
 
 
-@pytest.mark.xfail(reason="the generation that a pod still looks at is filled to complete another's turn")
 def test_by_a_state_of_the_same_classes() -> None:
     """A process is killed between two pods' turns; the next one's state has the same classes and another set."""
     enemy = ip_network("10.0.0.6/32")

@@ -1,0 +1,84 @@
+"""A device with somebody listening at its other end, and tiny programs that can be told apart by what passes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.packets import site
+from twinway_bpf import libbpf, netns, programs
+
+COMMANDS = (
+    "link add name eth0 type veth peer name eth1",
+    "link set eth0 up",
+    "link set eth1 up",
+)
+KIND = 0x88B5
+"""EtherType for local experiments (IEEE 802): nobody else sends it."""
+SHOT, UNSPEC = 2, -1
+SECONDS = 0.5
+_INSN = struct.Struct("=BBhi")
+_CB4 = 64
+
+
+def answering(action: int) -> int:
+    """A program that does this with every packet."""
+    return _load(_INSN.pack(0xB4, 0, 0, action) + _INSN.pack(0x95, 0, 0, 0))
+
+
+def wanting(stamp: int) -> int:
+    """A program that drops what does not bear a stamp."""
+    signed = struct.unpack("=i", struct.pack("=I", stamp))[0]
+    return _load(
+        _INSN.pack(0x61, 0x12, _CB4, 0)  # r2 = skb->cb[4]
+        + _INSN.pack(0xB4, 0, 0, UNSPEC)
+        + _INSN.pack(0x16, 2, 1, signed)  # if w2 == stamp goto exit
+        + _INSN.pack(0xB4, 0, 0, SHOT)
+        + _INSN.pack(0x95, 0, 0, 0)
+    )
+
+
+def _load(code: bytes) -> int:
+    return libbpf.prog_load(programs.SCHED_CLS, 0, "tw_test", code)
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """eth0 of a namespace, whose frames come out at eth1, and the other way round."""
+
+    namespace: Path
+    ifindex: int
+    near: socket.socket
+    far: socket.socket
+
+    def passes(self, *, inwards: bool = False) -> bool:
+        """Whether a frame that eth0 sends, or receives, comes through."""
+        sender, receiver = (self.far, self.near) if inwards else (self.near, self.far)
+        frame = b"\xff" * 6 + bytes(6) + struct.pack("!H", KIND) + os.urandom(46)
+        # who is dropped on his way out is told so; else the frame comes as good as at once, or never
+        with contextlib.suppress(OSError, TimeoutError):
+            sender.send(frame)
+            while receiver.recv(100) != frame:
+                pass
+            return True
+        return False
+
+
+@contextlib.contextmanager
+def wire() -> Iterator[Wire]:
+    """A wire in a namespace of its own."""
+    with (
+        site.namespace("wire", *COMMANDS) as namespace,
+        netns.inside(str(namespace)),
+        socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(KIND)) as near,
+        socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(KIND)) as far,
+    ):
+        for each, name in ((near, "eth0"), (far, "eth1")):
+            each.bind((name, KIND))
+            each.settimeout(SECONDS)
+        yield Wire(namespace, site.indices(namespace)["eth0"], near, far)

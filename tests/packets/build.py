@@ -115,9 +115,9 @@ def udp(src: End, dst: End, data: bytes = b"hello", *, summed: bool = True, **ip
     return frame(src.address, dst.address, UDP, body, **ip)
 
 
-def sctp(src: End, dst: End, **ip: Unpack[Fields]) -> bytes:
-    """An SCTP common header with an empty INIT; nobody here looks at its CRC."""
-    body = struct.pack("!HHIIBBH", src.port, dst.port, 0, 0, 1, 0, 4)
+def sctp(src: End, dst: End, chunk: int = 1, **ip: Unpack[Fields]) -> bytes:
+    """An SCTP common header with an empty chunk, INIT if not said otherwise; nobody here looks at its CRC."""
+    body = struct.pack("!HHIIBBH", src.port, dst.port, 0, 0, chunk, 0, 4)
     return frame(src.address, dst.address, SCTP, body, **ip)
 
 

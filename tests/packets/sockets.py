@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 
-from tests.packets import site
+from tests.packets import site as places
 from tests.packets.build import End
 from tests.packets.rig import V4, V6, Net
 from tests.packets.tables import Tables
@@ -26,7 +26,7 @@ from twinway_bpf.pins import Pins
 from twinway_bpf.sockets import CgroupHooks, health, learn_host
 
 ADDRESSES = tuple(
-    f"addr add {address} dev lo" for net in (V4, V6) for address in (net.server, net.other, net.away)
+    f"addr add {address} dev lo" for net in (V4, V6) for address in (net.client, net.server, net.other, net.away)
 )
 SECONDS = 5
 Name = tuple[str, int]
@@ -44,6 +44,11 @@ class Kind:
     def vip(self) -> End:
         """The Service."""
         return End(self._net.vip, 80)
+
+    @property
+    def client(self) -> End:
+        """A pod that asks; its port is any."""
+        return End(self._net.client)
 
     @property
     def server(self) -> End:
@@ -74,12 +79,22 @@ KINDS = {
 class Site:
     """Makes sockets, and closes them all at the end."""
 
-    def __init__(self, tables: Tables, hooks: CgroupHooks, cgroup: Path, pod: Path) -> None:
+    def __init__(self, tables: Tables, hooks: tuple[CgroupHooks, ...], cgroup: Path, pod: Path) -> None:
         self.tables = tables
-        self.hooks = hooks
+        self._hooks = hooks
         self.cgroup = cgroup
         self.pod = pod
         self._sockets = contextlib.ExitStack()
+
+    def attach(self) -> None:
+        """Set the hooks, or set them again."""
+        for each in self._hooks:
+            each.attach(self.cgroup)
+
+    def detach(self) -> None:
+        """Take the hooks away."""
+        for each in self._hooks:
+            each.detach()
 
     def open(self, kind: Kind, what: socket.SocketKind) -> socket.socket:
         """A client's socket."""
@@ -91,6 +106,12 @@ class Site:
         """A socket of a program in the pod."""
         with netns.inside(str(self.pod)):
             return self.open(kind, what)
+
+    def at(self, kind: Kind, what: socket.SocketKind, end: End) -> socket.socket:
+        """A client's socket at an address of its own."""
+        made = self.open(kind, what)
+        made.bind(kind.spelled(end))
+        return made
 
     def listen(self, end: End) -> socket.socket:
         """A TCP backend; connections are made without its doing."""
@@ -128,18 +149,21 @@ class Site:
 def node(loader: Loader, tables: Tables, bpffs: Path) -> Iterator[Site]:
     """This process is in the node's cgroup and host namespace, and its hooks are set, during the block."""
     with (
-        site.namespace("sock-host", *ADDRESSES) as host,
-        site.namespace("sock-pod", *ADDRESSES) as pod,
-        site.cgroup("sockets") as cgroup,
-        site.member(cgroup),
+        places.namespace("sock-host", *ADDRESSES) as host,
+        places.namespace("sock-pod", *ADDRESSES) as pod,
+        places.cgroup("sockets") as cgroup,
+        places.member(cgroup),
         netns.inside(str(host)),
     ):
-        hooks = CgroupHooks("socket", programs.SOCKET, loader, Pins(bpffs / "sockets"))
-        hooks.attach(cgroup)
+        pins = Pins(bpffs / "sockets")
+        groups = {"socket": programs.SOCKET, "policy": programs.SOCKET_POLICY}
+        hooks = tuple(CgroupHooks(name, wanted, loader, pins) for name, wanted in groups.items())
+        site = Site(tables, hooks, cgroup, pod)
+        site.attach()
         try:
-            yield Site(tables, hooks, cgroup, pod)
+            yield site
         finally:
-            hooks.detach()
+            site.detach()
 
 
 def disconnect(connected: socket.socket) -> None:

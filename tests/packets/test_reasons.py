@@ -11,6 +11,7 @@ from tests.packets.build import End, Fragment, echo, icmp, tcp, udp
 from tests.packets.doctored import HASH, PER_CPU_HASH
 from tests.packets.rig import REDIRECT, SHOT, UNSPEC, V6, Outcome
 from tests.packets.scene import Doctor, Scene
+from tests.packets.test_guard import REACHED as BY_GUARD
 from tests.packets.test_parse import PADDING
 from tests.packets.test_sockets import REACHED as BY_SOCKETS
 from twinway_bpf.layout import Reason
@@ -81,6 +82,7 @@ REACHED: dict[Reason, tuple[int, Callable[[Scene], Outcome]]] = {
 }
 """What becomes of the packet (TC_ACT_*), and a packet that reaches the reason."""
 
+FIRST_DROPPED = 32
 BY_LACKING_TABLES = frozenset({Reason.DROP_NO_ENTRY})
 """Reached below, with tables that lack what the real ones cannot lack."""
 
@@ -113,6 +115,7 @@ def test_every_reason_of_the_source_is_reached() -> None:
     reached = set(REACHED) | BY_LACKING_TABLES
     assert named("tc.c") == reached
     assert named("sock.c") == set(BY_SOCKETS)
+    assert {reason for reason in named("guard.c") if reason >= FIRST_DROPPED} == set(BY_GUARD)
     assert reached | set(BY_SOCKETS) == set(Reason) - {Reason.GO_ON}
 
 

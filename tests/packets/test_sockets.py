@@ -263,7 +263,7 @@ def test_probe_tells_whether_hooks_are_there(site: Site) -> None:
 
 def test_hooks_set_twice_are_there_once(site: Site, kind: Kind) -> None:
     """Setting the hooks again replaces each program in its place."""
-    site.hooks.attach(site.cgroup)
+    site.attach()
     client = site.open(kind, DATAGRAM)
     before = site.tables.counts()[Reason.SOCKET_SERVED]
     client.connect(kind.spelled(kind.vip))
@@ -316,7 +316,7 @@ def test_hooks_that_are_gone_are_noticed(loader: Loader, tmp_path: Path) -> None
     tables = Tables(loader.maps)
     with places.bpf_file_system(tmp_path / "bpf") as bpffs, node(loader, tables, bpffs) as site:
         assert site.health.ok
-        site.hooks.detach()
+        site.detach()
         ends = time.monotonic() + SECONDS
         while site.health.ok:  # the kernel lets go of a link when nobody can be using it any more
             assert time.monotonic() < ends

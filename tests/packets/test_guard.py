@@ -1,0 +1,255 @@
+"""
+The guard at a pod's device, beside policy at its sockets: what no socket answers for.
+
+It drops beginnings that are denied, and what is denied both ways; the rest is the sockets' to decide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from ipaddress import ip_address
+
+import pytest
+
+from tests.packets.build import (
+    ACK,
+    FIN,
+    RST,
+    SYN,
+    TCP,
+    UDP,
+    End,
+    Fragment,
+    echo,
+    frame,
+    icmp,
+    sctp,
+    tcp,
+    udp,
+    unreachable,
+)
+from tests.packets.rig import SHOT, UNSPEC, Net, Outcome
+from tests.packets.scene import Scene, only_v6
+from tests.packets.tables import verdict
+from twinway.model.policy import Direction
+from twinway_bpf import programs
+from twinway_bpf.layout import Reason
+
+INGRESS, EGRESS = Direction.INGRESS, Direction.EGRESS
+DENIED = {INGRESS: Reason.DROP_POLICY_INGRESS, EGRESS: Reason.DROP_POLICY_EGRESS}
+SET = 7
+EVERY = (TCP, UDP, 132, 0)
+each_way = pytest.mark.parametrize("direction", list(Direction), ids=["to the pod", "from the pod"])
+Meet = Callable[[bytes], Outcome]
+
+
+def leaves(scene: Scene) -> Meet:
+    """Meet what the client sends, at its host side."""
+    return lambda packet: scene.rig.run(programs.GUARD_FROM, packet, "hosta")
+
+
+def enters(scene: Scene) -> Meet:
+    """Meet what is for the client, at its host side."""
+    return lambda packet: scene.rig.run(programs.GUARD_TO, packet, "hosta")
+
+
+def meets(scene: Scene, direction: Direction) -> tuple[Meet, End, End]:
+    """Where packets of a direction are met, and the ends that they go between."""
+    if direction == EGRESS:
+        return leaves(scene), scene.client, scene.server
+    return enters(scene), scene.server, scene.client
+
+
+def allow(scene: Scene, *open_ways: Direction) -> None:
+    """The client is under a policy that allows everything in these directions, and nothing else."""
+    scene.furnish(client_policy=SET)
+    for direction in Direction:
+        for protocol in EVERY:
+            entry = verdict(direction, allow=direction in open_ways, rule=40 + direction, protocol=protocol)
+            scene.tables.policy(SET, entry)
+
+
+def untouched(outcome: Outcome, packet: bytes) -> bool:
+    """Whether a packet went on as it was."""
+    return (outcome.reason, outcome.action, outcome.packet) == (Reason.GO_ON, UNSPEC, packet)
+
+
+@each_way
+@pytest.mark.parametrize("begin", [tcp, sctp], ids=["tcp", "sctp"])
+def test_denied_beginning_is_dropped(
+    scene: Scene, direction: Direction, begin: Callable[[End, End], bytes]
+) -> None:
+    """A SYN or INIT is judged in its own direction alone, and counted for the rule that denies it."""
+    meet, src, dst = meets(scene, direction)
+    allow(scene, direction)
+    assert untouched(meet(begin(src, dst)), begin(src, dst))
+    allow(scene, INGRESS if direction == EGRESS else EGRESS)
+    before = scene.tables.denied(40 + direction)
+    outcome = meet(begin(src, dst))
+    assert (outcome.reason, outcome.action) == (DENIED[direction], SHOT)
+    assert scene.tables.denied(40 + direction) == before + 1
+
+
+@each_way
+@pytest.mark.parametrize("flags", [ACK, SYN | ACK, FIN | ACK, RST])
+def test_what_goes_on_is_the_sockets_to_decide(scene: Scene, direction: Direction, flags: int) -> None:
+    """Whatever is no beginning passes: it may answer one that was allowed."""
+    meet, src, dst = meets(scene, direction)
+    allow(scene)
+    for packet in (tcp(src, dst, flags), sctp(src, dst, 0)):
+        assert untouched(meet(packet), packet)
+
+
+@each_way
+def test_datagram_denied_both_ways_is_dropped(scene: Scene, direction: Direction) -> None:
+    """Where one way is open a datagram may be an answer; where none is, it cannot."""
+    meet, src, dst = meets(scene, direction)
+    packet = udp(src, dst)
+    for way in Direction:
+        allow(scene, way)
+        assert untouched(meet(packet), packet)
+    allow(scene)
+    outcome = meet(packet)
+    assert (outcome.reason, outcome.action) == (DENIED[direction], SHOT)
+
+
+@each_way
+def test_port_of_a_datagram_is_the_servers(scene: Scene, direction: Direction) -> None:
+    """Outwards the peer's port is what egress speaks of, inwards the pod's own is what ingress does."""
+    meet, src, dst = meets(scene, direction)
+    allow(scene)
+    for way, port in ((EGRESS, scene.server.port), (INGRESS, scene.client.port)):
+        scene.tables.policy(SET, verdict(way, port, 16, allow=True, rule=1, protocol=UDP))
+        packet = udp(src, dst)
+        assert untouched(meet(packet), packet)
+        scene.tables.policy(SET, verdict(way, port, 16, allow=False, rule=1, protocol=UDP))
+        assert meet(packet).action == SHOT
+
+
+@each_way
+def test_ping_is_judged_as_its_request(scene: Scene, direction: Direction) -> None:
+    """A request is judged in its own direction, a reply in the other one: that of its request."""
+    meet, src, dst = meets(scene, direction)
+    for way in Direction:
+        allow(scene, way)
+        assert (meet(echo(src.address, dst.address)).action == UNSPEC) == (way == direction)
+        assert (meet(echo(src.address, dst.address, reply=True)).action == UNSPEC) == (way != direction)
+
+
+def test_error_from_the_pod(scene: Scene, net: Net) -> None:
+    """The pod may refuse what it may be sent, and tells nobody of what it may not."""
+    message = unreachable(net.client, net.server, udp(scene.server, scene.client))
+    allow(scene, INGRESS)
+    assert untouched(leaves(scene)(message), message)
+    allow(scene, EGRESS)
+    assert leaves(scene)(message).reason == Reason.DROP_POLICY_INGRESS
+
+
+def test_error_for_the_pod(scene: Scene, net: Net) -> None:
+    """The pod hears what became of its own packet, whoever tells, where it may have sent one."""
+    message = unreachable(net.outside, net.client, udp(scene.client, scene.server))
+    for way in Direction:
+        allow(scene, way)
+        assert untouched(enters(scene)(message), message)
+    allow(scene)
+    assert enters(scene)(message).reason == Reason.DROP_POLICY_EGRESS
+
+
+def test_error_that_quotes_too_little(scene: Scene, net: Net) -> None:
+    """One that does not say which packet it is about is dropped."""
+    allow(scene, *Direction)
+    message = unreachable(net.client, net.server, udp(scene.server, scene.client), length=23)
+    assert leaves(scene)(message).reason == Reason.DROP_SHORT
+
+
+@each_way
+def test_fragments(scene: Scene, direction: Direction) -> None:
+    """The head of a datagram is judged; what follows is nothing without it."""
+    meet, src, dst = meets(scene, direction)
+    allow(scene)
+    head = udp(src, dst, bytes(80), fragment=Fragment(0, more=True))
+    rest = frame(src.address, dst.address, UDP, bytes(80), fragment=Fragment(11, more=False))
+    assert meet(head).reason == DENIED[direction]
+    assert untouched(meet(rest), rest)
+
+
+@each_way
+def test_pod_without_policy(scene: Scene, direction: Direction) -> None:
+    """A pod that no policy selects is left alone, in and out."""
+    meet, src, dst = meets(scene, direction)
+    for packet in (tcp(src, dst), udp(src, dst), echo(src.address, dst.address)):
+        assert untouched(meet(packet), packet)
+
+
+def test_node_reaches_its_pods(scene: Scene, net: Net) -> None:
+    """The node's own address begins what it likes, and pings."""
+    allow(scene)
+    node = End(net.node, 99)
+    for packet in (tcp(node, scene.client), udp(node, scene.client), echo(net.node, net.client)):
+        assert untouched(enters(scene)(packet), packet)
+
+
+@pytest.mark.parametrize("make", [tcp, udp])
+def test_foreign_source_is_dropped(scene: Scene, net: Net, make: Callable[[End, End], bytes]) -> None:
+    """A pod speaks with its own address here, too, whether a policy selects it or not."""
+    for liar in (
+        scene.server,
+        End(net.outside, 4000),
+        End(ip_address("0.0.0.0" if net.version == 4 else "::"), 1),
+    ):
+        assert leaves(scene)(make(liar, End(net.away, 80))).reason == Reason.DROP_SPOOFED
+
+
+def test_stamp_tells_pods_apart(scene: Scene, net: Net) -> None:
+    """Where the guard is in the pods' own namespaces, one pod's packets are not another's."""
+    scene.furnish_inside()
+    scene.tables.pod(net.other, scene.rig.behind("other eth0"))
+    packet = tcp(End(net.other, 1), End(net.away, 80))
+    assert scene.rig.run(programs.GUARD_FROM, packet, "eth0").reason == Reason.DROP_SPOOFED
+    assert untouched(scene.rig.run(programs.GUARD_FROM, packet, "other eth0"), packet)
+
+
+def test_short_packet_is_dropped(scene: Scene) -> None:
+    """A packet that ends inside its headers is dropped, in and out."""
+    assert leaves(scene)(tcp(scene.client, scene.server)[:-10]).reason == Reason.DROP_SHORT
+    assert enters(scene)(tcp(scene.server, scene.client)[:-10]).reason == Reason.DROP_SHORT
+
+
+@only_v6
+@pytest.mark.parametrize("kind", [130, 133, 135, 136, 143])
+def test_neighbours_are_found(scene: Scene, net: Net, kind: int) -> None:
+    """Under the strictest policy neighbour discovery goes on."""
+    allow(scene)
+    for meet, src, dst in (meets(scene, EGRESS), meets(scene, INGRESS)):
+        packet = icmp(src.address, dst.address, kind, 0, bytes(20))
+        assert untouched(meet(packet), packet)
+
+
+def test_arp_passes(scene: Scene) -> None:
+    """What is not IP is not judged."""
+    allow(scene)
+    packet = bytes.fromhex("ffffffffffff02000000aa010806") + bytes(28)
+    assert untouched(leaves(scene)(packet), packet)
+    assert untouched(enters(scene)(packet), packet)
+
+
+def _denied(scene: Scene, direction: Direction) -> Outcome:
+    allow(scene)
+    meet, src, dst = meets(scene, direction)
+    return meet(tcp(src, dst))
+
+
+REACHED: dict[Reason, Callable[[Scene], Outcome]] = {
+    Reason.DROP_SHORT: lambda s: leaves(s)(tcp(s.client, s.server)[:-10]),
+    Reason.DROP_SPOOFED: lambda s: leaves(s)(tcp(s.server, s.client)),
+    Reason.DROP_POLICY_INGRESS: lambda s: _denied(s, INGRESS),
+    Reason.DROP_POLICY_EGRESS: lambda s: _denied(s, EGRESS),
+}
+"""A packet for each reason that the guard can give."""
+
+
+@pytest.mark.parametrize("reason", REACHED, ids=lambda reason: reason.name.lower())
+def test_is_reached(scene: Scene, reason: Reason) -> None:
+    """A packet gets there, and is dropped."""
+    outcome = REACHED[reason](scene)
+    assert (outcome.reason, outcome.action) == (reason, SHOT)

@@ -14,6 +14,7 @@ from twinway.model.net import Protocol
 from twinway_lab import responder
 from twinway_lab.attempts import Attempt
 from twinway_lab.names import Place
+from twinway_lab.patience import Patience
 from twinway_lab.plan import PodPort
 from twinway_lab.probe import attempt
 
@@ -34,11 +35,11 @@ async def _serve(place: Place, ports: Iterable[PodPort], path: Path, ready: Call
         await responder.serve(str(place) if place.kind == "pod" else None, ports)
     except LabError as error:
         raise LabError(f"{place}: {error}") from error
-    limit = asyncio.Semaphore(AT_ONCE)
+    limit, patience = asyncio.Semaphore(AT_ONCE), Patience()
 
     async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         words = json.loads(await reader.read())
-        answers = await asyncio.gather(*(_one(each, limit) for each in words))
+        answers = await asyncio.gather(*(_one(each, limit, patience) for each in words))
         writer.write(json.dumps(answers).encode())
         await writer.drain()
         writer.close()
@@ -50,10 +51,10 @@ async def _serve(place: Place, ports: Iterable[PodPort], path: Path, ready: Call
     await server.serve_forever()
 
 
-async def _one(words: dict[str, Any], limit: asyncio.Semaphore) -> dict[str, Any]:
+async def _one(words: dict[str, Any], limit: asyncio.Semaphore, patience: Patience) -> dict[str, Any]:
     query = Attempt(**{**words, "protocol": Protocol(words["protocol"])})
     try:
         async with limit:
-            return asdict(await attempt(query))
+            return asdict(await attempt(query, patience))
     except LabError as error:
         return {"error": str(error)}

@@ -12,13 +12,14 @@ from twinway.errors import LabError
 from twinway.model.net import Protocol
 from twinway_lab import talk
 from twinway_lab.attempts import Attempt, Outcome
+from twinway_lab.patience import Patience
 
 IP_FREEBIND = 15
 _CHUNK = 1 << 16
 _NOT_TRIED = (errno.EADDRNOTAVAIL, errno.EMSGSIZE, errno.ENOBUFS)
 
 
-async def attempt(query: Attempt) -> Outcome:
+async def attempt(query: Attempt, patience: Patience) -> Outcome:
     """What came of it, within the time given; raises `LabError` where it could not even be tried."""
     begun = time.perf_counter()
 
@@ -27,8 +28,7 @@ async def attempt(query: Attempt) -> Outcome:
 
     made = _client(query)
     try:
-        async with asyncio.timeout(query.timeout):
-            facts, payload = await _exchange(made, query)
+        facts, payload = await patience.within(query.timeout, _exchange(made, query))
     except TimeoutError:  # also the kernel's own, after its last try
         return Outcome("dropped", None, None, took())
     except EOFError:

@@ -45,15 +45,25 @@ class Write:
 
 @dataclass(slots=True)
 class Log:
-    """Every write in its order; after `budget` of them comes `Killed`."""
+    """Every write in its order."""
 
     writes: list[Write] = field(default_factory=list)
-    budget: int | None = None
+    _budget: int | None = None
+    _end: BaseException = field(default_factory=Killed)
+
+    @contextlib.contextmanager
+    def ending(self, after: int, end: BaseException) -> Iterator[None]:
+        """Within the block, so many writes are done, and then comes the end."""
+        self._budget, self._end = len(self.writes) + after, end
+        try:
+            yield
+        finally:
+            self._budget = None
 
     def note(self, write: Write) -> None:
         """One more; or the end, with this one not done."""
-        if self.budget is not None and len(self.writes) >= self.budget:
-            raise Killed
+        if self._budget is not None and len(self.writes) >= self._budget:
+            raise self._end
         self.writes.append(write)
 
 

@@ -7,11 +7,9 @@ state; and on the way nothing is open that no state involved opens.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from ipaddress import ip_network
 from itertools import count
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +17,7 @@ from tests.unit.bpf import reader
 from tests.unit.bpf.policies import (
     PEERS,
     PODS,
+    Answers,
     Process,
     answers,
     expected,
@@ -26,48 +25,82 @@ from tests.unit.bpf.policies import (
     policy_of,
     states,
 )
-from tests.unit.bpf.recording import Killed, Log, contents, recorded, replayed
+from tests.unit.bpf.recording import Contents, Killed, Log, contents, recorded, replayed
+from twinway.errors import MapError
 from twinway.model.node import Action, ClassId, NodeState
 from twinway.model.policy import Direction
-from twinway_bpf.maps import Map
 
 
-def _killed(maps: Mapping[str, Map], log: Log, old: NodeState, new: NodeState, step: int) -> bool:
-    """Let a process apply `old`, and die after so many writes of `new`; False if it lived."""
-    process = Process(maps)
-    process.apply(old)
-    log.budget = len(log.writes) + step
-    try:
-        process.apply(new)
-    except Killed:
-        return True
-    finally:
-        log.budget = None
+def _cut_off(process: Process, log: Log, state: NodeState, step: int, end: BaseException) -> bool:
+    """Let `end` come after so many writes of a state; False if that has no more."""
+    with log.ending(step, end):
+        try:
+            process.apply(state)
+        except type(end):
+            return True
     return False
+
+
+def check_way(before: Contents, log: Log, done: int, involved: list[NodeState]) -> None:
+    """From write `done` on, nothing was open that no state involved opens; and the last one is in force."""
+    allowed = [expected(state) for state in involved]
+    found: Answers = {}
+    for now in replayed(before, log.writes[done:]):
+        found = answers(now)
+        for question, answer in found.items():
+            assert not is_open(answer) or any(is_open(each[question]) for each in allowed), question
+    assert found == allowed[-1]
 
 
 steps = st.integers(0, 20)
 
 
-@settings(max_examples=120, deadline=None)
-@given(states(), states(), states() | st.none(), steps)
-def test_after_a_kill(old: NodeState, new: NodeState, other: NodeState | None, step: int) -> None:
-    """
-    A process is killed at any write; the next one, with the same or another state, completes it.
-
-    On the way nothing is open that neither the old, nor the killed, nor the last state opens.
-    """
+@settings(max_examples=100, deadline=None)
+@given(st.lists(states(), min_size=1, max_size=2), states(), states() | st.none(), steps)
+def test_after_a_kill(earlier: list[NodeState], new: NodeState, other: NodeState | None, step: int) -> None:
+    """A process is killed at any write; the next one, with the same or another state, completes it."""
     log = Log()
     with recorded(log) as maps:
-        _killed(maps, log, old, new, step)
+        process = Process(maps)
+        for state in earlier:
+            process.apply(state)
+        _cut_off(process, log, new, step, Killed())
         before, done = contents(maps), len(log.writes)
         last = other or new
         Process(maps).apply(last)
-        allowed = [expected(state) for state in (old, new, last)]
-        for now in replayed(before, log.writes[done:]):
-            for question, answer in answers(now).items():
-                assert not is_open(answer) or any(is_open(each[question]) for each in allowed), question
-        assert answers(contents(maps)) == expected(last)
+        check_way(before, log, done, [earlier[-1], new, last])
+
+
+@settings(max_examples=60, deadline=None)
+@given(states(), states(), states(), steps, steps)
+def test_after_a_kill_while_taking_up(
+    old: NodeState, new: NodeState, last: NodeState, step: int, other: int
+) -> None:
+    """The process that took up what a killed one left is killed itself; the third one completes it."""
+    log = Log()
+    with recorded(log) as maps:
+        process = Process(maps)
+        process.apply(old)
+        _cut_off(process, log, new, step, Killed())
+        _cut_off(Process(maps), log, last, other, Killed())
+        before, done = contents(maps), len(log.writes)
+        Process(maps).apply(last)
+        check_way(before, log, done, [old, new, last])
+
+
+@settings(max_examples=100, deadline=None)
+@given(states(), states(), states() | st.none(), steps)
+def test_after_a_failed_write(old: NodeState, new: NodeState, other: NodeState | None, step: int) -> None:
+    """A write fails; the process goes on, and its next try, compared with the kernel, completes it."""
+    log = Log()
+    with recorded(log) as maps:
+        process = Process(maps)
+        process.apply(old)
+        _cut_off(process, log, new, step, MapError("tw_x", "write", "no memory"))
+        before, done = contents(maps), len(log.writes)
+        last = other or new
+        process.apply(last, repair=True)
+        check_way(before, log, done, [old, new, last])
 
 
 def test_connections_are_judged_again() -> None:
@@ -81,7 +114,9 @@ def test_connections_are_judged_again() -> None:
     for step in count():
         log = Log()
         with recorded(log) as maps:
-            if not _killed(maps, log, old, new, step):
+            process = Process(maps)
+            process.apply(old)
+            if not _cut_off(process, log, new, step, Killed()):
                 return
             assert Process(maps).apply(new), f"killed after {step} writes"
 
@@ -100,10 +135,8 @@ def test_by_a_state_of_the_same_classes() -> None:
         old, new, last = states_
         first = Process(maps)
         first.apply(old)
-        log.budget = len(log.writes) + len(next(iter(new.policy.sets.values())).entries) + 2
-        with pytest.raises(Killed):
-            first.apply(new)
-        log.budget = None
+        entries = next(iter(new.policy.sets.values())).entries
+        assert _cut_off(first, log, new, len(entries) + 2, Killed())
         assert len({value[13] for value in maps["ep"].entries().values()}) == 2, "one pod has turned"
         before, done = contents(maps), len(log.writes)
         Process(maps).apply(last)

@@ -6,6 +6,8 @@ The reader is the kernel's, written again in `reader`. It reads after every sing
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -55,20 +57,21 @@ def test_same_state_writes_nothing(state: NodeState) -> None:
         assert len(log.writes) == done
 
 
-@settings(max_examples=80, deadline=None)
-@given(states(), states())
-def test_old_answer_or_new(old: NodeState, new: NodeState) -> None:
+@settings(max_examples=60, deadline=None)
+@given(st.lists(states(), min_size=2, max_size=4))
+def test_old_answer_or_new(history: list[NodeState]) -> None:
     """After each single write of a change, each connection is answered as before or as after it."""
     log = Log()
     with recorded(log) as maps:
         process = Process(maps)
-        process.apply(old)
-        before, done = contents(maps), len(log.writes)
-        process.apply(new)
-        was, will = expected(old), expected(new)
-        for now in replayed(before, log.writes[done:]):
-            for question, answer in answers(now).items():
-                assert answer in (was[question], will[question]), question
+        process.apply(history[0])
+        for old, new in pairwise(history):
+            before, done = contents(maps), len(log.writes)
+            process.apply(new)
+            was, will = expected(old), expected(new)
+            for now in replayed(before, log.writes[done:]):
+                for question, answer in answers(now).items():
+                    assert answer in (was[question], will[question]), question
 
 
 @pytest.mark.parametrize("table", ["verdict", "class", "ep"])

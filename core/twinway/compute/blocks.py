@@ -49,9 +49,9 @@ class Grounds:
     """
 
     def __init__(self) -> None:
-        """No block is in force."""
-        self.prefixes = block_prefixes({})
-        self._longest = LongestMatch({prefix: prefix for prefix in self.prefixes})
+        """To be updated before anybody enters."""
+        self.prefixes: dict[IPNetwork, Members] = {}
+        self._longest: LongestMatch[IPNetwork] = LongestMatch({})
         self._standing: dict[IPNetwork, set[IPAddress]] = defaultdict(set)
         self._ground: dict[IPAddress, IPNetwork] = {}
 

@@ -84,9 +84,9 @@ class ClassTable:
         self._nodes: Mapping[ObjectRef, Node] = {}
         self._node_members: dict[IPAddress, Members] = {}
         self._grounds = Grounds()
-        self._prefixes: dict[IPNetwork, ClassId] = {}
+        self._entries: dict[IPNetwork, ClassId] = {}
         self._networks: dict[IPAddress, IPNetwork] = {}
-        self._addresses: dict[IPNetwork, ClassId] = {}
+        """The entries of single addresses: each stands there even where it is the border of a block."""
 
     def update(
         self, cluster: Cluster, attachments: Mapping[ObjectRef, Attachment], atoms: Mapping[AtomId, Atom]
@@ -101,13 +101,14 @@ class ClassTable:
         touched |= self._pods.update(come, gone, cluster.namespaces, self._population)
         if NodePeer in kinds or not unchanged(self._nodes, cluster.nodes):
             touched |= self._update_nodes(cluster.nodes)
-        borders = Block in kinds or not self._prefixes
-        if borders:
-            touched |= self._update_blocks()
-        if [address for address in touched if self._update_address(address)] or borders:
-            # An address has its entry even where it is the border of a block.
-            table = {**self._prefixes, **self._addresses}
-            self.table = self.table if self.table == table else MappingProxyType(table)
+        changed = [False]
+        if Block in kinds or not self._entries:
+            moved, borders = self._update_blocks()
+            changed.append(borders)
+            touched |= moved
+        changed += [self._update_address(address) for address in touched]
+        if any(changed):
+            self.table = MappingProxyType(dict(self._entries))
         return ClassChange(
             come=tuple(self.live[id_] for id_ in self.live.keys() - before.keys()),
             gone=tuple(before[id_] for id_ in before.keys() - self.live.keys()),
@@ -118,13 +119,13 @@ class ClassTable:
         old, self._node_members = self._node_members, node_answers(self._atoms, nodes.values())
         return {address for address, _ in old.items() ^ self._node_members.items()}
 
-    def _update_blocks(self) -> set[IPAddress]:
-        moved = self._grounds.update(block_prefixes(self._atoms))
-        old = self._prefixes
-        self._prefixes = {prefix: self._use(members) for prefix, members in self._grounds.prefixes.items()}
-        for id_ in old.values():
-            self._release(id_)
-        return moved
+    def _update_blocks(self) -> tuple[set[IPAddress], bool]:
+        # The addresses that stand on other ground now, and whether any entry changed.
+        old, new = self._grounds.prefixes, block_prefixes(self._atoms)
+        moved = self._grounds.update(new)
+        borders = [prefix for prefix in old.keys() | new.keys() if old.get(prefix) != new.get(prefix)]
+        changed = [self._enter(each, new.get(each)) for each in borders if not self._is_taken(each)]
+        return moved, any(changed)
 
     def _update_address(self, address: IPAddress) -> bool:
         # Whether its entry changed. An address that no pod or node gives members has none of its own.
@@ -132,17 +133,29 @@ class ClassTable:
         for profile in self._population.at(address):
             members |= self._pods.of(profile)
         network = self._networks.get(address)
-        old = self._addresses.get(network) if network is not None else None
-        new = self._use(members | self._grounds.enter(address)) if members else None
-        if old is not None:
-            self._release(old)
-        if network is not None and new is None:
-            del self._networks[address], self._addresses[network]
-            self._grounds.leave(address)
-        elif new is not None:
+        if members:
             if network is None:
                 network = self._networks[address] = _single(address)
-            self._addresses[network] = new
+            return self._enter(network, members | self._grounds.enter(address))
+        if network is None:
+            return False
+        del self._networks[address]
+        self._grounds.leave(address)
+        return self._enter(network, self._grounds.prefixes.get(network))
+
+    def _is_taken(self, prefix: IPNetwork) -> bool:
+        return prefix.prefixlen == prefix.max_prefixlen and prefix.network_address in self._networks
+
+    def _enter(self, network: IPNetwork, members: Members | None) -> bool:
+        # Whether the entry changed; None takes it out.
+        old = self._entries.get(network)
+        new = self._use(members) if members is not None else None
+        if old is not None:
+            self._release(old)
+        if new is not None:
+            self._entries[network] = new
+        elif old is not None:
+            del self._entries[network]
         return new != old
 
     def _use(self, members: Members) -> ClassId:

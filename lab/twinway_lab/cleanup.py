@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from twinway_lab import cgroups, lock, netns, store, syscalls
-from twinway_lab.names import STATE_ROOT, LabName, lab_of_netns
+from twinway_lab.names import LabName, lab_of_netns
 
 _PATIENCE_SECONDS = 20.0
 
@@ -38,15 +38,6 @@ def down(lab: LabName) -> None:
         return
     with lock.held(lab, _PATIENCE_SECONDS):
         take_down(lab)
-        lock.forget(lab)
-    remove_empty_folders()
-
-
-def remove_empty_folders() -> None:
-    """The folders above all labs go with the last one."""
-    for empty in (STATE_ROOT, STATE_ROOT.parent):
-        with suppress(OSError):  # not empty, or gone already
-            empty.rmdir()
 
 
 def _mounts_below(folder: Path) -> list[Path]:

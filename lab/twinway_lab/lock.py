@@ -6,7 +6,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from twinway.errors import LabError
@@ -20,18 +20,23 @@ def held(lab: LabName, patience: float) -> Iterator[None]:
     """
     The lab for this command alone; raises `LabError` where another keeps it for `patience` seconds.
 
-    The kernel lets go of the lock when its holder dies, however it dies.
+    The kernel lets go of the lock when its holder dies, however it dies. The file goes with the lab.
     """
     descriptor = _locked(lab, time.monotonic() + patience)
     try:
         yield
     finally:
+        if not lab.state.exists():
+            _path(lab).unlink(missing_ok=True)
+            remove_empty_folders()
         os.close(descriptor)
 
 
-def forget(lab: LabName) -> None:
-    """Remove the lock file; for its holder alone, when nothing else of the lab is left."""
-    _path(lab).unlink(missing_ok=True)
+def remove_empty_folders() -> None:
+    """The folders above all labs go with the last one."""
+    for empty in (STATE_ROOT, STATE_ROOT.parent):
+        with suppress(OSError):  # not empty, or gone already
+            empty.rmdir()
 
 
 def names() -> list[str]:

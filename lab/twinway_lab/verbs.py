@@ -32,7 +32,6 @@ def up(lab: LabName, paths: Sequence[Path], state: LabState, timeout: float) -> 
             raise_up(lab, state, wanted, timeout)
         except BaseException:
             cleanup.take_down(lab)
-            lock.forget(lab)
             raise
 
 

@@ -94,8 +94,8 @@ def down(
     name: NameOption = DEFAULT_LAB, all_labs: Annotated[bool, typer.Option("--all", help="Every lab.")] = False
 ) -> None:
     """Remove a lab without a trace; also what a command left that was killed on its way."""
-    from twinway_lab import cleanup
+    from twinway_lab import cleanup, lock
 
     for each in cleanup.names() if all_labs else [name]:
         cleanup.down(LabName(each))
-    cleanup.remove_empty_folders()
+    lock.remove_empty_folders()

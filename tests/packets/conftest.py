@@ -15,6 +15,7 @@ from tests.packets import site
 from tests.packets.doctored import doctored
 from tests.packets.rig import HOST, POD, V4, V6, Device, Net, Rig
 from tests.packets.scene import Doctor, Scene
+from tests.packets.sockets import KINDS, Kind, Site, node
 from tests.packets.tables import Tables
 from twinway_bpf import netns, programs
 from twinway_bpf.loader import Loader
@@ -103,3 +104,20 @@ def scene(rig: Rig, net: Net) -> Scene:
     scene = Scene(rig, net)
     scene.furnish()
     return scene
+
+
+@pytest.fixture(scope="module")
+def whole_site(loader: Loader, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """This process in a cgroup with the hooks for sockets."""
+    with (
+        site.bpf_file_system(tmp_path_factory.mktemp("sockets") / "bpf") as bpffs,
+        node(loader, Tables(loader.maps), bpffs) as made,
+    ):
+        yield made
+
+
+@pytest.fixture(params=list(KINDS.values()), ids=list(KINDS))
+def kind(request: pytest.FixtureRequest) -> Kind:
+    """IPv4, IPv6, and IPv4 through IPv6 sockets."""
+    found: Kind = request.param
+    return found

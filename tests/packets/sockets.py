@@ -140,6 +140,10 @@ class Site:
         """Whether a connect goes through the hooks now."""
         return health(self.tables.settings, self.cgroup)
 
+    def keep(self, made: socket.socket) -> None:
+        """Close a socket with the others."""
+        self._sockets.enter_context(made)
+
     def close(self) -> None:
         """Close every socket."""
         self._sockets.close()

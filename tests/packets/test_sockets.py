@@ -14,7 +14,7 @@ import pytest
 
 from tests.packets import site as places
 from tests.packets.build import TCP, UDP, End
-from tests.packets.sockets import KINDS, SECONDS, Kind, Site, disconnect, node, plain, reply
+from tests.packets.sockets import SECONDS, Kind, Site, disconnect, node, plain, reply
 from tests.packets.tables import Tables
 from twinway_bpf import netns
 from twinway_bpf.layout import CfgFlag, Reason
@@ -22,23 +22,6 @@ from twinway_bpf.loader import Loader
 
 STREAM, DATAGRAM = socket.SOCK_STREAM, socket.SOCK_DGRAM
 each_type = pytest.mark.parametrize("what", [STREAM, DATAGRAM], ids=["tcp", "udp"])
-
-
-@pytest.fixture(scope="module")
-def whole_site(loader: Loader, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """Hooks on a cgroup of this process's own."""
-    with (
-        places.bpf_file_system(tmp_path_factory.mktemp("sockets") / "bpf") as bpffs,
-        node(loader, Tables(loader.maps), bpffs) as site,
-    ):
-        yield site
-
-
-@pytest.fixture(params=list(KINDS.values()), ids=list(KINDS))
-def kind(request: pytest.FixtureRequest) -> Kind:
-    """IPv4, IPv6, and IPv4 through IPv6 sockets."""
-    found: Kind = request.param
-    return found
 
 
 @pytest.fixture

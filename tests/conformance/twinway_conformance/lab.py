@@ -63,7 +63,7 @@ class Lab:
         """The answers to each query, `count` of them, asked side by side."""
         if not queries:
             return []
-        lines = "".join(json.dumps(query.line()) + "\n" for query in queries)
+        lines = "".join(json.dumps(query.line(self.slow)) + "\n" for query in queries)
         words = iter(self.json("probe", "--batch", self._file("jsonl", lines)))
         return [[Answer.of(next(words)) for _ in range(query.count)] for query in queries]
 

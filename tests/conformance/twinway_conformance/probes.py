@@ -9,7 +9,7 @@ from typing import Any
 
 CONNECTED, DROPPED, REJECTED = "connected", "dropped", "rejected"
 SILENCE_SECONDS = 1.0
-"""How long a probe waits where silence is due."""
+"""How long a probe waits where silence is due, or a refusal at once: not for TCP's first retry."""
 ANSWER_SECONDS = 3.0
 """How long a probe waits where an answer is due: room for a slow machine, too short for a second retry of TCP."""
 
@@ -28,10 +28,10 @@ class Query:
     address: str = ""
     """The client's own address, where it is to be a certain one."""
 
-    def line(self) -> dict[str, Any]:
-        """The query as the lab's contract spells it."""
+    def line(self, slow: float = 1.0) -> dict[str, Any]:
+        """The query as the lab's contract spells it, its time stretched by `slow`."""
         words: dict[str, Any] = {"from": self.source, "to": self.to, "protocol": self.protocol}
-        words |= {"count": self.count, "timeout": self.timeout}
+        words |= {"count": self.count, "timeout": self.timeout * slow}
         if self.payload:
             words["payload-size"] = self.payload
         if self.address:
@@ -119,7 +119,7 @@ def drops(source: str, to: str, protocol: str = "tcp", *, address: str = "") -> 
 
 def rejects(source: str, to: str, protocol: str = "tcp") -> Due:
     """The query is refused at once: a reset, or ICMP port unreachable."""
-    return Due(Query(source, to, protocol), frozenset({REJECTED}))
+    return Due(Query(source, to, protocol, timeout=SILENCE_SECONDS), frozenset({REJECTED}))
 
 
 def misfits(due: Sequence[Due], answers: Sequence[Sequence[Answer]]) -> list[str]:

@@ -10,7 +10,7 @@ side says r, and n(r) the rows of r, the number of its entries is
     d being the ruling for which (|C(r)| - 1) * n(r) is greatest.
 
 n(r) is 4, one for each protocol and one for all others, where ports do not matter; a single port
-adds 2 rows at most, a range of ports 30. To a class of which a side asks no atom it says what it
+adds a row at most, a range of ports 30. To a class of which a side asks no atom it says what it
 says to a class that no atom matches: a side grows with the classes that its own peers make out.
 """
 

@@ -67,12 +67,22 @@ def test_prefixes_are_few(segments: list[Segment], entries: int) -> None:
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.integers(0, LAST), st.integers(0, LAST))
-def test_a_range_costs_thirty_rows_at_most(one: int, other: int) -> None:
-    """As the formula of `sides` says."""
-    first, last = sorted((one, other))
-    pieces = [(0, first - 1, A), (first, last, B), (last + 1, LAST, A)]
-    assert len(prefixes([piece for piece in pieces if piece[0] <= piece[1]])) <= 1 + 30
+@given(functions(), st.integers(0, LAST), st.integers(0, LAST))
+def test_a_port_adds_a_row_at_most_and_a_range_thirty(segments: list[Segment], one: int, other: int) -> None:
+    """As the formula of `sides` says, whatever is there already."""
+    before = len(prefixes(segments))
+    assert len(prefixes(painted(segments, one, one))) <= before + 1
+    assert len(prefixes(painted(segments, *sorted((one, other))))) <= before + 30
+
+
+def painted(segments: list[Segment], first: int, last: int) -> list[Segment]:
+    """The same function with another value from `first` to `last`."""
+    rest = [
+        (start, end, value)
+        for low, high, value in segments
+        for start, end in cut([(low, high)], [(first, last)])[1]
+    ]
+    return [*rest, (first, last, (9, 9))]
 
 
 @given(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.packets.build import ACK, FIN, RST, SYN, TCP, UDP, End, echo, tcp, udp
-from tests.packets.rig import Net, Outcome
+from tests.packets.rig import REDIRECT, UNSPEC, Net, Outcome
 from tests.packets.scene import Scene
 from twinway_bpf.layout import CtFlag, Reason
 
@@ -222,3 +222,39 @@ def test_both_directions_of_a_key(scene: Scene, net: Net) -> None:
         assert scene.tables.record().flags == first
         scene.arrives(tcp(End(dst, 80), End(src, 4000), SYN_ACK))
         assert scene.tables.record().flags == first | CtFlag.REPLIED
+
+
+@both
+def test_backend_asked_by_its_own_name(scene: Scene, protocol: int) -> None:
+    """After the Service, the same port asks the backend itself: the answers are the backend's own."""
+    make = tcp if protocol == TCP else udp
+    scene.open(protocol)
+    assert reaches_server(scene.client_sends(make(scene.client, scene.server)), scene)
+    answer = scene.server_sends(scene.answer(protocol))
+    assert (answer.seen.src, answer.seen.dst) == (scene.server, scene.client)
+    assert CtFlag.NAT not in scene.tables.record().flags
+
+
+@both
+def test_two_services_with_one_backend(scene: Scene, net: Net, protocol: int) -> None:
+    """One port asks two Services that lead to one backend: answers bear the name of whom it asked last."""
+    other = End(net.vip, 81)
+    scene.tables.service(other, scene.server, protocol=protocol)
+    make = tcp if protocol == TCP else udp
+    for asked in (scene.vip, other, scene.vip):
+        assert reaches_server(scene.client_sends(make(scene.client, asked)), scene)
+        assert scene.server_sends(scene.answer(protocol)).seen.src == asked
+
+
+@both
+def test_translated_packet_meets_the_hook_again(scene: Scene, net: Net, protocol: int) -> None:
+    """A packet whose next hop the kernel had to find leaves by the hook once more, and is no new connection."""
+    scene.furnish_inside()
+    backend = End(net.other, 8080)
+    scene.tables.service(scene.vip, backend, protocol=protocol)
+    first = scene.leaves_pod(scene.first(protocol))
+    assert (first.reason, first.action) == (Reason.PASS_OUT, REDIRECT)
+    again = scene.leaves_pod(first.packet, mark=first.mark)
+    assert (again.action, again.mark, again.packet) == (UNSPEC, 0, first.packet)
+    answer = tcp(backend, scene.client, SYN_ACK) if protocol == TCP else udp(backend, scene.client)
+    assert scene.enters_pod(answer).seen.src == scene.vip

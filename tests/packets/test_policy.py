@@ -220,6 +220,17 @@ def test_node_reaches_its_pods(scene: Scene, net: Net, where: str) -> None:
     assert meet(tcp(End(net.away, 99), scene.client)).reason == Reason.DROP_POLICY_INGRESS
 
 
+def test_node_is_answered(scene: Scene, net: Net) -> None:
+    """A pod that may say nothing answers its node, also after policy has changed."""
+    scene.furnish(client_policy=CLIENTS_SET)
+    probe = End(net.node, 99)
+    assert passes(scene.stack_sends(tcp(probe, scene.client)))
+    for rev in (1, 2):
+        scene.tables.settings.write(rev=rev)
+        assert passes(scene.client_sends(tcp(scene.client, probe, SYN | ACK)))
+    assert scene.client_sends(tcp(scene.client, probe, SYN)).reason == Reason.DROP_POLICY_EGRESS
+
+
 def test_pod_to_its_node_is_judged(scene: Scene, net: Net) -> None:
     """The node is no exception the other way."""
     scene.furnish(client_policy=CLIENTS_SET)

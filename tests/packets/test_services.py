@@ -154,6 +154,16 @@ def test_answer_by_way_of_the_host(scene: Scene, net: Net) -> None:
     assert (outcome.reason, outcome.seen.src) == (Reason.PASS_STACK, scene.vip)
 
 
+def test_backend_in_the_hosts_own_network(scene: Scene, net: Net) -> None:
+    """A backend at the node's own address is reached through the stack, whose answer bears the Service."""
+    backend = End(net.node, 6443)
+    scene.tables.service(scene.vip, backend)
+    there = scene.open()
+    assert (there.reason, there.seen.dst) == (Reason.PASS_STACK, backend)
+    back = scene.stack_sends(tcp(backend, scene.client, SYN | ACK))
+    assert (back.reason, back.seen.src) == (Reason.PASS_STACK, scene.vip)
+
+
 def test_answer_that_was_translated_where_it_was_sent(scene: Scene) -> None:
     """Between pods whose hooks are in them, the server's egress translates, and the client's ingress passes."""
     scene.furnish_inside()

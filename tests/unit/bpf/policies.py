@@ -88,14 +88,15 @@ def states(draw: st.DrawFn) -> NodeState:
     sets = {each.id: each for each in draw(st.lists(policy_sets(), max_size=2))}
     chosen = st.sampled_from([NO_POLICY, *sets])
     pods = draw(st.dictionaries(st.sampled_from(PODS), chosen))
-    return _state(pods, {each: sets[each] for each in set(pods.values()) & set(sets)}, draw(classes))
+    return state_of(pods, {each: sets[each] for each in set(pods.values()) & set(sets)}, draw(classes))
 
 
-def _state(
+def state_of(
     pods: Mapping[IPAddress, PolicySetId],
     sets: Mapping[PolicySetId, PolicySet],
     table: Mapping[IPNetwork, ClassId],
 ) -> NodeState:
+    """A state with these pods under these sets, and these classes."""
     endpoints = {_ref(pod): Endpoint(_attachment(pod), policy) for pod, policy in pods.items()}
     policy = PolicyState(MappingProxyType(dict(sets)), MappingProxyType(dict(table)))
     return NodeState(NodeName("n1"), "1", (), MappingProxyType({}), MappingProxyType(endpoints), policy, ())
@@ -158,20 +159,20 @@ def is_open(answer: Action | None) -> bool:
     return answer != Action.DENY
 
 
+def set_of(speaks_of: Mapping[int, tuple[Action, Action]]) -> PolicySet:
+    """A set that says this of each class, in both directions: of all ports, and of 80."""
+    found = [_entries(direction, *each) for direction in Direction for each in speaks_of.items()]
+    return _set(entry for entries in found for entry in entries)
+
+
 def policy_of(speaks_of: Mapping[int, tuple[Action, Action]], table: Mapping[IPNetwork, ClassId]) -> NodeState:
     """Two pods under a set that says this of each class, in both directions."""
-    found = [_entries(direction, *each) for direction in Direction for each in speaks_of.items()]
-    chosen = _set(entry for entries in found for entry in entries)
-    return _state(dict.fromkeys(PODS[:2], chosen.id), {chosen.id: chosen}, table)
+    chosen = set_of(speaks_of)
+    return state_of(dict.fromkeys(PODS[:2], chosen.id), {chosen.id: chosen}, table)
 
 
 def sized(pods: int, prefixes: int) -> NodeState:
     """So many pods, classes and single addresses."""
-    chosen = _set(
-        entry
-        for direction in Direction
-        for identity in range(prefixes)
-        for entry in _entries(direction, identity, (Action.DENY, Action.ALLOW))
-    )
+    chosen = set_of(dict.fromkeys(range(prefixes), (Action.DENY, Action.ALLOW)))
     table: dict[IPNetwork, ClassId] = {ip_network(f"10.0.0.{n}/32"): ClassId(n) for n in range(1, prefixes)}
-    return _state(dict.fromkeys(PODS[:pods], chosen.id), {chosen.id: chosen}, table)
+    return state_of(dict.fromkeys(PODS[:pods], chosen.id), {chosen.id: chosen}, table)

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.bpf.policies import QUESTIONS, Process, answers, expected, sized, states
+from tests.unit.bpf.policies import PODS, QUESTIONS, Process, answers, expected, set_of, sized, state_of, states
 from tests.unit.bpf.recording import Log, contents, recorded, replayed
 from twinway.errors import MapError
-from twinway.model.node import NodeState
+from twinway.model.node import Action, NodeState
 
 
 @settings(max_examples=60, deadline=None)
@@ -72,6 +72,26 @@ def test_old_answer_or_new(history: list[NodeState]) -> None:
             for now in replayed(before, log.writes[done:]):
                 for question, answer in answers(now).items():
                     assert answer in (was[question], will[question]), question
+
+
+@pytest.mark.xfail(reason="the next pod of an address is taken for no change of policy")
+def test_connections_of_an_address_end_with_its_pod() -> None:
+    """
+    What an earlier pod of an address had open is judged anew for the next one.
+
+    Both policies are in use by others all the time, so that nothing else would say so.
+    """
+    open_to_all, closed = (set_of({0: (action,) * 2}) for action in (Action.ALLOW, Action.DENY))
+    first, second, third = PODS
+    with_others = {second: open_to_all.id, third: closed.id}
+    sets = {each.id: each for each in (open_to_all, closed)}
+    with recorded(Log()) as maps:
+        process = Process(maps)
+        process.apply(state_of({**with_others, first: open_to_all.id}, sets, {}))
+        told = [
+            process.apply(state_of(pods, sets, {})) for pods in (with_others, {**with_others, first: closed.id})
+        ]
+        assert any(told)
 
 
 @pytest.mark.parametrize("table", ["verdict", "class", "ep"])

@@ -1,0 +1,86 @@
+"""The bench's door: measure what is asked for, print it, keep it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+
+from tests import bench
+from tests.bench import plot, show
+from tests.bench.places import BenchFailed
+from tests.bench.results import Effort, Section
+
+BENCHES = {
+    "throughput": "throughput",
+    "control": "control",
+    "agent": "agent_scale",
+    "growth": "growth",
+    "policy": "policy_state",
+    "packets": "policy_packets",
+    "lost": "lost",
+    "churn": "churn",
+    "lab": "lab_speed",
+}
+"""Each bench and the module that has its `measure(effort)`."""
+
+
+def main() -> int:
+    """Run the benches that the command line names; the exit status."""
+    parser = _parser()
+    asked = parser.parse_args()
+    if unknown := [name for name in asked.names if name not in BENCHES]:
+        parser.error(f"no bench {unknown[0]}: there are {', '.join(BENCHES)}")
+    if os.geteuid() != 0:
+        sys.exit("error: the bench makes network namespaces and loads BPF: run it as root")
+    effort = Effort(asked.pairs, asked.seconds, asked.changes, asked.repeats, asked.out.absolute())
+    effort.out.mkdir(parents=True, exist_ok=True)
+    wrong = []
+    for name in asked.names or BENCHES:
+        measure: Callable[[Effort], Section] = import_module(f"tests.bench.{BENCHES[name]}").measure
+        try:
+            section = measure(effort)
+        except BenchFailed as error:
+            sys.exit(f"error: {name}: {error}")
+        _keep(section, effort.out, asked.page)
+        wrong += [figure for figure in section.figures if figure.is_wrong]
+    for figure in wrong:
+        print(f"error: {figure.what}: {figure.value:g}, must be {figure.bar}", file=sys.stderr)
+    return 1 if wrong else 0
+
+
+def _keep(section: Section, out: Path, page: Path | None) -> None:
+    show.print_table(section)
+    (out / f"{section.name}.json").write_text(json.dumps(section.as_json(), indent=1) + "\n")
+    for each in section.plots:
+        if plot.draw(each, out) is None:
+            print("for pictures: .venv/bin/pip install -c constraints.txt matplotlib", file=sys.stderr)
+    if page is not None:
+        show.put_into(page, section)
+        for each in section.plots:
+            plot.draw(each, page.parent)
+
+
+def _parser() -> argparse.ArgumentParser:
+    given = Effort()
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench",
+        description=bench.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHES))
+    parser.add_argument("--pairs", type=int, default=given.pairs, help="rounds that count")
+    parser.add_argument("--seconds", type=float, default=given.seconds, help="of each run under load")
+    parser.add_argument("--changes", type=int, default=given.changes, help="changes, one after the other")
+    parser.add_argument("--repeats", type=int, default=given.repeats, help="of what a command takes")
+    parser.add_argument("--out", type=Path, default=given.out, help="folder for JSON and pictures")
+    parser.add_argument("--page", type=Path, help="put the tables between their marks on this Markdown page")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,243 @@
+"""Policy at scale through the real drivers: the first state, one pod's labels, and how large the tables are."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from itertools import starmap
+from typing import Any
+
+from tests.bench.apart import Node, apart
+from tests.bench.compute_scale import resident
+from tests.bench.pairs import percentile
+from tests.bench.places import output
+from tests.bench.policy_scale import HERE, attachments_of, changes, make_cluster
+from tests.bench.results import NONE, Bar, Effort, Figure, Section
+from tests.bench.took import Took, timed
+from tests.packets import site
+from twinway.compute.desired import Memo
+from twinway.driver import Change, Driver, Inspection
+from twinway.model.cluster import Cluster
+from twinway.model.net import ObjectRef
+from twinway.model.node import Attachment, NodeState, PolicyState
+from twinway.model.policy import Block, NetworkPolicy, Operator, Selector
+
+PODS, NAMESPACES = 10_000, 200
+DRIVERS = ("tc", "sockops")
+METHOD = (
+    f"{5 * NAMESPACES:,} policies and {PODS:,} pods, of which 121 are on this node with a veth each, through an "
+    "agent's driver object. A change is one pod that takes another application's labels: from the decoded Pod to "
+    "the kernel, compute and apply. Table sizes are those that the kernel holds, against the formulas of "
+    "`compute/classes.py` and `compute/sides.py`."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """How large the tables are in the kernel, by the formulas, and how much memory they take."""
+
+    classes: int
+    classes_due: int
+    verdicts: int
+    verdicts_due: int
+    class_memory: int
+    verdict_memory: int
+    memory: int
+    """Bytes that the process grew by for the first state, the cluster itself included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one driver took."""
+
+    first: tuple[Took, Took]
+    """Compute and apply."""
+    here: tuple[tuple[Took, Took], ...]
+    """The same of each change of a pod of this node."""
+    elsewhere: tuple[tuple[Took, Took], ...]
+    again: int
+    """Writes of a second apply."""
+    held: Held
+
+
+def measure(effort: Effort) -> Section:
+    """Both drivers."""
+    figures: list[Figure] = []
+    raw: dict[str, Any] = {}
+    for driver in DRIVERS:
+        answer = apart("policy_state", "run", effort.out, driver=driver, count=effort.changes)
+        raw[driver] = answer
+        figures += _figures(driver, _found(answer))
+    return Section("policy", "Policy at scale", METHOD, tuple(figures), raw)
+
+
+def _found(answer: Mapping[str, Any]) -> Found:
+    def steps(each: list[list[float]]) -> tuple[Took, ...]:
+        return tuple(starmap(Took, each))
+
+    return Found(
+        first=steps(answer["first"]),  # type: ignore[arg-type]
+        here=tuple(map(steps, answer["here"])),  # type: ignore[arg-type]
+        elsewhere=tuple(map(steps, answer["elsewhere"])),  # type: ignore[arg-type]
+        again=answer["again"],
+        held=Held(**answer["held"]),
+    )
+
+
+def _figures(driver: str, found: Found) -> Iterator[Figure]:
+    computing, applying = found.first
+    yield Figure(f"{driver}: first state, compute", computing.wall, "s")
+    yield Figure(f"{driver}: first state, apply", applying.wall, "s")
+    yield Figure(f"{driver}: first state", computing.wall + applying.wall, "s", Bar(5))
+    for where, taken in (("of this node", found.here), ("elsewhere", found.elsewhere)):
+        what = f"{driver}: label change of a pod {where}"
+        sums = [compute.plus(apply) for compute, apply in taken]
+        yield Figure(f"{what}, median", percentile([each.wall for each in sums], 0.5) * 1000, "ms")
+        yield Figure(f"{what}, 99 %", percentile([each.wall for each in sums], 0.99) * 1000, "ms", Bar(20))
+        yield Figure(
+            f"{what}, its processor time, 99 %", percentile([each.processor for each in sums], 0.99) * 1000, "ms"
+        )
+        for number, step in enumerate(("compute", "apply")):
+            used = [each[number].processor * 1000 for each in taken]
+            yield Figure(f"{what}, of which {step}, median", percentile(used, 0.5), "ms")
+    held = found.held
+    yield Figure(f"{driver}: writes of a second apply", found.again, "", NONE)
+    yield Figure(f"{driver}: class table, entries", held.classes)
+    yield Figure(f"{driver}: class table, memory", held.class_memory / 2**20, "MB")
+    yield Figure(
+        f"{driver}: class table, entries beside the formula", abs(held.classes - held.classes_due), "", NONE
+    )
+    yield Figure(f"{driver}: verdict trie, entries", held.verdicts)
+    yield Figure(f"{driver}: verdict trie, memory", held.verdict_memory / 2**20, "MB")
+    yield Figure(
+        f"{driver}: verdict trie, entries beside the formula", abs(held.verdicts - held.verdicts_due), "", NONE
+    )
+    yield Figure(f"{driver}: memory of the process, the cluster included", held.memory / 2**20, "MB")
+
+
+def run(node: Node, *, driver: str, count: int) -> dict[str, Any]:
+    """Measure, apart."""
+    before = resident()
+    cluster = make_cluster(PODS, NAMESPACES)
+    with devices(attachments_of(cluster)) as attachments, node.driver(driver) as started:
+        memo = Memo()
+        computing, state = timed(memo.desired, cluster, HERE, attachments)
+        applying, _ = timed(started.apply, Change(state, None))
+        memory = resident() - before
+        again = started.apply(Change(state, state))
+        history = History(started, memo, attachments, state)
+        taken = {
+            where: tuple(history.follow(changes(cluster, count, local=where == "here")))
+            for where in ("here", "elsewhere")
+        }
+        last = history.settle(cluster)
+        held = _held(started.dump(), last, cluster, memory)
+    return asdict(
+        Found((computing, applying), taken["here"], taken["elsewhere"], again.written + again.removed, held)
+    )
+
+
+class History:
+    """One state after the other, applied."""
+
+    def __init__(
+        self, driver: Driver, memo: Memo, attachments: Mapping[ObjectRef, Attachment], state: NodeState
+    ) -> None:
+        self._driver = driver
+        self._memo = memo
+        self._attachments = attachments
+        self._state = state
+
+    def follow(self, clusters: Iterator[Cluster]) -> Iterator[tuple[Took, Took]]:
+        """What compute and apply took for each of them."""
+        for cluster in clusters:
+            computing, wanted = timed(self._memo.desired, cluster, HERE, self._attachments)
+            applying, _ = timed(self._driver.apply, Change(wanted, self._state))
+            self._state = wanted
+            yield computing, applying
+
+    def settle(self, cluster: Cluster) -> NodeState:
+        """The state of this cluster, applied."""
+        for _ in self.follow(iter((cluster,))):
+            pass
+        return self._state
+
+
+@contextmanager
+def devices(attachments: Mapping[ObjectRef, Attachment]) -> Iterator[dict[ObjectRef, Attachment]]:
+    """The same pods, each at a real veth; all of them are in one namespace."""
+    with site.namespace("pods") as inside, tempfile.NamedTemporaryFile("w") as batch:
+        names = {ref: f"p{number}" for number, ref in enumerate(attachments)}
+        for name in names.values():
+            batch.write(
+                f"link add name h{name} type veth peer name {name} netns {inside.name}\nlink set h{name} up\n"
+            )
+        batch.flush()
+        output(["ip", "-batch", batch.name])
+        yield {ref: replace(each, netns=str(inside), ifname=names[ref]) for ref, each in attachments.items()}
+
+
+def _held(kernel: Inspection, state: NodeState, cluster: Cluster, memory: int) -> Held:
+    maps = {each.name: each for each in kernel.maps}
+    return Held(
+        classes=maps["class"].entries,
+        classes_due=classes_due(cluster),
+        verdicts=maps["verdict"].entries,
+        verdicts_due=verdicts_due(state.policy),
+        class_memory=maps["class"].memory,
+        verdict_memory=maps["verdict"].memory,
+        memory=memory,
+    )
+
+
+def classes_due(cluster: Cluster) -> int:
+    """
+    Entries of the class table: 2 + |blocks| + |addresses|.
+
+    Blocks are counted one policy after the other; addresses are those of every pod, for the
+    cluster-wide policies here have a peer that matches them all.
+    """
+    local = [pod for pod in cluster.pods.values() if pod.node == HERE]
+    in_force = [policy for policy in cluster.policies.values() if any(_selects(policy, pod) for pod in local)]
+    rules = [rule for policy in in_force for rule in (*(policy.ingress or ()), *(policy.egress or ()))]
+    blocks = [peer for rule in rules for peer in rule.peers or () if isinstance(peer, Block)]
+    networks = {network for block in blocks for network in (block.network, *block.excepted)}
+    whole = {network for network in networks if network.prefixlen == 0}
+    addresses = {address for pod in cluster.pods.values() for address in pod.addresses}
+    return 2 + len(networks - whole) + len(addresses)
+
+
+def _selects(policy: NetworkPolicy, pod: Any) -> bool:
+    return bool(policy.ref.namespace == pod.ref.namespace and _matches(policy.pods, pod.labels))
+
+
+def _matches(selector: Selector, labels: Mapping[str, str]) -> bool:
+    for each in selector.requirements:
+        assert each.operator is Operator.IN
+        if labels.get(each.key) not in each.values:
+            return False
+    return True
+
+
+def verdicts_due(policy: PolicyState) -> int:
+    """
+    Entries of the verdict trie, from what each set says to each class in use.
+
+    n(d) + the sum of |C(r)| n(r) over the other rulings, d being that with the greatest (|C(r)| - 1) n(r).
+    """
+    live = set(policy.classes.values())
+    total = 0
+    for each in policy.sets.values():
+        for direction in {entry.direction for entry in each.entries}:
+            said: dict[int, set[tuple[Any, ...]]] = {}
+            for entry in each.entries:
+                if entry.direction == direction:
+                    row = (entry.protocol, entry.port, entry.bits, entry.verdict)
+                    said.setdefault(entry.address_class, set()).add(row)
+            rulings = Counter(frozenset(said.get(address_class, said[0])) for address_class in live)
+            saved = max((count - 1) * len(rows) for rows, count in rulings.items())
+            total += sum(count * len(rows) for rows, count in rulings.items()) - saved
+    return total

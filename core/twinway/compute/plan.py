@@ -14,11 +14,13 @@ open, and this is the same on every node.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from twinway.compute.atoms import EVERY_POD, NO_ATOM, Atom, AtomId, PortAtom, atom_id, pod_atom
 from twinway.compute.ids import content_id
+from twinway.compute.ports import cost
 from twinway.compute.rulings import Span
 from twinway.model.cluster import ContainerPort
 from twinway.model.net import ObjectRef
@@ -42,6 +44,8 @@ DEFAULT_RULE = RuleRef(ObjectRef("Default", "", "allow"), "default")
 """The rule that allows what no policy decides."""
 ISOLATION = "isolation"
 """Place of the rule that denies what no NetworkPolicy allows to a pod that one of them selects."""
+TOO_LARGE = "too large"
+"""Place of the rule that denies everything where policies make more entries than can be borne."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +84,10 @@ class Plan:
     """The clauses of both directions, and what the ids in them stand for."""
 
     clauses: dict[Direction, tuple[Clause, ...]]
-    atoms: dict[AtomId, Atom] = field(default_factory=dict)
-    rules: dict[RuleId, RuleRef] = field(default_factory=dict)
+    closing: dict[Direction, RuleRef]
+    """Of each direction the policy that singles out most, as the rule for the case that it is too much."""
+    atoms: dict[AtomId, Atom]
+    rules: dict[RuleId, RuleRef]
 
 
 def rule_id(rule: RuleRef) -> RuleId:
@@ -103,7 +109,13 @@ def make_plan(selected: Selected) -> Plan | None:
     clauses = {direction: tuple(builder.clauses(direction)) for direction in Direction}
     if all(len(each) == 1 for each in clauses.values()):
         return None
-    return Plan(clauses, builder.atoms, builder.rules)
+    closing = {direction: builder.closing(each) for direction, each in clauses.items()}
+    return Plan(clauses, closing, builder.atoms, builder.rules)
+
+
+def rows_of(clause: Clause) -> int:
+    """How many rows a clause adds to a ruling at most, names of ports left out."""
+    return sum(cost(first, last) for _, first, last in clause.spans or ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +178,14 @@ class _Builder:
             if clause.peers is None or clause.peers or clause.named:
                 self.rules[clause.rule] = given.ref
                 yield clause
+
+    def closing(self, clauses: tuple[Clause, ...]) -> RuleRef:
+        weights: Counter[ObjectRef] = Counter()
+        for clause in clauses:
+            weights[self.rules[clause.rule].object] += (1 + rows_of(clause)) * (1 + len(clause.peers or ()))
+        rule = RuleRef(max(weights, key=lambda ref: (weights[ref], ref)), TOO_LARGE)
+        self.rules[rule_id(rule)] = rule
+        return rule
 
     def _clause(self, given: _Given, direction: Direction) -> Clause:
         names = [port for port in given.ports or () if port.name]

@@ -79,7 +79,9 @@ class PolicyMemo:
             others |= self._plans.classify(change, self._classes.live)
             if others or self._state.classes is not self._classes.table:
                 self._state = _state(self._state, self._plans.sets, self._classes)
-        return self._state, {ref: self._plans.set_of(each) for ref, each in selected.items()}, ()
+        rejected = {each for planned in self._plans.sets for each in planned.rejected}
+        sets = {ref: self._plans.set_of(each) for ref, each in selected.items()}
+        return self._state, sets, tuple(sorted(rejected))
 
 
 def _state(old: PolicyState, planned: Iterable[PlannedSet], classes: ClassTable) -> PolicyState:

@@ -16,23 +16,50 @@ Segment = tuple[int, int, V]
 """First and last port, and what holds there."""
 
 
-def cut(whole: Sequence[Range], by: Iterable[Range]) -> tuple[list[Range], list[Range]]:
-    """The parts of `whole` inside any of `by`, and those outside all of them; sorted where `whole` is."""
+def cut(whole: Iterable[Range], by: Iterable[Range]) -> tuple[list[Range], list[Range]]:
+    """
+    The parts of `whole` inside any of `by`, and those outside all of them, both sorted.
+
+    The ranges of `whole` do not overlap, those of `by` may. One pass over both, once they are sorted.
+    """
     inside: list[Range] = []
-    outside = list(whole)
-    for first, last in by:
-        rest: list[Range] = []
-        for start, end in outside:
-            if end < first or last < start:
-                rest.append((start, end))
-                continue
-            inside.append((max(start, first), min(end, last)))
-            if start < first:
-                rest.append((start, first - 1))
-            if last < end:
-                rest.append((last + 1, end))
-        outside = rest
+    outside: list[Range] = []
+    knives = _joined(by)
+    at = 0
+    for start, end in sorted(whole):
+        while at < len(knives) and knives[at][1] < start:
+            at += 1
+        rest, each = start, at
+        while each < len(knives) and knives[each][0] <= end:
+            first, last = max(knives[each][0], start), min(knives[each][1], end)
+            if rest < first:
+                outside.append((rest, first - 1))
+            inside.append((first, last))
+            rest, each = last + 1, each + 1
+        if rest <= end:
+            outside.append((rest, end))
     return inside, outside
+
+
+def cost(first: int, last: int) -> int:
+    """How many prefixes it takes to say a range: 1 for a single port, 30 at most."""
+    count = 0
+    while first <= last:
+        size = first & -first or 1 << BITS
+        while first + size - 1 > last:
+            size >>= 1
+        count, first = count + 1, first + size
+    return count
+
+
+def _joined(ranges: Iterable[Range]) -> list[Range]:
+    joined: list[Range] = []
+    for first, last in sorted(ranges):
+        if joined and first <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(last, joined[-1][1]))
+        else:
+            joined.append((first, last))
+    return joined
 
 
 def prefixes(segments: Iterable[Segment[V]]) -> tuple[tuple[int, int, V], ...]:

@@ -6,12 +6,18 @@ from twinway.compute.classes import ClassChange
 from twinway.compute.ids import content_id
 from twinway.compute.plan import Plan
 from twinway.compute.rulings import Ruling, Rulings
-from twinway.compute.sides import Live, Side
+from twinway.compute.sides import LIMIT, ROWS, Live, Side
+from twinway.model.net import Rejected
 from twinway.model.node import NO_CLASS, ClassId, PolicySet, PolicySetId, RuleId
 from twinway.model.policy import Direction
 
 Shape = tuple[tuple[Ruling, tuple[tuple[ClassId, Ruling], ...]], ...]
 """For each direction the ruling under class 0 and those under other classes: equal for equal entries."""
+
+_TOO_LARGE = (
+    f"singles out more than {ROWS:,} ports, or makes more than {LIMIT:,} entries, with the other policies of the "
+    "pods it selects: they are closed in this direction; name ranges of ports, and fewer peers"
+)
 
 
 class PlannedSet:
@@ -23,17 +29,24 @@ class PlannedSet:
         self.value = PolicySet(PolicySetId(0), ())
         self.shape: Shape = ()
         self.rules: frozenset[RuleId] = frozenset()
-        self._sides = [Side(direction, plan.clauses[direction], rulings) for direction in Direction]
+        self.rejected: tuple[Rejected, ...] = ()
+        self._sides = {direction: Side(plan, direction, rulings) for direction in Direction}
 
     def update(self, change: ClassChange, live: Live) -> bool:
         """Take over classes that came and went; whether the set is another now."""
-        changed = [side.update(change, live) for side in self._sides]
+        sides = self._sides.values()
+        changed = [side.update(change, live) for side in sides]
         if not any(changed):
             return False
-        self.shape = tuple((side.default, _sorted(side.explicit)) for side in self._sides)
-        entries = tuple(entry for side in self._sides for entry in side.entries)
+        self.shape = tuple((side.default, _sorted(side.explicit)) for side in sides)
+        entries = tuple(entry for side in sides for entry in side.entries())
         self.value = PolicySet(PolicySetId(content_id(b"policy set", _bytes(self.shape))), entries)
-        self.rules = frozenset().union(*(side.rules() for side in self._sides))
+        self.rules = frozenset().union(*(side.rules() for side in sides))
+        self.rejected = tuple(
+            Rejected(self.plan.closing[direction].object, f"spec.{direction.name.lower()}", _TOO_LARGE)
+            for direction, side in self._sides.items()
+            if side.too_large
+        )
         return True
 
 

@@ -12,62 +12,98 @@ side says r, and n(r) the rows of r, the number of its entries is
 n(r) is 4, one for each protocol and one for all others, where ports do not matter; a single port
 adds a row at most, a range of ports 30. To a class of which a side asks no atom it says what it
 says to a class that no atom matches: a side grows with the classes that its own peers make out.
+
+A side that would have more than `LIMIT` entries denies everything instead: whoever writes such
+policies closes the pods that they select, and takes no other pod's place in the kernel's tables.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from weakref import WeakValueDictionary
 
 from twinway.compute.atoms import NO_ATOM, AtomId
 from twinway.compute.classes import AddressClass, ClassChange
-from twinway.compute.plan import Clause
+from twinway.compute.plan import Clause, Plan, rows_of, rule_id
 from twinway.compute.rulings import Ruling, Rulings, Saying, Span
 from twinway.model.node import NO_CLASS, ClassId, RuleId, VerdictEntry
-from twinway.model.policy import Direction
+from twinway.model.policy import ClusterAction, Direction
 
 Live = Mapping[ClassId, AddressClass]
 _Hits = tuple[tuple[int, tuple[Span, ...] | None], ...]
 """Clauses that single a class out, by index, and what of them holds for it."""
 
 
-class Side:
-    """What a plan says in one direction to each class in use, kept up to date."""
+LIMIT = 65_536
+"""Entries that a side may have."""
+ROWS = 8_192
+"""Rows that the ports of its clauses may make, all together: it is not even tried with more."""
 
-    def __init__(self, direction: Direction, clauses: tuple[Clause, ...], rulings: Rulings) -> None:
+
+class Side:
+    """
+    What a plan says in one direction to each class in use, kept up to date.
+
+    `default` stands under class 0, `explicit` under others, and `too_large` tells that there is
+    nothing else than the closing rule.
+    """
+
+    def __init__(self, plan: Plan, direction: Direction, rulings: Rulings) -> None:
         """No class is in use."""
         self._direction = direction
-        self._clauses = clauses
+        self._clauses = plan.clauses[direction]
         self._rulings = rulings
         self._asking: dict[AtomId, list[int]] = {}
-        for index, clause in enumerate(clauses):
+        for index, clause in enumerate(self._clauses):
             for atom in {*(clause.peers or ()), *(port for _, port in clause.named)}:
                 self._asking.setdefault(atom, []).append(index)
         self._asked = frozenset(self._asking)
-        self._decided: dict[_Hits, Ruling] = {}
-        self._plain = self._decide(())
+        self._decided: WeakValueDictionary[_Hits, Ruling] = WeakValueDictionary()
+        closing = Saying(0, ClusterAction.DENY, rule_id(plan.closing[direction]), None)
+        self._closed = rulings.decide([closing])
+        self._hopeless = sum(rows_of(clause) for clause in self._clauses) > ROWS
+        self._plain = self._closed if self._hopeless else self._decide(())
         """What is said to a class of which no atom is asked."""
         self._special: dict[ClassId, Ruling] = {}
         """The classes to which something else is said."""
         self._counts: Counter[Ruling] = Counter()
         self._made: dict[ClassId, tuple[Ruling, tuple[VerdictEntry, ...]]] = {}
+        self._chosen: Ruling | None = None
         self.default = self._plain
         self.explicit: dict[ClassId, Ruling] = {}
-        self.entries: tuple[VerdictEntry, ...] = ()
+        self.too_large = self._hopeless
 
     def update(self, change: ClassChange, live: Live) -> bool:
         """Take over classes that came and went; whether the entries are others now."""
-        told = {self._forget(gone) for gone in change.gone} | {self._learn(come) for come in change.come}
-        default = self._choose(len(live) - len(self._special))
-        if self.entries and default is self.default and told <= {default}:
+        told = set() if self._hopeless else self._take(change)
+        chosen = self._choose(len(live) - len(self._special))
+        if chosen is self._chosen and told <= {chosen}:
             return False
         said = self._special
-        if default is not self._plain:
+        if chosen is not self._plain:
             said = {id_: self._special.get(id_, self._plain) for id_ in live}
-        self.default = default
-        self.explicit = {id_: ruling for id_, ruling in said.items() if ruling is not default}
-        self.entries = tuple(self._entries())
+        self._chosen = self.default = chosen
+        self.explicit = {id_: ruling for id_, ruling in said.items() if ruling is not chosen}
+        size = len(chosen.rows) + sum(len(ruling.rows) for ruling in self.explicit.values())
+        self.too_large = self._hopeless or size > LIMIT
+        if self.too_large:
+            self.default, self.explicit = self._closed, {}
         return True
+
+    def rules(self) -> set[RuleId]:
+        """The rules that entries name."""
+        return set(self.default.rules).union(*(ruling.rules for ruling in set(self.explicit.values())))
+
+    def entries(self) -> Iterator[VerdictEntry]:
+        """The entries, sorted."""
+        yield from self._entries(NO_CLASS, self.default)
+        for id_ in sorted(self.explicit):
+            yield from self._entries(id_, self.explicit[id_])
+
+    def _take(self, change: ClassChange) -> set[Ruling]:
+        # What is told to the classes that came, and was told to those that went.
+        return {self._forget(gone) for gone in change.gone} | {self._learn(come) for come in change.come}
 
     def _learn(self, cls: AddressClass) -> Ruling:
         ruling = self._plain if self._asked.isdisjoint(cls.atoms) else self._decide(self._hits(cls))
@@ -85,10 +121,6 @@ class Side:
                 del self._counts[ruling]
         return ruling
 
-    def rules(self) -> set[RuleId]:
-        """The rules that entries name."""
-        return set(self.default.rules).union(*(ruling.rules for ruling in set(self.explicit.values())))
-
     def _choose(self, plain: int) -> Ruling:
         # The ruling to stand under class 0, when `plain` classes are told nothing special.
         best, saved = self._plain, (plain - 1) * len(self._plain.rows)
@@ -98,12 +130,7 @@ class Side:
                 best, saved = ruling, saves
         return best
 
-    def _entries(self) -> Iterator[VerdictEntry]:
-        yield from self._rows(NO_CLASS, self.default)
-        for id_ in sorted(self.explicit):
-            yield from self._rows(id_, self.explicit[id_])
-
-    def _rows(self, id_: ClassId, ruling: Ruling) -> tuple[VerdictEntry, ...]:
+    def _entries(self, id_: ClassId, ruling: Ruling) -> tuple[VerdictEntry, ...]:
         made = self._made.get(id_)
         if made is None or made[0] is not ruling:
             entries = tuple(VerdictEntry(self._direction, id_, *row) for row in ruling.rows)

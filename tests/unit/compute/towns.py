@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from twinway.compute.evaluate import Tables
-from twinway.compute.policies import compile_policies
+from twinway.compute.policies import Compiled, compile_policies
 from twinway.model.cluster import Cluster
 from twinway.model.net import IPAddress, NodeName, ObjectRef, Protocol, Rejected
 from twinway.model.node import NO_POLICY, Action, Attachment, PolicySetId, PolicyState, Verdict
@@ -92,11 +92,18 @@ class Town:
         self.cluster: Cluster = cluster("1", decoded.values.values(), decoded.rejected)
 
     @cached_property
+    def _all(self) -> Compiled:
+        return compile_policies(self.cluster, NODE, attachments(self.cluster))
+
+    @property
     def compiled(self) -> tuple[PolicyState, Mapping[ObjectRef, PolicySetId]]:
         """The state, and the set of each pod."""
-        state, sets, rejected = compile_policies(self.cluster, NODE, attachments(self.cluster))
-        assert rejected == ()
-        return state, sets
+        return self._all[:2]
+
+    @property
+    def unusable(self) -> tuple[Rejected, ...]:
+        """What compute could not use."""
+        return self._all[2]
 
     @cached_property
     def tables(self) -> Tables:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Format, lint, types, layers: what a change must pass before its tests are worth running.
+# Format, lint, types, layers, links: what a change must pass before its tests are worth running.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bin=.venv/bin
@@ -12,3 +12,4 @@ mapfile -t tests < <(git ls-files --cached --others --exclude-standard 'tests/*.
 $bin/mypy "${packages[@]}" "${tests[@]}"
 $bin/lint-imports --no-logo
 git ls-files -z '*.c' '*.h' | xargs -0 --no-run-if-empty clang-format-14 --dry-run -Werror
+$bin/python tools/links.py

@@ -52,7 +52,12 @@ class Fleet:
         self._pool = ThreadPoolExecutor(max_workers=os.cpu_count())
         self._guests: dict[str, Future[Finished]] = {}
         self.cases: list[Case] = []
-        """Those that were asked for, with their results, in that order."""
+        """Those that were asked for, with their results."""
+
+    @property
+    def kernels(self) -> list[str]:
+        """Names of the kernels whose guests were started, in that order."""
+        return list(self._guests)
 
     def start(self, kernel: str, unpacked: Callable[[str], Unpacked], bundles: Path) -> None:
         """Have the guest of that kernel run when there is a processor for it."""

@@ -12,11 +12,11 @@ FAMILIES = (4, 6, None)
 
 def lines(fleet: Fleet) -> Iterator[str]:
     """The report of a run: one line a case, then where the time of each guest went."""
-    rows = [COLUMNS, *(_row(case) for case in fleet.cases)]
+    rows = [COLUMNS, *(_row(case) for case in _in_order(fleet))]
     widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
     for row in rows:
         yield "  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip()
-    for kernel in dict.fromkeys(case.kernel for case in fleet.cases):
+    for kernel in fleet.kernels:
         if guest := fleet.guest(kernel):
             off = guest.total - guest.boot - guest.command
             yield f"{kernel}: up after {guest.boot:.0f} s, cases {guest.command:.0f} s, the rest {off:.0f} s"
@@ -24,8 +24,8 @@ def lines(fleet: Fleet) -> Iterator[str]:
 
 def page(fleet: Fleet, programs: dict[str, dict[str, int]]) -> str:
     """docs/kernels.md, from a run of everything; `programs` is the budget by kernel."""
-    kernels = list(dict.fromkeys(case.kernel for case in fleet.cases))
-    parts = [HEAD, *_markdown(COLUMNS[:-1], [_row(case)[:-1] for case in fleet.cases])]
+    kernels = fleet.kernels
+    parts = [HEAD, *_markdown(COLUMNS[:-1], [_row(case)[:-1] for case in _in_order(fleet)])]
     parts += ["", "## What a kernel does without", ""]
     for kernel in kernels:
         parts += [f"### {kernel}", "", *_without(fleet, kernel), ""]
@@ -45,6 +45,10 @@ A number is checks that hold, of all: the smoke of `tests/kernels/guest/smoke.py
 over TCP and UDP. *lab* is the lab's own coming and going.
 """
 PROGRAMS = "Instructions that the verifier processes; growth over a tenth fails the run."
+
+
+def _in_order(fleet: Fleet) -> list[Case]:
+    return sorted(fleet.cases, key=lambda case: (fleet.kernels.index(case.kernel), case.driver, case.device))
 
 
 def _row(case: Case) -> tuple[str, ...]:

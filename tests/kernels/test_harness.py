@@ -65,8 +65,8 @@ def test_the_host_is_out_of_reach(any_kernel: Unpacked, tmp_path: Path):
 def test_a_guest_that_hangs_is_a_failure(any_kernel: Unpacked, tmp_path: Path):
     """A command without end is cut off; its own last words and the console's are shown."""
     script = "echo still going; echo on the console > /dev/console; sleep 1000"
-    with pytest.raises(GuestFailure, match=r"(?s)no end after 20 s.*still going.*on the console"):
-        boot(any_kernel, shell(script), folder=tmp_path, timeout=20)
+    with pytest.raises(GuestFailure, match=r"(?s)no end after 60 s.*still going.*on the console"):
+        boot(any_kernel, shell(script), folder=tmp_path, timeout=60)
 
 
 def test_a_guest_that_panics_is_a_failure(any_kernel: Unpacked, tmp_path: Path):
@@ -89,4 +89,4 @@ def test_a_kernel_that_does_not_boot_is_a_failure(any_kernel: Unpacked, tmp_path
     (broken / f"boot/vmlinuz-{any_kernel.release}").write_bytes(b"no kernel" * 4096)
     unbootable = Unpacked(Kernel("broken", "none", "none"), broken, any_kernel.release)
     with pytest.raises(GuestFailure, match=r"kernel broken \(.*\): "):
-        boot(unbootable, shell("true"), folder=tmp_path, timeout=20)
+        boot(unbootable, shell("true"), folder=tmp_path, timeout=60)

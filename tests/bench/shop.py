@@ -50,6 +50,18 @@ def service(name: str, selector: Mapping[str, str], address: str, port: int, tar
     return {"apiVersion": "v1", "kind": "Service", "metadata": metadata(name), "spec": spec}
 
 
+def endpoints(service: str, port: int, *addresses: str) -> Object:
+    """An EndpointSlice of a Service, all ready."""
+    return {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": metadata(service, {"kubernetes.io/service-name": service}),
+        "addressType": "IPv4",
+        "ports": [{"port": port, "protocol": "TCP"}],
+        "endpoints": [{"addresses": [address], "conditions": {"ready": True}} for address in addresses],
+    }
+
+
 def policy(name: str, selector: Mapping[str, str], **spec: Any) -> Object:
     """A NetworkPolicy for pods with these labels."""
     body = {"podSelector": {"matchLabels": dict(selector)}, **spec}

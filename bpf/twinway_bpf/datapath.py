@@ -50,7 +50,7 @@ class Datapath:
         self._devices = PodDevices()
         self._started = False
         self._node: frozenset[IPAddress] = frozenset()
-        self._pods_known: object = None
+        self._pods_known: list[Attachment] = []
 
     def start(self) -> None:
         """Open or make tables, load programs, set socket hooks; what an earlier process left is adopted."""
@@ -116,6 +116,14 @@ class Datapath:
         self._packets.detach_all(path for space in namespaces(self._cgroup) if (path := space.path))
         if self._at_socket:
             self._policy_at_socket.detach()
+        else:
+            self._forget_connections()
+
+    # Without hooks the table is history: a later packet path must not take it for what is going on.
+    def _forget_connections(self) -> None:
+        self._loader.open_maps("tc.c")
+        table = _map(self._loader.maps, "tw_ct")
+        table.remove(table.entries())
 
     # A policy is enforced at a pod before the pod turns to it, and the guard knows none until then;
     # the packet path drops what comes from a pod it does not know, so there pods come first.
@@ -160,8 +168,9 @@ class Datapath:
 
     # Pods coming and going may give the host addresses (a ptp plugin's gateways), nothing else does.
     def _node_addresses(self, change: Change, *, again: bool) -> frozenset[IPAddress]:
-        if again or self._pods_known is not change.state.endpoints:
-            self._pods_known = change.state.endpoints
+        attachments = [endpoint.attachment for endpoint in change.state.endpoints.values()]
+        if again or attachments != self._pods_known:
+            self._pods_known = attachments
             return local_addresses() | frozenset(change.state.addresses)
         return self._node
 

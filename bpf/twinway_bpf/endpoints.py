@@ -53,7 +53,8 @@ class EndpointTables:
         wanted = _entries(change.state.endpoints, devices, node, generation)
         writes = {key: value for key, value in wanted.items() if held.get(key) != value}
         self._map.write(writes)
-        anew = any(_policy_of(held[key]) != _policy_of(value) for key, value in writes.items() if key in held)
+        # an address that comes may be another pod's by now, and still have that one's connections
+        anew = any(key not in held or _identity(held[key]) != _identity(value) for key, value in writes.items())
         held.update(writes)
         self._policy.turned(generation)
         # a process that ended, or failed, may have let pods turn and done no more
@@ -120,5 +121,8 @@ def _place(endpoint: Endpoint, device: PodDevice | None) -> encode.Place:
     return encode.Place(device.host.ifindex, device.inside.mac, device.host.mac)
 
 
-def _policy_of(value: bytes) -> int:
-    return int(Ep.from_buffer_copy(value).policy)
+# All of an entry but the generation, which says the same of both.
+def _identity(value: bytes) -> bytes:
+    ep = Ep.from_buffer_copy(value)
+    ep.gen = 0
+    return bytes(ep)

@@ -106,7 +106,7 @@ class Verdict(ctypes.Structure):
 class CtKey(ctypes.Structure):
     """struct tw_ct_key."""
 
-    _fields_ = (("end", End * 2), ("proto", u8), ("pad", u8 * 3))
+    _fields_ = (("end", End * 2), ("proto", u8), ("written", u8), ("pad", u8 * 2))
 
 
 class Ct(ctypes.Structure):
@@ -118,7 +118,8 @@ class Ct(ctypes.Structure):
         ("backend", u64),
         ("rev", u32),
         ("flags", u8),
-        ("pad", u8 * 3),
+        ("pad", u8),
+        ("port", be16),
     )
 
 

@@ -62,7 +62,9 @@ class Map:
         return sum(1 for _ in self._keys())
 
     def entries(self) -> dict[bytes, bytes]:
-        """Everything in the map."""
+        """Everything in the map; not for per-CPU maps, whose values are as many as CPUs."""
+        if self.decl.kind in PER_CPU:
+            raise MapError(self.name, "read", "it has a value for each CPU: ask for the sum of one key")
         try:
             return self._entries_batched()
         except OSError as error:

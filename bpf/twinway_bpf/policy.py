@@ -8,14 +8,17 @@ to the other generation. So a packet is judged by the old state or by the new on
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from itertools import compress
+from operator import is_, ne
 
 from twinway.model.net import IPNetwork
-from twinway.model.node import ClassId, PolicySet, PolicySetId, PolicyState
+from twinway.model.node import ClassId, PolicyState
 from twinway_bpf import encode
 from twinway_bpf.maps import Map
-from twinway_bpf.sync import Step, perform
+from twinway_bpf.sync import Step
+from twinway_bpf.verdicts import VerdictSets
 
 Ids = tuple[int, int]
 
@@ -26,10 +29,9 @@ class PolicyTables:
     def __init__(self, classes: Map, verdicts: Map) -> None:
         """The open maps."""
         self._classes = classes
-        self._verdicts = verdicts
-        self._ids: dict[IPNetwork, Ids] | None = None
-        self._sets: dict[PolicySetId, list[bytes]] = {}
-        self._found: dict[PolicySetId, dict[bytes, bytes]] = {}  # left by an earlier process, perhaps not whole
+        self._sets = VerdictSets(verdicts)
+        self._ids: dict[IPNetwork, Ids] = {}
+        self._lagging: set[IPNetwork] = set()  # where the idle generation says something else
         self._settled: PolicyState | None = None
         self.generation = 0
         """The generation that pods look at."""
@@ -46,15 +48,13 @@ class PolicyTables:
         self.generation = min(generations, default=0)
         self.mixed = len(generations) > 1
         self._ids = {_network(key): encode.class_ids(value) for key, value in self._classes.entries().items()}
-        self._sets, self._found = {}, {}
-        for key, value in self._verdicts.entries().items():
-            self._found.setdefault(encode.verdict_set(key), {})[key] = value
+        self._sets.adopt()
 
     def completes(self, policy: PolicyState) -> int | None:
         """The generation that says just what `policy` says, where pods were turning to it."""
-        if self._fresh(policy):
+        if self._sets.missing(policy):
             return None
-        return next((g for g in (0, 1) if _same_classes(self._at(g), policy.classes)), None)
+        return next((g for g in (0, 1) if not self._differing(policy, g)), None)
 
     def prepare(self, policy: PolicyState) -> tuple[Step, int]:
         """
@@ -64,21 +64,14 @@ class PolicyTables:
         """
         if policy is self._settled:
             return Step(), self.generation
-        ids = self._known()
-        idle = 1 - self.generation
-        fresh = self._fresh(policy)
-        if not fresh and not self.mixed and _same_classes(self._at(self.generation), policy.classes):
+        fresh = self._sets.missing(policy)
+        differing = self._differing(policy, self.generation)
+        if not fresh and not differing and not self.mixed:
             return Step(), self.generation
-        entries: dict[bytes, bytes] = {}
-        for policy_set in fresh:
-            entries.update(encode.verdicts(policy_set))
-        changed = self._fill(idle, policy.classes)
-        classes = {encode.class_key(network): encode.class_value(*ids[network]) for network in changed}
-        step = perform((((self._verdicts, entries), (self._classes, classes)), ()))
-        for policy_set in fresh:
-            self._sets[policy_set.id] = [key for key, _ in encode.verdicts(policy_set)]
-            self._found.pop(policy_set.id, None)
-        return step, idle
+        step = self._sets.write(fresh)
+        changed = self._fill(differing | self._lagging if self._settled else {*self._ids, *policy.classes}, policy)
+        self._classes.write(changed)
+        return step + Step(len(changed)), 1 - self.generation
 
     def turned(self, generation: int) -> None:
         """Every pod looks at `generation` now."""
@@ -87,74 +80,81 @@ class PolicyTables:
 
     def settle(self, policy: PolicyState) -> Step:
         """Remove sets and prefixes that `policy` does not have."""
+        swept = self._sets.sweep(policy)
         if policy is self._settled:
-            return Step()
-        ids = self._known()
-        sets = [identity for identity in self._sets if identity not in policy.sets]
-        prefixes = [network for network in ids if network not in policy.classes]
-        keys = [key for identity in sets for key in self._sets[identity]]
-        keys += [key for entries in self._found.values() for key in entries]
-        step = perform(((), ((self._classes, [encode.class_key(n) for n in prefixes]), (self._verdicts, keys))))
-        self._found = {}
-        for identity in sets:
-            del self._sets[identity]
-        for network in prefixes:
-            del ids[network]
+            return swept
+        over = (
+            [network for network in self._ids if network not in policy.classes]
+            if self._keys_changed(policy)
+            else []
+        )
+        removed = self._classes.remove(encode.class_key(network) for network in over)
+        for network in over:
+            del self._ids[network]
+        self._lagging.difference_update(over)
         self._settled = policy
-        return step
+        return Step(0, removed) + swept
 
-    # Sets that have to be written: new ones, and those of which an earlier process left but a part.
-    def _fresh(self, policy: PolicyState) -> list[PolicySet]:
-        self._known()
-        fresh = []
-        for identity, policy_set in policy.sets.items():
-            if identity in self._sets:
-                continue
-            entries = dict(encode.verdicts(policy_set))
-            if self._found.get(identity) == entries:
-                self._sets[identity] = list(entries)
-                del self._found[identity]
-            else:
-                fresh.append(policy_set)
-        return fresh
+    def _keys_changed(self, policy: PolicyState) -> bool:
+        return self._settled is None or len(self._ids) != len(policy.classes)
 
-    def _known(self) -> dict[IPNetwork, Ids]:
-        if self._ids is None:
-            self.adopt(frozenset())
-        assert self._ids is not None  # noqa: S101 (adopt has just set it)
-        return self._ids
-
-    def _at(self, generation: int) -> dict[IPNetwork, int]:
-        return {network: pair[generation] for network, pair in self._known().items()}
+    # Prefixes of which a generation says something else than the policy, or one says nothing.
+    def _differing(self, policy: PolicyState, generation: int) -> set[IPNetwork]:
+        if self._settled is not None and generation == self.generation:
+            return changed_keys(self._settled.classes, policy.classes)
+        held = {network: pair[generation] for network, pair in self._ids.items()}
+        return {n for n, identity in policy.classes.items() if held.get(n) != identity} | (
+            held.keys() - policy.classes.keys()
+        )
 
     # A new prefix must not change what the generation in use says of its addresses: there it
     # repeats the class of the prefix around it. One that ends keeps its place until pods have turned.
-    def _fill(self, idle: int, wanted: Mapping[IPNetwork, ClassId]) -> list[IPNetwork]:
-        ids = self._known()
-        changed = []
-        for network in {*ids, *wanted}:
-            new = wanted[network] if network in wanted else _around(network, wanted)
-            old = ids[network][1 - idle] if network in ids else _around(network, ids, 1 - idle)
-            pair = (new, old) if idle == 0 else (old, new)
+    def _fill(self, candidates: set[IPNetwork], policy: PolicyState) -> dict[bytes, bytes]:
+        ids, using = self._ids, self.generation
+        lengths = sorted({network.prefixlen for network in (*ids, *policy.classes)} if ids else (), reverse=True)
+        changed: list[tuple[IPNetwork, Ids]] = []
+        for network in candidates:
+            new = policy.classes.get(network)
+            if new is None:
+                new = ClassId(_around(network, policy.classes, lengths))
+            old = ids[network][using] if network in ids else _around(network, ids, lengths, using)
+            pair = (old, new) if using == 0 else (new, old)
             if ids.get(network) != pair:
                 changed.append((network, pair))
         # longest first: a shorter prefix must not say anything new of addresses below a longer one yet to come
         changed.sort(key=lambda entry: -entry[0].prefixlen)
-        for network, pair in changed:
-            ids[network] = pair
-        return [network for network, _ in changed]
+        ids.update(changed)
+        pairs = ((network, ids[network]) for network in candidates if network in ids)
+        self._lagging = {network for network, pair in pairs if pair[0] != pair[1]}
+        return {encode.class_key(network): encode.class_value(*pair) for network, pair in changed}
 
 
-def _same_classes(current: Mapping[IPNetwork, int], wanted: Mapping[IPNetwork, ClassId]) -> bool:
-    return all(current.get(network) == identity for network, identity in wanted.items()) and all(
-        network in wanted for network in current
-    )
+def changed_keys(old: Mapping[IPNetwork, ClassId], new: Mapping[IPNetwork, ClassId]) -> set[IPNetwork]:
+    """
+    Keys whose value is another, or that only one mapping has.
+
+    Told by identity first: compute keeps what did not change, and a network is slow to hash.
+    """
+    if old is new:
+        return set()
+    if len(old) == len(new) and all(map(is_, old, new)):
+        return set(compress(new, map(ne, old.values(), new.values())))
+    before = {id(network): (network, identity) for network, identity in old.items()}
+    after = {id(network): (network, identity) for network, identity in new.items()}
+    come = {network for key, (network, identity) in after.items() if before.get(key, (None, None))[1] != identity}
+    return come | {network for key, (network, _) in before.items() if key not in after}
 
 
+# What the nearest prefix around this one says, of those lengths that there are at all.
 def _around(
-    network: IPNetwork, classes: Mapping[IPNetwork, ClassId] | Mapping[IPNetwork, Ids], at: int = -1
+    network: IPNetwork,
+    classes: Mapping[IPNetwork, ClassId] | Mapping[IPNetwork, Ids],
+    lengths: Sequence[int],
+    at: int = -1,
 ) -> int:
-    for bits in range(network.prefixlen - 1, -1, -1):
+    for bits in lengths:
+        if bits >= network.prefixlen or not classes:
+            continue
         found = classes.get(network.supernet(new_prefix=bits))
         if found is not None:
             return found[at] if isinstance(found, tuple) else found

@@ -226,24 +226,33 @@ def test_both_directions_of_a_key(scene: Scene, net: Net) -> None:
 
 @both
 def test_backend_asked_by_its_own_name(scene: Scene, protocol: int) -> None:
-    """After the Service, the same port asks the backend itself: the answers are the backend's own."""
+    """After the Service, the same port asks the backend itself: from another port, and both connections live."""
     make = tcp if protocol == TCP else udp
     scene.open(protocol)
-    assert reaches_server(scene.client_sends(make(scene.client, scene.server)), scene)
-    answer = scene.server_sends(scene.answer(protocol))
-    assert (answer.seen.src, answer.seen.dst) == (scene.server, scene.client)
-    assert CtFlag.NAT not in scene.tables.record().flags
+    moved = scene.client_sends(make(scene.client, scene.server)).seen
+    assert (moved.src.address, moved.dst) == (scene.client.address, scene.server)
+    assert moved.src.port != scene.client.port
+    answer = tcp(scene.server, moved.src, SYN_ACK) if protocol == TCP else udp(scene.server, moved.src)
+    back = scene.server_sends(answer)
+    assert (back.seen.src, back.seen.dst) == (scene.server, scene.client)
+    assert scene.server_sends(scene.answer(protocol)).seen.src == scene.vip
 
 
 @both
 def test_two_services_with_one_backend(scene: Scene, net: Net, protocol: int) -> None:
-    """One port asks two Services that lead to one backend: answers bear the name of whom it asked last."""
+    """One port asks two Services that lead to one backend: each answer bears the name that was asked."""
     other = End(net.vip, 81)
     scene.tables.service(other, scene.server, protocol=protocol)
     make = tcp if protocol == TCP else udp
+    seen = {}
     for asked in (scene.vip, other, scene.vip):
-        assert reaches_server(scene.client_sends(make(scene.client, asked)), scene)
-        assert scene.server_sends(scene.answer(protocol)).seen.src == asked
+        seen[asked] = scene.client_sends(make(scene.client, asked)).seen.src
+    assert seen[scene.vip] == scene.client
+    assert seen[other].port != scene.client.port
+    for asked, source in seen.items():
+        answer = tcp(scene.server, source, SYN_ACK) if protocol == TCP else udp(scene.server, source)
+        back = scene.server_sends(answer).seen
+        assert (back.src, back.dst) == (asked, scene.client)
 
 
 @both

@@ -26,6 +26,8 @@ struct tw_names {
 	struct tw_ct_key key;	 /* of the record */
 	struct tw_end vip;	 /* what the client wrote, where that is a Service */
 	struct tw_choice choice; /* and what becomes of it */
+	__be16 own_port;	 /* the client's port, as it wrote it */
+	__be16 given_port;	 /* what its packets bear after translation; 0: not chosen yet */
 };
 
 /* verifier: pointers into maps may stand on the stack alone, so this does */
@@ -35,6 +37,7 @@ struct tw_conn {
 	struct tw_ct *alias; /* the alias; NULL: none yet, or no Service */
 	__u8 forward;	     /* this packet comes from the initiator */
 	__u8 hairpin;	     /* a pod's connection to itself through a Service */
+	__u8 moved;	     /* asked a backend by its own name, and was given another port */
 	__u8 turned; /* meets this hook again, translated; the pod may pretend that, to its own harm */
 };
 
@@ -132,6 +135,7 @@ static __always_inline void ct_find(const struct tw_pkt *pkt, struct tw_conn *co
 	if (ct->flags & TW_CT_ALIAS) {
 		conn->names->choice.backend = ct->backend;
 		end_copy(&conn->names->choice.to, &ct->peer);
+		conn->names->given_port = ct->port;
 		conn->alias = ct;
 		return;
 	}
@@ -142,16 +146,66 @@ static __always_inline void ct_find(const struct tw_pkt *pkt, struct tw_conn *co
 }
 
 /*
- * A pod's own packet to a backend by its address meets the record of an earlier connection from
- * the same port to that backend through a Service: the latest word of the client is what counts,
- * and its replies are not to be taken for the Service's.
+ * A pod's own packet to a backend by its address meets the record of a connection from the same
+ * port to that backend through a Service. Replies could not be told apart, so this one goes on from
+ * another port (as nf_nat does), with an alias beside the record. In the middle of a connection it
+ * is too late for that: then the record is an old one, which is taken over.
  */
-static __always_inline void ct_take_over(struct tw_conn *conn)
+static __always_inline void ct_beside(const struct tw_pkt *pkt, struct tw_conn *conn)
 {
+	struct tw_ct *alias;
+
 	if (!conn->ct || !conn->forward || conn->hairpin || conn->turned ||
 	    !(conn->ct->flags & TW_CT_NAT))
 		return;
 	conn->ct = 0;
+	conn->names->key.written = 1;
+	alias = tw_ct_v1.lookup(&conn->names->key);
+	conn->names->key.written = 0;
+	if (alias && !ct_expired(alias, pkt->proto)) {
+		conn->names->given_port = alias->port;
+		conn->alias = alias;
+	} else if (pkt->proto == PROTO_TCP && !(pkt->tcp & TCP_SYN)) {
+		return;
+	}
+	end_copy(&conn->names->choice.to, &pkt->dst);
+	conn->moved = 1;
+}
+
+#define PORT_TRIES 3
+#define PORT_FIRST 32768
+
+/* Is the name (client, backend) free for a connection to what the client wrote? */
+static __always_inline bool ct_name_free(const struct tw_end *client, const struct tw_pkt *pkt,
+					 const struct tw_conn *conn)
+{
+	struct tw_ct_key key = {};
+	struct tw_ct *ct;
+
+	ct_key(&key, client, &conn->names->choice.to, pkt->proto);
+	ct = tw_ct_v1.lookup(&key);
+	if (!ct || (ct->flags & TW_CT_CLOSING) || ct_expired(ct, pkt->proto))
+		return 1;
+	return (ct->flags & TW_CT_NAT) && ct->port == conn->names->own_port &&
+	       end_equal(&ct->peer, &conn->names->vip);
+}
+
+/* Choose the port that the backend sees: the client's own, unless another connection has it there. */
+static __always_inline int ct_choose_port(struct tw_end *client, const struct tw_pkt *pkt,
+					  struct tw_conn *conn)
+{
+	if (conn->names->given_port) {
+		client->port = conn->names->given_port;
+		return TW_GO_ON;
+	}
+#pragma unroll
+	for (int i = 0; i < PORT_TRIES; i++) {
+		if (ct_name_free(client, pkt, conn))
+			return TW_GO_ON;
+		client->port =
+			be16((__u16)(PORT_FIRST + (bpf_get_prandom_u32() & (PORT_FIRST - 1))));
+	}
+	return TW_DROP_NO_ENTRY;
 }
 
 /* The record of what the packet has become: called when pkt holds the translated addresses. */
@@ -164,7 +218,7 @@ static __always_inline void ct_find_translated(const struct tw_pkt *pkt, struct 
 	if (!ct || ct_expired(ct, pkt->proto) || !(ct->flags & TW_CT_NAT))
 		return;
 	/* of another Service with this backend, or asked directly: over, this connection is the newer */
-	if (!end_equal(&ct->peer, &conn->names->vip))
+	if (!end_equal(&ct->peer, &conn->names->vip) || ct->port != conn->names->own_port)
 		return;
 	if (first != !!(ct->flags & TW_CT_FIRST) || ct_reopens(ct, pkt, 1))
 		return;
@@ -178,8 +232,9 @@ static __always_inline int ct_create(const struct tw_pkt *pkt, struct tw_conn *c
 
 	if (ct_key(&conn->names->key, &pkt->src, &pkt->dst, pkt->proto))
 		ct.flags |= TW_CT_FIRST;
-	if (conn->names->choice.backend) {
+	if (conn->names->choice.backend || conn->moved) {
 		ct.flags |= TW_CT_NAT | (conn->hairpin ? TW_CT_HAIRPIN : 0);
+		ct.port = conn->names->own_port;
 		ct.backend = conn->names->choice.backend;
 		end_copy(&ct.peer, &conn->names->vip);
 	}
@@ -196,7 +251,9 @@ static __always_inline int ct_create_alias(const struct tw_pkt *pkt, const struc
 	struct tw_ct ct = {};
 
 	addr_copy(client.addr, conn->hairpin ? pkt->dst.addr : pkt->src.addr);
-	client.port = pkt->src.port;
+	client.port = conn->names->own_port;
+	ct.port = pkt->src.port;
+	key.written = conn->moved;
 	ct.flags = TW_CT_ALIAS | TW_CT_REPLIED | (conn->hairpin ? TW_CT_HAIRPIN : 0);
 	if (ct_key(&key, &client, &conn->names->vip, pkt->proto))
 		ct.flags |= TW_CT_FIRST;

@@ -74,6 +74,8 @@ static __always_inline int guard_check(struct __sk_buff *skb, struct tw_pkt *pkt
 	struct tw_view view = {};
 	int rc = parse(skb, pkt);
 
+	if (out && source_is_tagged(skb))
+		return TW_DROP_SPOOFED;
 	if (rc)
 		return rc;
 	if (out) {

@@ -10,26 +10,43 @@
 #include "nat.h"
 #include "scratch.h"
 
+/* The client's port in what is quoted: in the connection's other name it may be another. */
+static __always_inline int icmp_client_port(struct __sk_buff *skb, const struct tw_pkt *pkt,
+					    const struct tw_pkt *quoted, enum tw_side side,
+					    __be16 port)
+{
+	struct tw_end client = {};
+
+	end_copy(&client, side == TW_SRC ? &quoted->src : &quoted->dst);
+	if (!port || client.port == port)
+		return TW_GO_ON;
+	client.port = port;
+	return nat_quoted(skb, pkt, quoted, side, &client);
+}
+
 /* A client answers what it took for the Service: the backend is told of its own packet. */
 static __always_inline int icmp_to_backend(struct __sk_buff *skb, struct tw_pkt *pkt,
-					   const struct tw_pkt *quoted,
-					   const struct tw_end *backend)
+					   const struct tw_pkt *quoted, const struct tw_ct *alias)
 {
-	int rc = nat_quoted(skb, pkt, quoted, TW_SRC, backend);
+	int rc = icmp_client_port(skb, pkt, quoted, TW_DST, alias->port);
 
-	return rc ? rc : nat_end(skb, pkt, TW_DST, backend);
+	if (!rc)
+		rc = nat_quoted(skb, pkt, quoted, TW_SRC, &alias->peer);
+	return rc ? rc : nat_end(skb, pkt, TW_DST, &alias->peer);
 }
 
 /* Somebody answers what became of the client's packet: the client is told of what it wrote. */
 static __always_inline int icmp_to_client(struct __sk_buff *skb, struct tw_pkt *pkt,
-					  const struct tw_pkt *quoted, const struct tw_end *vip)
+					  const struct tw_pkt *quoted, const struct tw_ct *record)
 {
-	int rc = nat_quoted(skb, pkt, quoted, TW_DST, vip);
+	int rc = icmp_client_port(skb, pkt, quoted, TW_SRC, record->port);
 
+	if (!rc)
+		rc = nat_quoted(skb, pkt, quoted, TW_DST, &record->peer);
 	/* a router on the way keeps its own name */
 	if (rc || !addr_equal(pkt->src.addr, quoted->dst.addr))
 		return rc;
-	return nat_end(skb, pkt, TW_SRC, vip);
+	return nat_end(skb, pkt, TW_SRC, &record->peer);
 }
 
 /* Translate an ICMP error; `related` says whether it concerns a connection that is known. */
@@ -53,9 +70,9 @@ static __always_inline int icmp_related(struct __sk_buff *skb, struct tw_scratch
 	*related = 1;
 	first = first == !!(ct->flags & TW_CT_FIRST);
 	if (ct->flags & TW_CT_ALIAS)
-		return first ? TW_GO_ON : icmp_to_backend(skb, pkt, quoted, &ct->peer);
+		return first ? TW_GO_ON : icmp_to_backend(skb, pkt, quoted, ct);
 	if ((ct->flags & TW_CT_NAT) && !(ct->flags & TW_CT_HAIRPIN) && first)
-		return icmp_to_client(skb, pkt, quoted, &ct->peer);
+		return icmp_to_client(skb, pkt, quoted, ct);
 	return TW_GO_ON;
 }
 

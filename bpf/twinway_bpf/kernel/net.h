@@ -14,6 +14,8 @@
 #define ETH_HLEN 14
 #define ETH_IP 0x0800
 #define ETH_IPV6 0x86dd
+#define ETH_8021Q 0x8100
+#define ETH_8021AD 0x88a8
 
 #define PROTO_HOPOPTS 0
 #define PROTO_ICMP 1

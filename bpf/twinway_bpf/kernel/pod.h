@@ -58,12 +58,13 @@ static __always_inline int pod_choose(const struct tw_pkt *pkt, struct tw_conn *
 	bool goes_on = pkt->proto == PROTO_TCP && !(pkt->tcp & TCP_SYN);
 	int rc;
 
-	if (conn->ct)
+	if (conn->ct || conn->moved)
 		return TW_GO_ON;
 	if (conn->names->choice.backend &&
 	    (goes_on || tw_be_v1.lookup(&conn->names->choice.backend)))
 		return TW_GO_ON;
 	conn->names->choice.backend = 0;
+	conn->names->given_port = 0;
 	conn->alias = 0;
 	if (pkt->proto != PROTO_TCP && pkt->proto != PROTO_UDP && pkt->proto != PROTO_SCTP)
 		return service_address(pkt->dst.addr) ? TW_DROP_SERVICE_OTHER : TW_GO_ON;
@@ -84,9 +85,14 @@ static __always_inline int pod_translate(struct __sk_buff *skb, struct tw_pkt *p
 	int rc;
 
 	end_copy(&conn->names->vip, &pkt->dst);
-	if (conn->hairpin) {
+	conn->names->own_port = pkt->src.port;
+	end_copy(&client, &pkt->src);
+	if (conn->hairpin)
 		hairpin_client(client.addr, pkt->v6);
-		client.port = pkt->src.port;
+	rc = ct_choose_port(&client, pkt, conn);
+	if (rc)
+		return rc;
+	if (conn->hairpin || client.port != pkt->src.port) {
 		rc = nat_end(skb, pkt, TW_SRC, &client);
 		if (rc)
 			return rc;
@@ -145,19 +151,19 @@ static __always_inline int pod_remember_alias(const struct tw_pkt *pkt, const st
 	return TW_GO_ON;
 }
 
-/* A reply gets its Service back as its source; that of a hairpin its client, too. */
+/* A reply gets its Service back as its source, and its client's own port; that of a hairpin its client, too. */
 static __always_inline int pod_translate_back(struct __sk_buff *skb, struct tw_pkt *pkt,
 					      const struct tw_conn *conn)
 {
-	struct tw_end self = {};
+	struct tw_end client = {};
 	int rc;
 
-	addr_copy(self.addr, pkt->src.addr);
-	self.port = pkt->dst.port;
+	addr_copy(client.addr, conn->hairpin ? pkt->src.addr : pkt->dst.addr);
+	client.port = conn->ct->port;
 	rc = nat_end(skb, pkt, TW_SRC, &conn->ct->peer);
-	if (rc || !conn->hairpin)
+	if (rc || (!conn->hairpin && client.port == pkt->dst.port))
 		return rc;
-	return nat_end(skb, pkt, TW_DST, &self);
+	return nat_end(skb, pkt, TW_DST, &client);
 }
 
 static __always_inline bool pod_is_reply_of_service(const struct tw_conn *conn)
@@ -167,7 +173,7 @@ static __always_inline bool pod_is_reply_of_service(const struct tw_conn *conn)
 
 /* Everything that is decided about a packet from a pod but where it goes. */
 static __always_inline int pod_sends(struct __sk_buff *skb, struct tw_scratch *scratch,
-				     struct tw_conn *conn, const struct tw_cfg *cfg)
+				     struct tw_conn *conn, const struct tw_cfg *cfg, bool in_pod)
 {
 	struct tw_pkt *pkt = &scratch->pkt;
 	bool related = 0;
@@ -181,11 +187,11 @@ static __always_inline int pod_sends(struct __sk_buff *skb, struct tw_scratch *s
 			return rc;
 	}
 	ct_find(pkt, conn);
-	ct_take_over(conn);
+	ct_beside(pkt, conn);
 	rc = pod_choose(pkt, conn);
 	if (rc)
 		return rc;
-	if (conn->names->choice.backend) {
+	if (conn->names->choice.backend || conn->moved) {
 		rc = pod_translate(skb, pkt, conn);
 		if (rc)
 			return rc;
@@ -193,9 +199,12 @@ static __always_inline int pod_sends(struct __sk_buff *skb, struct tw_scratch *s
 	rc = pod_admit(pkt, conn, cfg);
 	if (rc)
 		return rc;
-	if (conn->names->choice.backend)
+	if (conn->names->choice.backend || conn->moved)
 		return pod_remember_alias(pkt, conn);
-	return pod_is_reply_of_service(conn) ? pod_translate_back(skb, pkt, conn) : TW_GO_ON;
+	/* in the pod, replies are translated where they come in; but a hairpin's never comes in */
+	if (!pod_is_reply_of_service(conn) || (in_pod && !conn->hairpin))
+		return TW_GO_ON;
+	return pod_translate_back(skb, pkt, conn);
 }
 
 /* Everything that is decided about a packet for a pod of this node. */

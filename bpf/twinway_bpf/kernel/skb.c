@@ -99,10 +99,7 @@ static __always_inline void udp_judge(struct tw_skpol *known, const struct tw_vi
 	if (known->rev == rev && end_equal(&known->peer, view->remote))
 		return;
 	known->ingress = judge_ingress(view, PROTO_UDP, &rule);
-	known->rule = rule;
 	known->egress = judge_egress(view, PROTO_UDP, &rule);
-	if (known->egress != TW_ALLOW)
-		known->rule = rule;
 	end_copy(&known->peer, view->remote);
 	known->rev = rev;
 }
@@ -146,6 +143,7 @@ static __always_inline int udp_check(struct __sk_buff *skb, struct bpf_sock *sk,
 {
 	struct tw_skpol *known = tw_skpol_v1.sk_storage_get(sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	__u8 mine, other;
+	__u64 rule = 0;
 
 	if (!known)
 		return TW_DROP_NO_ENTRY;
@@ -160,7 +158,12 @@ static __always_inline int udp_check(struct __sk_buff *skb, struct bpf_sock *sk,
 	if (other == TW_ALLOW &&
 	    udp_answers(skb, view->remote, out ? TW_UDP_RECEIVED : TW_UDP_SENT))
 		return TW_GO_ON;
-	return verdict_of(mine, known->rule, out);
+	/* one rule a direction is not worth keeping: who is denied may wait for it */
+	if (out)
+		judge_egress(view, PROTO_UDP, &rule);
+	else
+		judge_ingress(view, PROTO_UDP, &rule);
+	return verdict_of(mine, rule, out);
 }
 
 /* Did the socket ask for a Service, and was given its own pod? */

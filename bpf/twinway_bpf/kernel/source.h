@@ -24,6 +24,13 @@ static __always_inline bool source_asks_dhcp(const struct tw_pkt *pkt)
 	       (dst[0] == be32(0xff050000) && !dst[1] && !dst[2] && dst[3] == be32(0x00010003));
 }
 
+/* A tag would hide what is behind it from us, and not from a receiver that takes VLAN 0 for none. */
+static __always_inline bool source_is_tagged(const struct __sk_buff *skb)
+{
+	return skb->vlan_present || skb->protocol == be16(ETH_8021Q) ||
+	       skb->protocol == be16(ETH_8021AD);
+}
+
 /*
  * Is it this pod's? Behind a veth the device tells, in the pod's namespace the stamp that a program
  * before this one wrote (stamp.py).

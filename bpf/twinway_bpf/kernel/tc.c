@@ -49,6 +49,8 @@ static __always_inline int from_pod(struct __sk_buff *skb, struct tw_scratch *sc
 	struct tw_cfg *cfg = cfg_get();
 	int rc = parse(skb, &scratch->pkt);
 
+	if (source_is_tagged(skb))
+		return TW_DROP_SPOOFED;
 	if (rc)
 		return rc;
 	if (!cfg)
@@ -56,7 +58,7 @@ static __always_inline int from_pod(struct __sk_buff *skb, struct tw_scratch *sc
 	rc = source_check(skb, &scratch->pkt);
 	if (rc)
 		return rc;
-	rc = pod_sends(skb, scratch, conn, cfg);
+	rc = pod_sends(skb, scratch, conn, cfg, in_pod);
 	return rc ? refuse(skb, scratch, rc, in_pod) : TW_GO_ON;
 }
 
@@ -141,8 +143,9 @@ int tw_pod_out(struct __sk_buff *skb)
 	if (!rc && conn.hairpin)
 		rc = deliver_to_self(skb, &scratch->pkt);
 	else if (!rc)
-		rc = scratch->names.choice.backend ? deliver_next_hop(skb, &scratch->pkt)
-						   : TW_PASS_STACK;
+		rc = scratch->names.choice.backend || conn.moved
+			     ? deliver_next_hop(skb, &scratch->pkt)
+			     : TW_PASS_STACK;
 	return finish(scratch, rc);
 }
 

@@ -118,7 +118,8 @@ struct tw_verdict {
 struct tw_ct_key {
 	struct tw_end end[2];
 	__u8 proto;
-	__u8 pad[3];
+	__u8 written; /* 1: of an alias for a backend by its own name, whose record has this key, too */
+	__u8 pad[2];
 };
 
 enum tw_ct_flag {
@@ -136,7 +137,8 @@ struct tw_ct {
 	__u64 backend; /* backend id; 0: no Service */
 	__u32 rev;     /* policy revision that it was judged under */
 	__u8 flags;    /* enum tw_ct_flag */
-	__u8 pad[3];
+	__u8 pad;
+	__be16 port; /* with NAT, the client's: in a record its own, in an alias the one it was given */
 };
 
 /* The one entry of tw_cfg. */

@@ -74,7 +74,6 @@ def test_old_answer_or_new(history: list[NodeState]) -> None:
                     assert answer in (was[question], will[question]), question
 
 
-@pytest.mark.xfail(reason="the next pod of an address is taken for no change of policy")
 def test_connections_of_an_address_end_with_its_pod() -> None:
     """
     What an earlier pod of an address had open is judged anew for the next one.

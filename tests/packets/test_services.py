@@ -165,7 +165,7 @@ def test_backend_in_the_hosts_own_network(scene: Scene, net: Net) -> None:
 
 
 def test_answer_is_translated_where_it_comes_in(scene: Scene) -> None:
-    """Where hooks are in the pods, the server's egress leaves an answer alone, and the client's ingress translates."""
+    """Where hooks are in the pods, the server's egress leaves an answer alone; the client's ingress translates."""
     scene.furnish_inside()
     scene.tables.pod(scene.net.server, scene.rig.behind("other eth0"))
     assert scene.leaves_pod(scene.first()).seen.dst == scene.server

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from twinway_conformance.targets import Target
 
 _LABS = pytest.StashKey["Labs"]()
+_TEST_SECONDS = 600
 _MARKERS = (
     "row(name): the row of the semantics table that this test is",
     "policy: needs NetworkPolicy in the datapath",
@@ -76,9 +77,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let each target's changes of driver come last: what another driver left is not to help this one."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """
+    Give each test of a target time enough, and let changes of driver come last.
+
+    What another driver left is not to help this one. A random case that fails is made small: that takes minutes.
+    """
     first: dict[str, int] = {}
+    for item in items:
+        if "target" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.timeout(_TEST_SECONDS * config.getoption("--slow")))
 
     def place(item: pytest.Item) -> tuple[int, bool]:
         call = getattr(item, "callspec", None)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 
+import pytest
+
 from twinway_conformance import cast, objects
 from twinway_conformance.lab import Lab
 from twinway_conformance.objects import Object
 from twinway_conformance.probes import Answer, Due, Query, connects, drops, misfits, tallied
-from twinway_conformance.sockets import Remote
+from twinway_conformance.sockets import Remote, command
 from twinway_conformance.targets import Target
 
 _FIRST_SERVICE = 10  # 10.96.0.10: below it a cluster keeps its own (kubernetes, DNS)
@@ -79,6 +81,11 @@ class Stage:
     def denied(self, source: str, name: str, port: int = 80, protocol: str = "tcp") -> list[Due]:
         """A pod of the cast is silent towards `source` on a port, in every family."""
         return [drops(source, to, protocol) for to in self.pod_at(name, port)]
+
+    def needs_sctp(self) -> None:
+        """The test goes on where the kernel has SCTP; elsewhere it does not apply."""
+        if self.lab.execute(cast.CLIENT, *command("has_sctp.py")).strip() != "yes":
+            pytest.skip("this kernel has no SCTP")
 
     def talk(self, place: str) -> Remote:
         """A program at `place` whose sockets the test holds; a context."""

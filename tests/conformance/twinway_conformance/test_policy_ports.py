@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from twinway_conformance.cast import CLIENT, DOG, FAR, NEAR, OWN_PORT, TELLER, VAULT
+from twinway_conformance.objects import at, both, container_port, pod
 from twinway_conformance.policies import ANY, labels, open_port, pods, policy, source, target
+from twinway_conformance.probes import Query, connects, drops
 from twinway_conformance.stage import Stage
 
 pytestmark = pytest.mark.policy
@@ -57,6 +59,18 @@ def test_protocol_without_port(stage: Stage) -> None:
         stage.allowed(CLIENT, NEAR, OWN_PORT[NEAR]),
         stage.denied(CLIENT, NEAR, 53, "udp"),
     )
+
+
+@pytest.mark.row("np-port-sctp")
+def test_sctp_port(stage: Stage) -> None:
+    """A port opened for SCTP is open for SCTP alone."""
+    stage.needs_sctp()
+    ports = [container_port(132, "SCTP"), container_port(132)]
+    stream = pod("shop/stream", "n2", both("10.244.2.70", stage.families), ports, {"name": "stream"})
+    stage.hold(stream, policy("shop/in", labels(name="stream"), ingress=[source(ports=[open_port(132, "SCTP")])]))
+    for address in both("10.244.2.70", stage.families):
+        stage.expect(connects(Query(CLIENT, at(address, 132), "sctp"), "shop/stream"))
+        stage.expect(drops(CLIENT, at(address, 132)))
 
 
 @pytest.mark.row("np-port-named-ingress")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from twinway_conformance.cast import CLIENT, DOG, FAR, N1, NEAR, OWN_PORT, SERVERS, VAULT
-from twinway_conformance.objects import port
+from twinway_conformance.objects import both, container_port, pod, port
 from twinway_conformance.probes import Query, connects, rejects
 from twinway_conformance.running import sniffing
 from twinway_conformance.stage import Stage
@@ -42,6 +42,18 @@ def test_one_number_two_protocols(stage: Stage) -> None:
         for to in stage.at(service, 53)
     )
     stage.expect([rejects(place, to, "udp") for place in PLACES for to in stage.at(service, 54)])
+
+
+@pytest.mark.row("clusterip-sctp")
+def test_clusterip_sctp(stage: Stage) -> None:
+    """A ClusterIP answers SCTP through one of its own backends."""
+    stage.needs_sctp()
+    stream = pod(
+        "shop/stream", "n2", both("10.244.2.70", stage.families), [container_port(132, "SCTP")], {"name": "stream"}
+    )
+    service = stage.service("shop/stream", [port(8132, 132, "SCTP")], {"name": "stream"})
+    stage.hold(service, stream)
+    stage.expect(connects(Query(CLIENT, to, "sctp"), "shop/stream") for to in stage.at(service, 8132))
 
 
 @pytest.mark.row("named-target")

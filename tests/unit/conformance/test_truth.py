@@ -29,7 +29,12 @@ MODULES = (
     test_services_endpoints,
     test_services_ports,
 )
-NEEDS_A_KERNEL = {"test_icmp_errors_pass", "test_undefined_port_never_leaks"}
+NEEDS_A_KERNEL = {
+    "test_icmp_errors_pass",
+    "test_undefined_port_never_leaks",
+    "test_clusterip_sctp",
+    "test_sctp_port",
+}
 
 
 def truths(module: ModuleType) -> list[str]:

@@ -23,7 +23,7 @@ _LISTS = (
 """Lists in an object from which elements may be taken one by one."""
 
 
-def shrink(case: Case, fails: Callable[[Case], bool], *, tries: int = 60) -> Case:
+def shrink(case: Case, fails: Callable[[Case], bool], *, tries: int = 40) -> Case:
     """The smallest case found that still fails; `fails` is asked at most `tries` times."""
     left = tries
     progress = True

@@ -6,8 +6,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from itertools import starmap
-from typing import Any
+from typing import Any, NamedTuple
 
 from tests.bench.apart import Node, apart
 from tests.bench.compute_scale import resident
@@ -34,6 +33,14 @@ METHOD = (
 )
 
 
+class Step(NamedTuple):
+    """What one change took, and how many entries were written for it."""
+
+    compute: Took
+    apply: Took
+    written: int
+
+
 @dataclass(frozen=True, slots=True)
 class Held:
     """How large the tables are in the kernel, by the formulas, and how much memory they take."""
@@ -42,6 +49,8 @@ class Held:
     classes_due: int
     verdicts: int
     verdicts_due: int
+    verdicts_unswept: int
+    """Right after the last change, when what it replaced may still stand."""
     class_memory: int
     verdict_memory: int
     memory: int
@@ -54,9 +63,9 @@ class Found:
 
     first: tuple[Took, Took]
     """Compute and apply."""
-    here: tuple[tuple[Took, Took], ...]
-    """The same of each change of a pod of this node."""
-    elsewhere: tuple[tuple[Took, Took], ...]
+    here: tuple[Step, ...]
+    """Of each change of a pod of this node."""
+    elsewhere: tuple[Step, ...]
     again: int
     """Writes of a second apply."""
     held: Held
@@ -74,13 +83,14 @@ def measure(effort: Effort) -> Section:
 
 
 def _found(answer: Mapping[str, Any]) -> Found:
-    def steps(each: list[list[float]]) -> tuple[Took, ...]:
-        return tuple(starmap(Took, each))
+    def steps(where: str) -> tuple[Step, ...]:
+        return tuple(Step(Took(*compute), Took(*apply), written) for compute, apply, written in answer[where])
 
+    computing, applying = answer["first"]
     return Found(
-        first=steps(answer["first"]),  # type: ignore[arg-type]
-        here=tuple(map(steps, answer["here"])),  # type: ignore[arg-type]
-        elsewhere=tuple(map(steps, answer["elsewhere"])),  # type: ignore[arg-type]
+        first=(Took(*computing), Took(*applying)),
+        here=steps("here"),
+        elsewhere=steps("elsewhere"),
         again=answer["again"],
         held=Held(**answer["held"]),
     )
@@ -93,15 +103,16 @@ def _figures(driver: str, found: Found) -> Iterator[Figure]:
     yield Figure(f"{driver}: first state", computing.wall + applying.wall, "s", Bar(5))
     for where, taken in (("of this node", found.here), ("elsewhere", found.elsewhere)):
         what = f"{driver}: label change of a pod {where}"
-        sums = [compute.plus(apply) for compute, apply in taken]
+        sums = [step.compute.plus(step.apply) for step in taken]
         yield Figure(f"{what}, median", percentile([each.wall for each in sums], 0.5) * 1000, "ms")
         yield Figure(f"{what}, 99 %", percentile([each.wall for each in sums], 0.99) * 1000, "ms", Bar(20))
         yield Figure(
             f"{what}, its processor time, 99 %", percentile([each.processor for each in sums], 0.99) * 1000, "ms"
         )
-        for number, step in enumerate(("compute", "apply")):
-            used = [each[number].processor * 1000 for each in taken]
-            yield Figure(f"{what}, of which {step}, median", percentile(used, 0.5), "ms")
+        for part in ("compute", "apply"):
+            used = [getattr(step, part).processor * 1000 for step in taken]
+            yield Figure(f"{what}, of which {part}, median", percentile(used, 0.5), "ms")
+        yield Figure(f"{what}, entries written, median", percentile([step.written for step in taken], 0.5))
     held = found.held
     yield Figure(f"{driver}: writes of a second apply", found.again, "", NONE)
     yield Figure(f"{driver}: class table, entries", held.classes)
@@ -110,6 +121,7 @@ def _figures(driver: str, found: Found) -> Iterator[Figure]:
         f"{driver}: class table, entries beside the formula", abs(held.classes - held.classes_due), "", NONE
     )
     yield Figure(f"{driver}: verdict trie, entries", held.verdicts)
+    yield Figure(f"{driver}: verdict trie, entries right after the changes", held.verdicts_unswept)
     yield Figure(f"{driver}: verdict trie, memory", held.verdict_memory / 2**20, "MB")
     yield Figure(
         f"{driver}: verdict trie, entries beside the formula", abs(held.verdicts - held.verdicts_due), "", NONE
@@ -132,8 +144,9 @@ def run(node: Node, *, driver: str, count: int) -> dict[str, Any]:
             where: tuple(history.follow(changes(cluster, count, local=where == "here")))
             for where in ("here", "elsewhere")
         }
+        most = {each.name: each.entries for each in started.dump().maps}["verdict"]
         last = history.settle(cluster)
-        held = _held(started.dump(), last, cluster, memory)
+        held = _held(started.dump(), last, cluster, memory=memory, most=most)
     return asdict(
         Found((computing, applying), taken["here"], taken["elsewhere"], again.written + again.removed, held)
     )
@@ -150,17 +163,19 @@ class History:
         self._attachments = attachments
         self._state = state
 
-    def follow(self, clusters: Iterator[Cluster]) -> Iterator[tuple[Took, Took]]:
-        """What compute and apply took for each of them."""
+    def follow(self, clusters: Iterator[Cluster]) -> Iterator[Step]:
+        """What each of them took."""
         for cluster in clusters:
             computing, wanted = timed(self._memo.desired, cluster, HERE, self._attachments)
-            applying, _ = timed(self._driver.apply, Change(wanted, self._state))
+            applying, report = timed(self._driver.apply, Change(wanted, self._state))
             self._state = wanted
-            yield computing, applying
+            yield Step(computing, applying, report.written)
 
     def settle(self, cluster: Cluster) -> NodeState:
-        """The state of this cluster, applied."""
+        """The state of this cluster, applied, and what was left of others swept away."""
         for _ in self.follow(iter((cluster,))):
+            pass
+        while self._driver.apply(Change(self._state, self._state)).removed:
             pass
         return self._state
 
@@ -179,13 +194,14 @@ def devices(attachments: Mapping[ObjectRef, Attachment]) -> Iterator[dict[Object
         yield {ref: replace(each, netns=str(inside), ifname=names[ref]) for ref, each in attachments.items()}
 
 
-def _held(kernel: Inspection, state: NodeState, cluster: Cluster, memory: int) -> Held:
+def _held(kernel: Inspection, state: NodeState, cluster: Cluster, *, memory: int, most: int) -> Held:
     maps = {each.name: each for each in kernel.maps}
     return Held(
         classes=maps["class"].entries,
         classes_due=classes_due(cluster),
         verdicts=maps["verdict"].entries,
         verdicts_due=verdicts_due(state.policy),
+        verdicts_unswept=most,
         class_memory=maps["class"].memory,
         verdict_memory=maps["verdict"].memory,
         memory=memory,

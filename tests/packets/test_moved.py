@@ -82,7 +82,6 @@ def test_lost_record_comes_back(scene: Scene, protocol: int, asked: str) -> None
 
 
 @both
-@pytest.mark.xfail(reason="another port is chosen by chance, and so another one when nobody remembers the first")
 def test_lost_alias_comes_back(scene: Scene, protocol: int) -> None:
     """Its alias is, too, and the second connection goes on from the port that it had."""
     second = beside(scene, protocol, "other")

@@ -19,7 +19,7 @@ from twinway_bpf.source import flatten
 
 
 def _to_closed_port(scene: Scene, **ip: object) -> bytes:
-    return tcp(scene.client, End(scene.net.vip, 99), **ip)  # type: ignore[arg-type]
+    return udp(scene.client, End(scene.net.vip, 99), **ip)  # type: ignore[arg-type]
 
 
 def _neighbour(scene: Scene) -> Outcome:

@@ -172,7 +172,7 @@ static __always_inline void ct_beside(const struct tw_pkt *pkt, struct tw_conn *
 	conn->moved = 1;
 }
 
-#define PORT_TRIES 3
+#define PORT_TRIES 3 /* then the packet is dropped: three others have the name */
 #define PORT_FIRST 32768
 
 /* Is the name (client, backend) free for a connection to what the client wrote? */
@@ -194,6 +194,9 @@ static __always_inline bool ct_name_free(const struct tw_end *client, const stru
 static __always_inline int ct_choose_port(struct tw_end *client, const struct tw_pkt *pkt,
 					  struct tw_conn *conn)
 {
+	/* by hash, like the backend: a lost alias is made again as it was */
+	__u32 hash = ct_hash(pkt);
+
 	if (conn->names->given_port) {
 		client->port = conn->names->given_port;
 		return TW_GO_ON;
@@ -202,8 +205,8 @@ static __always_inline int ct_choose_port(struct tw_end *client, const struct tw
 	for (int i = 0; i < PORT_TRIES; i++) {
 		if (ct_name_free(client, pkt, conn))
 			return TW_GO_ON;
-		client->port =
-			be16((__u16)(PORT_FIRST + (bpf_get_prandom_u32() & (PORT_FIRST - 1))));
+		client->port = be16((__u16)(PORT_FIRST + (hash & (PORT_FIRST - 1))));
+		hash >>= 15;
 	}
 	return TW_DROP_NO_ENTRY;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * "Nobody serves this here": the packet at hand becomes the ICMP port unreachable that answers it
- * (RFC 792, RFC 4443), as kube-proxy's REJECT does for TCP and UDP alike.
+ * "Nobody serves this here": the packet at hand becomes its own answer. TCP gets the reset of a
+ * closed port (RFC 9293, 3.10.7.1): an ICMPv6 error would be a soft one to a socket that is just
+ * connecting, and cost it a second. The rest gets an ICMP port unreachable (RFC 792, RFC 4443).
  */
 #ifndef TW_REJECT_H
 #define TW_REJECT_H
@@ -14,13 +15,11 @@
 #define ICMP6_PORT 4
 #define REJECT_TTL 64
 
-/* A whole TCP header: with checksum offload the kernel refuses to cut off its checksum field. */
-#define QUOTE_TCP 20
-#define QUOTE_UDP 8
+#define QUOTE 8 /* bytes of the transport header: enough for the ports (RFC 792) */
 
 struct reject_message {
 	struct icmp_hdr icmp;
-	__u8 quote[sizeof(struct ip6_hdr) + QUOTE_TCP];
+	__u8 quote[sizeof(struct ip6_hdr) + QUOTE];
 };
 
 /* RFC 8200, 8.1. */
@@ -109,26 +108,75 @@ static __always_inline int reject_ip6(struct __sk_buff *skb, const struct tw_pkt
 	return TW_GO_ON;
 }
 
+struct tcp_head {
+	__be32 seq;
+	__be32 ack;
+	__be16 offset_flags;
+};
+
+/* Give the packet's ends each other's place; no checksum notices. */
+static __always_inline int reject_turn_ends(struct __sk_buff *skb, const struct tw_pkt *pkt)
+{
+	__be16 ports[2] = {pkt->dst.port, pkt->src.port};
+	__be32 pair[8];
+	int rc;
+
+	addr_copy(pair, pkt->dst.addr);
+	addr_copy(pair + 4, pkt->src.addr);
+	if (pkt->v6) {
+		rc = bpf_skb_store_bytes(skb, ETH_HLEN + 8, pair, 32, 0);
+	} else {
+		/* the last words of both are the IPv4 addresses */
+		pair[6] = pair[3];
+		rc = bpf_skb_store_bytes(skb, ETH_HLEN + 12, pair + 6, 8, 0);
+	}
+	return rc || bpf_skb_store_bytes(skb, pkt->l4, ports, sizeof(ports), 0) ? TW_DROP_REWRITE
+										: TW_GO_ON;
+}
+
+/* What a closed port says: to an opening, "reset, and this is yours"; else from where it was acknowledged. */
+static __always_inline int reject_tcp(struct __sk_buff *skb, const struct tw_pkt *pkt)
+{
+	struct tcp_head old = {}, new = {};
+	int at = pkt->l4 + 4;
+
+	if ((pkt->tcp & TCP_RST) || bpf_skb_load_bytes(skb, at, &old, sizeof(old)))
+		return TW_DROP_REWRITE;
+	new.offset_flags = (old.offset_flags & be16(0xff00)) | be16(TCP_RST);
+	if (pkt->tcp & TCP_ACK) {
+		new.seq = old.ack;
+	} else {
+		new.ack = be32(be32(old.seq) + 1);
+		new.offset_flags |= be16(TCP_ACK);
+	}
+	if (bpf_l4_csum_replace(skb, pkt->l4 + 16, old.seq, new.seq, 4) ||
+	    bpf_l4_csum_replace(skb, pkt->l4 + 16, old.ack, new.ack, 4) ||
+	    bpf_l4_csum_replace(skb, pkt->l4 + 16, old.offset_flags, new.offset_flags, 2) ||
+	    bpf_skb_store_bytes(skb, at, &new, sizeof(new), 0))
+		return TW_DROP_REWRITE;
+	return reject_turn_ends(skb, pkt);
+}
+
+static __always_inline int reject_icmp(struct __sk_buff *skb, const struct tw_pkt *pkt,
+				       struct reject_message *msg)
+{
+	/* options and extension headers would have to be quoted, too: silence is allowed (RFC 1122) */
+	if (pkt->l4 != ETH_HLEN + (pkt->v6 ? sizeof(struct ip6_hdr) : sizeof(struct ip4_hdr)))
+		return TW_DROP_REWRITE;
+	__builtin_memset(&msg->icmp, 0, sizeof(msg->icmp));
+	/* verifier: each length is a constant of its own branch */
+	if (pkt->v6)
+		return reject_ip6(skb, pkt, msg, sizeof(struct ip6_hdr) + QUOTE);
+	return reject_ip4(skb, pkt, msg, sizeof(struct ip4_hdr) + QUOTE);
+}
+
 /* Turn the packet into the answer to itself; the caller sends it back. */
 static __always_inline int reject(struct __sk_buff *skb, const struct tw_pkt *pkt,
 				  struct reject_message *msg)
 {
 	__u8 mac[12], turned[12];
-	int rc;
+	int rc = pkt->proto == PROTO_TCP ? reject_tcp(skb, pkt) : reject_icmp(skb, pkt, msg);
 
-	__builtin_memset(&msg->icmp, 0, sizeof(msg->icmp));
-	/* options and extension headers would have to be quoted, too: silence is allowed (RFC 1122) */
-	if (pkt->l4 != ETH_HLEN + (pkt->v6 ? sizeof(struct ip6_hdr) : sizeof(struct ip4_hdr)))
-		return TW_DROP_REWRITE;
-	/* verifier: each length is a constant of its own branch */
-	if (pkt->v6 && pkt->proto == PROTO_TCP)
-		rc = reject_ip6(skb, pkt, msg, sizeof(struct ip6_hdr) + QUOTE_TCP);
-	else if (pkt->v6)
-		rc = reject_ip6(skb, pkt, msg, sizeof(struct ip6_hdr) + QUOTE_UDP);
-	else if (pkt->proto == PROTO_TCP)
-		rc = reject_ip4(skb, pkt, msg, sizeof(struct ip4_hdr) + QUOTE_TCP);
-	else
-		rc = reject_ip4(skb, pkt, msg, sizeof(struct ip4_hdr) + QUOTE_UDP);
 	if (rc || bpf_skb_load_bytes(skb, 0, mac, sizeof(mac)))
 		return TW_DROP_REWRITE;
 	__builtin_memcpy(turned, mac + 6, 6);

@@ -241,7 +241,14 @@ static __always_inline int skb_check(struct __sk_buff *skb, const struct tw_cfg 
 	return TW_GO_ON;
 }
 
-/* 1: pass, 0: drop. Passing is not counted: it is every packet of every socket. */
+/*
+ * A program that sends is not to learn of a denial: 0 would tell it EPERM, 2 is a drop on the way,
+ * which UDP does not report and TCP sends again. Source: __cgroup_bpf_run_filter_skb.
+ */
+#define SKB_DROP_IN 0
+#define SKB_DROP_OUT 2
+
+/* 1: pass. Passing is not counted: it is every packet of every socket. */
 static __always_inline int skb_finish(struct __sk_buff *skb, bool out)
 {
 	struct tw_cfg *cfg = cfg_get();
@@ -253,7 +260,7 @@ static __always_inline int skb_finish(struct __sk_buff *skb, bool out)
 	if (reason < TW_FIRST_DROPPED)
 		return 1;
 	verdict_count(reason);
-	return 0;
+	return out ? SKB_DROP_OUT : SKB_DROP_IN;
 }
 
 /* socket → [its cgroup, egress] → network */

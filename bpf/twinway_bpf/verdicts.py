@@ -15,7 +15,11 @@ from twinway_bpf.maps import Map
 from twinway_bpf.sync import Step
 
 SWEPT_AT_ONCE = 1024
-"""Entries of sets that are over which one step removes: a trie has no batch for it, and nobody waits for them."""
+"""
+Entries of sets that are over which one step removes at least: a trie has no batch for it, and nobody waits.
+
+A step that wrote many removes twice as many, so that what is over never outgrows what is in use.
+"""
 
 
 class VerdictSets:
@@ -27,6 +31,7 @@ class VerdictSets:
         self._whole: dict[PolicySetId, list[bytes]] = {}
         self._found: dict[PolicySetId, dict[bytes, bytes]] = {}  # left by an earlier process, perhaps not whole
         self._over: dict[PolicySetId, list[bytes]] = {}  # being swept
+        self._written = 0  # since the last sweep
 
     def adopt(self) -> None:
         """Read back what an earlier process left."""
@@ -54,6 +59,7 @@ class VerdictSets:
             self._found.pop(policy_set.id, None)
             self._over.pop(policy_set.id, None)
             self._whole[policy_set.id] = [key for key, _ in encode.verdicts(policy_set)]
+        self._written += len(entries)
         return Step(len(entries))
 
     def sweep(self, policy: PolicyState) -> Step:
@@ -62,7 +68,9 @@ class VerdictSets:
             self._over[identity] = self._whole.pop(identity)
         for identity in list(self._found):
             self._over[identity] = list(self._found.pop(identity))
-        return Step(0, self._sweep(SWEPT_AT_ONCE))
+        most = max(SWEPT_AT_ONCE, 2 * self._written)
+        self._written = 0
+        return Step(0, self._sweep(most))
 
     def _is_whole(self, policy_set: PolicySet) -> bool:
         identity = policy_set.id

@@ -66,7 +66,7 @@ def test_a_pod_that_ends_stays_one() -> None:
 
 def test_each_has_the_policy_of_its_pod() -> None:
     """And no policy where none selects it."""
-    made = endpoints(
-        {each.pod: each for each in (attachment("a"), attachment("b"))}, {pod("a").ref: PolicySetId(7)}
-    )
+    attachments = {each.pod: each for each in (attachment("a"), attachment("b"))}
+    pods = {each.ref: each for each in (pod("a"), pod("b"))}
+    made = endpoints(attachments, pods, {pod("a").ref: PolicySetId(7)})
     assert [(ref.name, each.policy) for ref, each in made.items()] == [("a", 7), ("b", NO_POLICY)]

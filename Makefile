@@ -24,7 +24,7 @@ bench: setup ## paired measurements
 conformance: setup ## what every driver must do, on every device (SEEDS=)
 	@$(PYTEST) tests/conformance --seeds $(or $(SEEDS),500)
 
-test-kernels: setup ## the same on other kernels, in virtual machines (KERNELS= DRIVERS= DEVICES= BUDGET=write PAGE=)
+test-kernels: setup ## the same on other kernels, in virtual machines (KERNELS= DRIVERS= DEVICES= SUITE= BUDGET= PAGE=)
 	@tools/setup.sh kernels
 	@$(PYTEST) -m vm tests/kernels
 

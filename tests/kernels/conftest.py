@@ -21,6 +21,7 @@ from twinway_bpf.loader import ensure_bundle
 ROWS = {kernel.name: kernel for kernel in table.kernels(table.TABLE.read_text())}
 DRIVERS = sorted(point.name for point in entry_points(group=ENTRY_POINTS))
 DEVICES = ("ipvlan", "macvlan", "veth")
+collect_ignore = [] if os.environ.get("SUITE") else ["test_suite.py"]
 FLEET = pytest.StashKey[Fleet]()
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.kernels.fetch import Unpacked
 from tests.kernels.table import HarnessError
-from tests.kernels.vm import Finished, boot
+from tests.kernels.vm import Finished, boot, with_bundles
 
 BOOT_SECONDS, CASE_SECONDS = 120, 400
 
@@ -61,7 +61,12 @@ class Fleet:
 
     def start(self, kernel: str, unpacked: Callable[[str], Unpacked], bundles: Path) -> None:
         """Have the guest of that kernel run when there is a processor for it."""
-        command = [".venv/bin/python", "tests/kernels/guest/smoke.py", str(bundles), "/run/shared/results"]
+        command = [
+            *with_bundles(bundles),
+            ".venv/bin/python",
+            "tests/kernels/guest/smoke.py",
+            "/run/shared/results",
+        ]
 
         def run() -> Finished:
             return boot(

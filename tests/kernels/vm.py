@@ -52,18 +52,21 @@ class Finished:
     total: float
 
 
-def boot(kernel: Unpacked, command: Sequence[str], *, folder: Path, timeout: float) -> Finished:
+def boot(
+    kernel: Unpacked, command: Sequence[str], *, folder: Path, timeout: float, counted: bool = False
+) -> Finished:
     """
     Run `command`, from the top of the tree, under that kernel.
 
-    Below `folder`: `console`, and `shared`, which the guest sees as /run/shared.
+    Below `folder`: `console`, and `shared`, which the guest sees as /run/shared. `counted`: the
+    guest's clock goes one nanosecond an instruction, so that what it measures is the same every time.
     """
     shared = folder / "shared"
     shared.mkdir(parents=True, exist_ok=True)
     (shared / "command").write_text(shlex.join(command) + "\n")
     initramfs.make(kernel, folder / "initramfs")
     begin = time.monotonic()
-    reason = _run(_qemu(kernel, folder), timeout)
+    reason = _run(_qemu(kernel, folder, _COUNTED if counted else _FREE), timeout)
     total = time.monotonic() - begin
     if "Kernel panic" in _text(folder / "console"):
         reason = "the kernel panicked"
@@ -72,6 +75,11 @@ def boot(kernel: Unpacked, command: Sequence[str], *, folder: Path, timeout: flo
     booted, ended = (float((shared / name).read_text()) for name in ("booted", "ended"))
     status = int((shared / "status").read_text())
     return Finished(status, (shared / "output").read_text(errors="replace"), shared, booted, ended - booted, total)
+
+
+def with_bundles(folder: Path) -> list[str]:
+    """The head of a command whose agents find their programs' bundles in that folder of the host."""
+    return ["sh", "tests/kernels/guest/with-bundles", str(folder)]
 
 
 def _how_far(shared: Path) -> str:
@@ -94,7 +102,18 @@ def _run(command: Sequence[str], timeout: float) -> str:
     return f"qemu: {words.decode(errors='replace').strip()}" if qemu.returncode else ""
 
 
-def _qemu(kernel: Unpacked, folder: Path) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class _Clock:
+    # How the guest's time passes: words for qemu, and for its kernel.
+    words: tuple[str, ...]
+    kernel: str
+
+
+_FREE = _Clock(("-accel", "tcg,thread=multi"), "")
+_COUNTED = _Clock(("-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off"), " clocksource=tsc tsc=reliable")
+
+
+def _qemu(kernel: Unpacked, folder: Path, clock: _Clock) -> list[str]:
     shares = {
         "root": "path=/,readonly=on,multidevs=remap",
         "shared": f"path={folder / 'shared'}",
@@ -103,8 +122,7 @@ def _qemu(kernel: Unpacked, folder: Path) -> list[str]:
     options += [
         "-machine",
         "q35",
-        "-accel",
-        "tcg,thread=multi",
+        *clock.words,
         "-cpu",
         "max",
         "-smp",
@@ -113,7 +131,7 @@ def _qemu(kernel: Unpacked, folder: Path) -> list[str]:
         str(MEMORY_MB),
     ]
     options += ["-kernel", str(kernel.image), "-initrd", str(folder / "initramfs")]
-    options += ["-append", f"console=ttyS0 panic=-1 {KERNEL_OPTIONS}"]
+    options += ["-append", f"console=ttyS0 panic=-1 {KERNEL_OPTIONS}{clock.kernel}"]
     options += ["-serial", f"file:{folder / 'console'}"]
     for tag, where in shares.items():
         options += ["-fsdev", f"local,id={tag},security_model=none,{where}"]

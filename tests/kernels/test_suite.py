@@ -1,0 +1,34 @@
+"""
+The conformance suite on other kernels, as much of it as SUITE= asks for.
+
+    make test-kernels KERNELS=6.12 DRIVERS=tc DEVICES=ipvlan SUITE="-k services_reach"
+
+Collected only then: the whole suite takes hours under emulation.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+
+import pytest
+from tests.kernels.fetch import Unpacked
+from tests.kernels.vm import boot, with_bundles
+
+SLOW = "10"
+HOURS = 6
+SUITE = shlex.split(os.environ["SUITE"])
+LAST_LINES = 60
+
+pytestmark = [pytest.mark.vm, pytest.mark.timeout(HOURS * 3600)]
+
+
+def test_suite(kernel: Unpacked, driver: str, device: str, bundles: Path, tmp_path: Path):
+    """What is asked for of the suite passes in a guest."""
+    words = ["--driver", driver, "--pod-device", device, "--slow", SLOW, "--timeout", "0", *SUITE]
+    suite = [".venv/bin/pytest", "-p", "no:cacheprovider", "--pyargs", "twinway_conformance", *words]
+    done = boot(kernel, [*with_bundles(bundles), *suite], folder=tmp_path, timeout=HOURS * 3600)
+    end = "\n".join(done.output.splitlines()[-LAST_LINES:])
+    print(end)
+    assert done.status == 0, end

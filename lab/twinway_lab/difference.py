@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from twinway_lab.plan import NodePlan, Plan, PodPlan
+from twinway_lab.names import Place
+from twinway_lab.plan import NodePlan, Plan, PodPlan, PodPort
 
 Whole = Callable[[PodPlan, NodePlan], bool]
 
@@ -35,27 +36,30 @@ def difference(before: Sequence[Plan], wanted: Plan, whole: Whole) -> Difference
     `whole` tells whether a pod is plugged in exactly as planned; one that is not is made anew.
     """
     nodes = _once(node for plan in before for node in plan.nodes)
-    same = [node for node in wanted.nodes if all(node in plan.nodes for plan in before)]
-    pods = _once((pod, plan.node(pod.node)) for plan in before for pod in plan.pods)
-    staying = [pod for pod in wanted.pods if _stays(pod, [each for each, _ in pods], same, whole)]
-    kept = {(pod.place, pod.network): pod for pod in staying}
+    same = {node.name: node for node in wanted.nodes if all(node in plan.nodes for plan in before)}
+    homes = [{node.name: node for node in plan.nodes} for plan in before]
+    pods = _once((pod, home[pod.node]) for plan, home in zip(before, homes, strict=True) for pod in plan.pods)
+    known = {(pod.place, pod.network) for pod, _ in pods}
+    ports: dict[Place, set[tuple[PodPort, ...]]] = {}
+    for pod, _ in pods:
+        ports.setdefault(pod.place, set()).add(pod.ports)
+    kept = {
+        pod.place: pod
+        for pod in wanted.pods
+        if pod.node in same and (pod.place, pod.network) in known and whole(pod, same[pod.node])
+    }
+    gone = {(pod.place, pod.network): (pod, node) for pod, node in pods if not _is(kept.get(pod.place), pod)}
     return Difference(
-        gone_pods=tuple((pod, node) for pod, node in pods if node and (pod.place, pod.network) not in kept),
-        gone_nodes=tuple(node for node in nodes if node not in same),
-        new_nodes=tuple(node for node in wanted.nodes if node not in same),
-        new_pods=tuple(pod for pod in wanted.pods if pod not in staying),
-        other_ports=tuple(pod for pod in staying if any(_answers_otherwise(pod, each) for each, _ in pods)),
+        gone_pods=tuple(gone.values()),
+        gone_nodes=tuple(node for node in nodes if same.get(node.name) != node),
+        new_nodes=tuple(node for node in wanted.nodes if node.name not in same),
+        new_pods=tuple(pod for pod in wanted.pods if pod.place not in kept),
+        other_ports=tuple(pod for pod in kept.values() if ports[pod.place] != {pod.ports}),
     )
 
 
-def _stays(pod: PodPlan, before: Iterable[PodPlan], nodes: Iterable[NodePlan], whole: Whole) -> bool:
-    home = next((node for node in nodes if node.name == pod.node), None)
-    known = any((each.place, each.network) == (pod.place, pod.network) for each in before)
-    return home is not None and known and whole(pod, home)
-
-
-def _answers_otherwise(pod: PodPlan, before: PodPlan) -> bool:
-    return pod.place == before.place and pod.ports != before.ports
+def _is(kept: PodPlan | None, pod: PodPlan) -> bool:
+    return kept is not None and kept.network == pod.network
 
 
 Item = TypeVar("Item")

@@ -26,7 +26,9 @@ def measure(effort: Effort) -> Section:
         figures.append(Figure(f"{what}: first state", sum(took.processor for took in scale.first), "s"))
         figures.append(Figure(f"{what}: one changed endpoint, median", _median(scale) * 1000, "ms"))
         figures.append(Figure(f"{what}: memory", scale.memory / 2**20, "MB"))
-        figures.append(Figure(f"{what}: memory an endpoint", scale.memory / scale.endpoints, "bytes"))
+    first, *_, last = scales
+    slope = (last.memory - first.memory) / (last.endpoints - first.endpoints)
+    figures.append(Figure("memory for one more endpoint, on the whole way", slope, "bytes"))
     plot = Plot("growth", "Growth with the number of Services", "Services", _curves(scales))
     return Section("growth", "Growth", METHOD, tuple(figures), {"sizes": list(map(asdict, scales))}, (plot,))
 

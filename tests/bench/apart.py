@@ -20,7 +20,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from tests.bench.places import BenchFailed, output
+from tests.bench.places import FIRST, BenchFailed, output
 from tests.packets import site
 from twinway import plugins
 from twinway.driver import Driver, NodeContext
@@ -56,7 +56,7 @@ def apart(module: str, function: str, cache: Path, **arguments: Any) -> Any:
         own = [sys.executable, "-m", "tests.bench.apart", module, function]
         given = [folder, str(group), str(cache), json.dumps(arguments)]
         done = subprocess.run(
-            ["unshare", "--net", "--mount", *own, *given], stdout=subprocess.PIPE, text=True, check=False
+            [*FIRST, "unshare", "--net", "--mount", *own, *given], stdout=subprocess.PIPE, text=True, check=False
         )
     if done.returncode:
         raise BenchFailed(f"{module}.{function} ended with status {done.returncode}")

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.bench.places import BenchFailed, Pair, Place
+from tests.bench.places import FIRST, BenchFailed, Pair, Place
 
 PORT = 8080
 CONNECTIONS = 16
@@ -57,7 +57,7 @@ def serving(*places: Place) -> Iterator[None]:
 def _start(place: Place, folder: Path) -> subprocess.Popen[bytes]:
     folder.mkdir()
     (folder / "nginx.conf").write_text(_CONFIG.format(folder=folder, port=PORT))
-    command = place.command("nginx", "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log"))
+    command = place.command(*FIRST, "nginx", "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log"))
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
@@ -76,7 +76,7 @@ def rate(pair: Pair, mode: str, seconds: float) -> float:
     """Requests a second, as the client counts answers."""
     header = ("-H", "Connection: close") if mode == SHORT else ()
     url = f"http://{pair.host}:{pair.port}/"
-    asked = ("wrk", "-t", "1", "-c", str(CONNECTIONS), "-d", f"{seconds:g}s", *header, url)
+    asked = (*FIRST, "wrk", "-t", "1", "-c", str(CONNECTIONS), "-d", f"{seconds:g}s", *header, url)
     said = pair.client.run(*asked)
     found = _RATE.search(said)
     if not found or float(found[1]) == 0:

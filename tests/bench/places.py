@@ -26,6 +26,9 @@ SHORT_LIVED: Mapping[str, str] = {
 }
 """Settings, below /proc/sys/net, of both ends where each request has a connection of its own."""
 
+FIRST = ("nice", "-n", "-15")
+"""Words before a command that is measured: whatever else the machine does, it shall come first."""
+
 Object = Mapping[str, Any]
 
 

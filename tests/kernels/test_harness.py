@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import platform
+import signal
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
@@ -88,5 +91,23 @@ def test_a_kernel_that_does_not_boot_is_a_failure(any_kernel: Unpacked, tmp_path
     (broken / "lib").symlink_to(any_kernel.root / "lib")
     (broken / f"boot/vmlinuz-{any_kernel.release}").write_bytes(b"no kernel" * 4096)
     unbootable = Unpacked(Kernel("broken", "none", "none"), broken, any_kernel.release)
-    with pytest.raises(GuestFailure, match=r"kernel broken \(.*\): "):
+    with pytest.raises(GuestFailure, match=r"(?s)kernel broken .*: qemu ended with status 1.*too old"):
         boot(unbootable, shell("true"), folder=tmp_path, timeout=60)
+
+
+def test_a_machine_that_is_ended_from_outside_says_so(any_kernel: Unpacked, tmp_path: Path):
+    """SIGTERM makes qemu end with status 0: its own words tell that from a guest that powered off."""
+    with ThreadPoolExecutor(1) as pool:
+        guest = pool.submit(boot, any_kernel, shell("sleep 1000"), folder=tmp_path, timeout=120)
+        while not (tmp_path / "shared/booted").exists() and not wait([guest], timeout=0.1).done:
+            pass
+        for machine in machines():
+            os.kill(machine, signal.SIGTERM)
+        with pytest.raises(GuestFailure, match=r"(?s)in the middle of its command.*terminating on signal 15"):
+            guest.result()
+
+
+def machines() -> list[int]:
+    """Process ids of the virtual machines that this very process has started."""
+    children = " ".join(file.read_text() for file in Path("/proc/self/task").glob("*/children"))
+    return [int(pid) for pid in children.split() if "qemu" in Path(f"/proc/{pid}/comm").read_text()]

@@ -35,8 +35,8 @@ class GuestFailure(HarnessError):  # noqa: N818 (what happened to a guest, not a
     def __init__(self, kernel: Unpacked, reason: str, folder: Path) -> None:
         """`folder` is the one that `boot` was given."""
         parts = [f"kernel {kernel.kernel.name} ({kernel.release}): {reason}"]
-        for title, file in (("output", folder / "shared/output"), ("console", folder / "console")):
-            parts.append(f"--- end of the {title}\n{_tail(file)}")
+        for title, file in (("output", "shared/output"), ("console", "console"), ("machine's own words", "qemu")):
+            parts.append(f"--- end of the {title}\n{_tail(folder / file)}")
         super().__init__("\n".join(parts))
 
 
@@ -66,7 +66,7 @@ def boot(
     (shared / "command").write_text(shlex.join(command) + "\n")
     initramfs.make(kernel, folder / "initramfs")
     begin = time.monotonic()
-    reason = _run(_qemu(kernel, folder, _COUNTED if counted else _FREE), timeout)
+    reason = _run(_qemu(kernel, folder, _COUNTED if counted else _FREE), folder / "qemu", timeout)
     total = time.monotonic() - begin
     if "Kernel panic" in _text(folder / "console"):
         reason = "the kernel panicked"
@@ -88,18 +88,19 @@ def _how_far(shared: Path) -> str:
     return "the guest went down before it was up"
 
 
-def _run(command: Sequence[str], timeout: float) -> str:
-    """Empty, or why the machine did not come to its end by itself."""
-    with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    ) as qemu:
+def _run(command: Sequence[str], words: Path, timeout: float) -> str:
+    """Empty, or why the machine did not come to its end by itself; its own words are kept."""
+    with (
+        words.open("wb") as out,
+        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out) as qemu,
+    ):
         try:
-            words, _ = qemu.communicate(timeout=timeout)
+            status = qemu.wait(timeout)
         except subprocess.TimeoutExpired:
             return f"no end after {timeout:.0f} s"
         finally:
             qemu.kill()
-    return f"qemu: {words.decode(errors='replace').strip()}" if qemu.returncode else ""
+    return f"qemu ended with status {status}" if status else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,8 @@ def _isolates(policy: Object, packet: Packet) -> bool:
         return False
     if not selects(spec.get("podSelector") or {}, labels(packet.pod)):
         return False
-    types = spec.get("policyTypes") or (["Ingress", "Egress"] if spec.get("egress") is not None else ["Ingress"])
+    # left out, the API server fills it in: Egress only where there are egress rules (SetDefaults_NetworkPolicy)
+    types = spec.get("policyTypes") or (["Ingress", "Egress"] if spec.get("egress") else ["Ingress"])
     return packet.direction.capitalize() in types
 
 

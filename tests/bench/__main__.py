@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -39,6 +40,8 @@ def main() -> int:
         parser.error(f"no bench {unknown[0]}: there are {', '.join(BENCHES)}")
     if os.geteuid() != 0:
         sys.exit("error: the bench makes network namespaces and loads BPF: run it as root")
+    # an exception on its way out takes labs and namespaces down, a signal would leave them
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("error: told to end"))
     effort = Effort(asked.pairs, asked.seconds, asked.changes, asked.repeats, asked.out.absolute())
     effort.out.mkdir(parents=True, exist_ok=True)
     wrong: list[str] = []

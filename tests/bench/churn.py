@@ -30,7 +30,7 @@ PATIENCE_AT_FIRST = 60.0
 WINDOW = 1.0
 """A change must be in force so many seconds after the file that says so."""
 TOLD = 20
-SECONDS_FOR_EACH = 20
+SECONDS_FOR_EACH = 30
 """How much longer than a run of wrk this one is: 60 s by default."""
 METHOD = (
     f"{ENDS} clients and {ENDS} servers on one node, a Service and a policy for each server. "

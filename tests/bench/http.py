@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import resource
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.bench.places import FIRST, BenchFailed, Pair, Place
 
@@ -36,18 +38,27 @@ http {{
 }}
 """
 _RATE = re.compile(r"Requests/sec:\s+([0-9.]+)")
+_REQUESTS = re.compile(r"(\d+) requests in ")
 _PATIENCE = 60.0
 
 
+class Run(NamedTuple):
+    """What one run of the load gave."""
+
+    rate: float
+    """Requests a second, as the client counts answers."""
+    processor: float
+    """Requests a second of processor time that client and server used together."""
+
+
 @contextmanager
-def serving(*places: Place) -> Iterator[None]:
-    """nginx listens on `PORT` at each place, until the block ends."""
+def serving(*places: Place) -> Iterator[dict[Place, int]]:
+    """nginx listens on `PORT` at each place, until the block ends; the process that answers there."""
     with tempfile.TemporaryDirectory(prefix="bench-") as top:
-        servers = [_start(place, Path(top) / str(number)) for number, place in enumerate(places)]
+        folders = [Path(top) / str(number) for number in range(len(places))]
+        servers = [_start(place, folder) for place, folder in zip(places, folders, strict=True)]
         try:
-            for number, server in enumerate(servers):
-                _await(server, Path(top) / str(number))
-            yield
+            yield dict(zip(places, map(_worker, servers, folders), strict=True))
         finally:
             for server in servers:
                 server.terminate()
@@ -61,26 +72,39 @@ def _start(place: Place, folder: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def _await(server: subprocess.Popen[bytes], folder: Path) -> None:
+def _worker(server: subprocess.Popen[bytes], folder: Path) -> int:
+    children = Path(f"/proc/{server.pid}/task/{server.pid}/children")
     deadline = time.monotonic() + _PATIENCE
-    while not (folder / "pid").exists():
+    while not ((folder / "pid").exists() and (listed := children.read_text().split())):
         if server.poll() is not None or time.monotonic() > deadline:
             said = folder / "error.log"
-            raise BenchFailed(
-                f"nginx does not start: {said.read_text().strip() if said.exists() else 'is it installed?'}"
-            )
+            reason = said.read_text().strip() if said.exists() else "is it installed?"
+            raise BenchFailed(f"nginx does not start: {reason}")
         time.sleep(0.02)
+    return int(listed[0])
 
 
-def rate(pair: Pair, mode: str, seconds: float) -> float:
-    """Requests a second, as the client counts answers."""
+def run(pair: Pair, mode: str, seconds: float) -> Run:
+    """Load from the pair's client on its server."""
     header = ("-H", "Connection: close") if mode == SHORT else ()
     url = f"http://{pair.host}:{pair.port}/"
     asked = (*FIRST, "wrk", "-t", "1", "-c", str(CONNECTIONS), "-d", f"{seconds:g}s", *header, url)
+    before = _used(pair.worker), _used_by_children()
     said = pair.client.run(*asked)
-    found = _RATE.search(said)
-    if not found or float(found[1]) == 0:
+    used = _used(pair.worker) - before[0] + _used_by_children() - before[1]
+    rate, requests = _RATE.search(said), _REQUESTS.search(said)
+    if not rate or not requests or not int(requests[1]):
         raise BenchFailed(f"wrk got no answer from {url}")
     if "Socket errors" in said or "Non-2xx" in said:
         raise BenchFailed(f"wrk met errors at {url}: {' '.join(said.split())}")
-    return float(found[1])
+    return Run(float(rate[1]), int(requests[1]) / used)
+
+
+# Seconds of processor time. Source: Documentation/scheduler/sched-stats.rst.
+def _used(process: int) -> float:
+    return int(Path(f"/proc/{process}/schedstat").read_text().split()[0]) / 1e9
+
+
+def _used_by_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

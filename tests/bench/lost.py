@@ -70,8 +70,8 @@ def cluster(driver: str) -> Iterator[tuple[Lab, Pair]]:
     with lab(driver, *nodes, *pods, web) as made:
         client, near, far = (made.place(f"bench/{name}") for name in ("client", "near", "far"))
         client.prepare()
-        with http.serving(near, far):
-            yield made, Pair(client, near, VIP, 80)
+        with http.serving(near, far) as workers:
+            yield made, Pair(client, near, VIP, 80, workers[near])
 
 
 @contextmanager

@@ -13,11 +13,12 @@ import random
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 RESAMPLES = 2_000
 CONFIDENCE = 0.95
 
-Contestants = Mapping[str, Callable[[], float]]
+Result = TypeVar("Result")
 Round = Mapping[str, float]
 
 
@@ -34,7 +35,7 @@ class Ratio:
         return f"{self.median:.3f} ({self.low:.3f} to {self.high:.3f})"
 
 
-def rounds(contestants: Contestants, count: int) -> list[Round]:
+def rounds(contestants: Mapping[str, Callable[[], Result]], count: int) -> list[Mapping[str, Result]]:
     """What each contestant's runs gave, `count` rounds of all of them after one that is thrown away."""
     every = [{name: run() for name, run in contestants.items()} for _ in range(count + 1)]
     return list(every[1:])

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.packets import site
-from twinway_lab import agents
-from twinway_lab.names import LabName
+from twinway_lab import agents, places, store
+from twinway_lab.names import NETNS_DIR, LabName
+from twinway_lab.processes import Home
 
 _PROGRAM = "from twinway.cli.main import main; main()"
 SHORT_LIVED: Mapping[str, str] = {
@@ -65,6 +66,8 @@ class Pair:
     server: Place
     host: str
     port: int
+    worker: int
+    """The process that answers."""
 
 
 def output(command: Sequence[str]) -> str:
@@ -102,11 +105,6 @@ class Lab:
             json.dump({"apiVersion": "v1", "kind": "List", "items": objects}, file)
         return file.name
 
-    def status(self) -> dict[str, Any]:
-        """The lab's account of itself."""
-        answer: dict[str, Any] = json.loads(self.run("status", "--json"))
-        return answer
-
     @property
     def pins(self) -> Path:
         """What the agent of node n1 has pinned."""
@@ -117,9 +115,18 @@ class Lab:
         return self.places(name)[0]
 
     def places(self, *names: str) -> list[Place]:
-        """Pods by `NS/POD`."""
-        pods = {each["pod"]: each["addresses"][0] for each in self.status()["pods"]}
-        return [Place((*self.command("exec", name, "--"),), pods[name]) for name in names]
+        """Pods by `NS/POD`; programs run there as `twinway lab exec` has them run, but start in no time."""
+        name = LabName(self.name)
+        plan = store.load(name).plan
+        pods = {str(pod.place): pod for pod in plan.pods}
+        homes = [places.pod_home(name, pods[each]) for each in names]
+        addresses = [str(pods[each].addresses[0]) for each in names]
+        return [Place(_entering(home), address) for home, address in zip(homes, addresses, strict=True)]
+
+
+def _entering(home: Home) -> tuple[str, ...]:
+    joining = f'echo $$ >"{home.group}/cgroup.procs" && exec nsenter --net="{NETNS_DIR / home.netns}" -- "$@"'
+    return ("sh", "-c", joining, "sh")
 
 
 @contextmanager

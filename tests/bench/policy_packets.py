@@ -11,7 +11,7 @@ from tests.bench.http import MODES, PORT
 from tests.bench.pairs import ratio
 from tests.bench.places import Lab, Pair, lab
 from tests.bench.results import Effort, Figure, Section, of_ratio
-from tests.bench.throughput import compared, costs, plain, prepare, spent
+from tests.bench.throughput import compared, costs, efforts, plain, prepare, rates, spent
 
 DRIVERS = ("sockops", "tc")
 NONE, AGAIN = "no policy", "no policy, another pair"
@@ -35,7 +35,9 @@ def measure(effort: Effort) -> Section:
                 for name, count in POLICIES.items():
                     if name != NONE:
                         bar = 0.99 if count else None
-                        figures.append(of_ratio(f"{driver}, {mode}: {name}", ratio(done, name, NONE), bar))
+                        what = f"{driver}, {mode}: {name}"
+                        figures.append(of_ratio(what, ratio(rates(done), name, NONE), bar))
+                        figures.append(of_ratio(f"{what}, by processor time", ratio(efforts(done), name, NONE)))
                 for name, pair in pairs.items():
                     if name != AGAIN:
                         cost, requests = spent(made, pair, mode, effort)
@@ -54,8 +56,8 @@ def cluster(driver: str) -> Iterator[tuple[Lab, dict[str, Pair]]]:
         objects += policies(web, client, count)
     with lab(driver, *objects) as made:
         ends = [(made.place(f"bench/client-{n}"), made.place(f"bench/web-{n}")) for n in range(len(POLICIES))]
-        with http.serving(*(server for _, server in ends)):
-            pairs = {name: Pair(*ends[n], _vip(n), 80) for n, name in enumerate(POLICIES)}
+        with http.serving(*(server for _, server in ends)) as workers:
+            pairs = {name: Pair(*ends[n], _vip(n), 80, workers[ends[n][1]]) for n, name in enumerate(POLICIES)}
             for pair in pairs.values():
                 prepare(pair)
             yield made, pairs

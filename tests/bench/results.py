@@ -97,8 +97,8 @@ class Section:
 class Effort:
     """How long to measure."""
 
-    pairs: int = 5
-    seconds: float = 3.0
+    pairs: int = 9
+    seconds: float = 2.0
     changes: int = 200
     repeats: int = 5
     out: Path = Path("build/bench")

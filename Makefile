@@ -22,7 +22,7 @@ bench: setup ## paired measurements
 	@.venv/bin/python -m tests.bench
 
 conformance: setup ## what every driver must do, on every device (SEEDS=)
-	@$(PYTEST) tests/conformance --seeds $(or $(SEEDS),500)
+	@CONFORMANCE=all $(PYTEST) tests/conformance --seeds $(or $(SEEDS),500)
 
 test-kernels: setup ## the same on other kernels, in virtual machines (KERNELS= DRIVERS= DEVICES= SUITE= BUDGET= PAGE=)
 	@tools/setup.sh kernels

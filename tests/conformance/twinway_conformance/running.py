@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from twinway_conformance.lab import Lab, LabError
+from twinway_conformance.probes import ANSWER_SECONDS
 from twinway_conformance.sockets import command
 
 SERVED = 7000
@@ -21,6 +22,7 @@ class Running:
 
     def __init__(self, lab: Lab, place: str, program: str, *words: str) -> None:
         self.place, self.program = place, program
+        self.ended = False
         self._process: subprocess.Popen[str] = lab.start(place, *command(program, *words))
 
     def wait(self) -> None:
@@ -34,9 +36,10 @@ class Running:
         """The program's last word."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
+        self.ended = True
         self._process.stdin.close()
         word = self._process.stdout.read()
-        self._process.wait(timeout=20)
+        self._process.wait()
         return word
 
 
@@ -49,13 +52,8 @@ def running(programs: list[Running]) -> Iterator[list[Running]]:
         yield programs
     finally:
         for each in programs:
-            if not _ended(each):
+            if not each.ended:
                 each.end()
-
-
-def _ended(program: Running) -> bool:
-    stdin = program._process.stdin
-    return stdin is None or stdin.closed
 
 
 @contextmanager
@@ -88,7 +86,8 @@ class Tally:
 def loading(lab: Lab, *clients: tuple[str, str, int]) -> Iterator[list[Tally]]:
     """Load from each (place, address, port) while the block runs; the tallies are there after it."""
     tallies: list[Tally] = []
-    programs = [Running(lab, place, "load.py", address, str(port)) for place, address, port in clients]
+    patience = str(ANSWER_SECONDS * lab.slow)
+    programs = [Running(lab, place, "load.py", address, str(port), patience) for place, address, port in clients]
     with running(programs):
         yield tallies
         tallies += [Tally(**json.loads(each.end())) for each in programs]

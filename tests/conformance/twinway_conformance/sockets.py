@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from twinway_conformance.lab import Lab, LabError
+from twinway_conformance.probes import ANSWER_SECONDS
 
 PROGRAMS = Path(__file__).parent / "programs"
 
@@ -40,7 +41,7 @@ class Remote:
     """A program at a place of the lab that makes socket calls as it is told, one line each way."""
 
     def __init__(self, lab: Lab, place: str) -> None:
-        self.place = place
+        self.place, self.slow = place, lab.slow
         self._process = lab.start(place, *command("talk.py"))
         self._made = 0
 
@@ -81,6 +82,7 @@ class Remote:
 
     def _open(self, kind: str, family: int, how: dict[str, Any]) -> Socket:
         self._made += 1
+        how["patience"] = ANSWER_SECONDS * self.slow
         self.call("open", name=self._made, kind=kind, family=family, **how)
         return Socket(self, self._made)
 
@@ -99,13 +101,15 @@ class Socket:
         """connect(AF_UNSPEC): no peer any more."""
         self._call("disconnect")
 
-    def ask(self, text: str, timeout: float = 3.0) -> str:
+    def ask(self, text: str, timeout: float = ANSWER_SECONDS) -> str:
         """The peer's line of answer to a line."""
-        return str(self._call("ask", text=text, timeout=timeout))
+        return str(self._call("ask", text=text, timeout=timeout * self._remote.slow))
 
     def ask_at(self, address: str, port: int, text: str) -> tuple[str, Sequence[Any]]:
         """The answer to a datagram sent to an address, and the address it came from."""
-        answer, sender = self._call("ask_at", to=[address, port], text=text, timeout=3.0)
+        answer, sender = self._call(
+            "ask_at", to=[address, port], text=text, timeout=ANSWER_SECONDS * self._remote.slow
+        )
         return str(answer), sender
 
     def peer(self) -> list[Any]:
@@ -118,7 +122,7 @@ class Socket:
 
     def flood(self, size: int) -> int:
         """How many of `size` bytes came back right through the connection, sent and read at once."""
-        return int(self._call("flood", size=size, timeout=20.0))
+        return int(self._call("flood", size=size, timeout=20.0 * self._remote.slow))
 
     def close(self) -> None:
         """Closed."""

@@ -131,10 +131,6 @@ class Stage:
         """HOST:PORT of a pod of the cast, one for each family."""
         return [objects.at(address, port) for address in cast.pod_addresses(name, self.families)]
 
-    def node_at(self, name: str, port: int) -> list[str]:
-        """HOST:PORT of `node/NAME`, one for each family."""
-        return [objects.at(address, port) for address in objects.both(cast.NODES[name[5:]], self.families)]
-
 
 CONDITIONS = {
     "ready": (True, True, False),

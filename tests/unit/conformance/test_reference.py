@@ -7,7 +7,18 @@ import pytest
 from twinway_conformance import cast
 from twinway_conformance.cast import CLIENT, DOG, FAR, N1, N2, NEAR, TELLER, VAULT
 from twinway_conformance.objects import Object, endpoint, endpoint_slice, port, service, unready
-from twinway_conformance.policies import ANY, block, chosen, cluster_policy, labels, pods, policy, source, verdict
+from twinway_conformance.policies import (
+    ANY,
+    block,
+    chosen,
+    cluster_policy,
+    labels,
+    pods,
+    policy,
+    source,
+    verdict,
+    without_types,
+)
 from twinway_conformance.reference import expected
 
 BASE = cast.cluster((4, 6))
@@ -100,6 +111,17 @@ def test_own_node_is_left_open() -> None:
     shut = policy("shop/out", labels(name="client"), egress=[])
     assert fates(shut, to="192.168.64.11:80") == {("dropped", None), ("rejected", None)}
     assert fates(shut, to="192.168.64.12:9500") == {("dropped", None)}
+
+
+@pytest.mark.parametrize(
+    ("egress", "out"),
+    [(None, "connected"), ([], "connected"), ([{}], "connected"), ([{"ports": [{"port": 9}]}], "dropped")],
+)
+def test_default_types(egress: list[Object] | None, out: str) -> None:
+    """Without policyTypes ingress is isolated always, egress by egress rules: an empty list has none."""
+    rule = without_types(policy("shop/some", labels(name="client"), egress=egress))
+    assert {outcome for outcome, _ in fates(rule)} == {out}
+    assert fates(rule, by=NEAR, to="10.244.1.10:80") == {("dropped", None)}
 
 
 def test_tiers() -> None:

@@ -1,11 +1,12 @@
 """
 Ask a `serve.py` through HOST PORT without pause, and count what is lost.
 
-    load.py HOST PORT
+    load.py HOST PORT PATIENCE
 
 Connections that are kept, one connection after another, and a connected UDP socket, a request
 each every few milliseconds. Prints `ready` once each has had an answer; at the end of its input it
-stops and prints one JSON object: requests by kind, who answered, and one line for each loss.
+stops and prints one JSON object: requests by kind, who answered, and one line for each loss: each
+question without an answer for PATIENCE seconds.
 A UDP socket that is told an error is opened again, as resolvers do; silence is a loss.
 Run by path in a pod's namespace, with the standard library alone.
 """
@@ -23,7 +24,6 @@ from typing import Any
 Address = tuple[str, int]
 
 _KEPT = 4
-_PATIENCE = 3.0
 _PAUSE = 0.01
 
 
@@ -65,11 +65,16 @@ class Tally:
         }
 
 
+def patience() -> float:
+    """Seconds after which a question counts as lost."""
+    return float(sys.argv[3])
+
+
 def connected(kind: socket.SocketKind, address: Address) -> socket.socket:
     """A connected socket."""
     family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
     made = socket.socket(family, kind)
-    made.settimeout(_PATIENCE)
+    made.settimeout(patience())
     made.connect(address)
     return made
 
@@ -135,7 +140,7 @@ def main() -> None:
     sys.stdin.read()
     tally.stop.set()
     for thread in threads:
-        thread.join(_PATIENCE + 1)
+        thread.join(patience() + 1)
     print(json.dumps(tally.told()), flush=True)
 
 

@@ -1,8 +1,8 @@
 """
 Make socket calls as told: one JSON object a line in, one a line out.
 
-    {"do": "open", "name": 1, "kind": "udp", "family": 4}      → {"result": null}
-    {"do": "connect", "name": 1, "to": ["10.96.0.10", 53]}     → {"result": null} | {"error": "ECONNREFUSED"}
+    {"do": "open", "name": 1, "kind": "udp", "family": 4, "patience": 3} → {"result": null}
+    {"do": "connect", "name": 1, "to": ["10.96.0.10", 53]} → {"result": null} or {"error": "ECONNREFUSED"}
 
 Run by path in a pod's namespace, with the standard library alone. Ends when its input does.
 """
@@ -22,18 +22,17 @@ Address = tuple[str, int]
 
 _KINDS = {"udp": socket.SOCK_DGRAM, "tcp": socket.SOCK_STREAM}
 _FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
-_PATIENCE = 3.0
 _PATTERN = bytes(range(256)) * 258  # what `serve.py` floods with: 64 KiB of it from any offset
 _sockets: dict[int, socket.socket] = {}
 
 
-def open_(name: int, kind: str, family: int, bind: list[Any] | None = None, *, mapped: bool = False) -> None:
+def open_(name: int, kind: str, family: int, patience: float, **how: Any) -> None:
     made = socket.socket(_FAMILIES[family], _KINDS[kind])
-    made.settimeout(_PATIENCE)
+    made.settimeout(patience)
     if family == 6:
-        made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if mapped else 1)
-    if bind:
-        made.bind(tuple(bind))
+        made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if how.get("mapped") else 1)
+    if "bind" in how:
+        made.bind(tuple(how["bind"]))
     _sockets[name] = made
 
 

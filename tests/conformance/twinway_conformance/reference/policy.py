@@ -56,6 +56,7 @@ def _isolates(policy: Object, packet: Packet) -> bool:
     if not selects(spec.get("podSelector") or {}, labels(packet.pod)):
         return False
     # left out, the API server fills it in: Egress only where there are egress rules (SetDefaults_NetworkPolicy)
+    # The API server's default: Egress where there are egress rules; an empty list has none.
     types = spec.get("policyTypes") or (["Ingress", "Egress"] if spec.get("egress") else ["Ingress"])
     return packet.direction.capitalize() in types
 

@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHES))
     parser.add_argument("--pairs", type=int, default=given.pairs, help="rounds that count")
-    parser.add_argument("--seconds", type=float, default=given.seconds, help="of each run under load")
+    parser.add_argument("--seconds", type=int, default=given.seconds, help="of each run under load")
     parser.add_argument("--changes", type=int, default=given.changes, help="changes, one after the other")
     parser.add_argument("--repeats", type=int, default=given.repeats, help="of what a command takes")
     parser.add_argument("--out", type=Path, default=given.out, help="folder for JSON and pictures")

@@ -84,11 +84,11 @@ def _worker(server: subprocess.Popen[bytes], folder: Path) -> int:
     return int(listed[0])
 
 
-def run(pair: Pair, mode: str, seconds: float) -> Run:
+def run(pair: Pair, mode: str, seconds: int) -> Run:
     """Load from the pair's client on its server."""
     header = ("-H", "Connection: close") if mode == SHORT else ()
     url = f"http://{pair.host}:{pair.port}/"
-    asked = (*FIRST, "wrk", "-t", "1", "-c", str(CONNECTIONS), "-d", f"{seconds:g}s", *header, url)
+    asked = (*FIRST, "wrk", "-t", "1", "-c", str(CONNECTIONS), "-d", f"{seconds}s", *header, url)
     before = _used(pair.worker), _used_by_children()
     said = pair.client.run(*asked)
     used = _used(pair.worker) - before[0] + _used_by_children() - before[1]

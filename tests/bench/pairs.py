@@ -2,8 +2,9 @@
 Rounds of runs, one contestant after the other, and what they say of each other.
 
 A rate changes with whatever else the machine does; two runs that follow each other share most of
-it. So contestants run A B C A B C …, the first round warms up and is thrown away, and a comparison
-is the median of the rounds' ratios, with a bootstrap interval.
+it. So contestants run A B C, B C A, …: each round begins with another one, for who follows whom makes
+a difference. The first round warms up and is thrown away, and a comparison is the median of the rounds'
+ratios, with a bootstrap interval.
 """
 
 from __future__ import annotations
@@ -37,7 +38,11 @@ class Ratio:
 
 def rounds(contestants: Mapping[str, Callable[[], Result]], count: int) -> list[Mapping[str, Result]]:
     """What each contestant's runs gave, `count` rounds of all of them after one that is thrown away."""
-    every = [{name: run() for name, run in contestants.items()} for _ in range(count + 1)]
+    every = []
+    for number in range(count + 1):
+        first = number % len(contestants)
+        order = [*contestants][first:] + [*contestants][:first]
+        every.append({name: contestants[name]() for name in order})
     return list(every[1:])
 
 

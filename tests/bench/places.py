@@ -130,11 +130,11 @@ def _entering(home: Home) -> tuple[str, ...]:
 
 
 @contextmanager
-def lab(driver: str, *objects: Object, device: str = "veth") -> Iterator[Lab]:
-    """A lab with these objects, until the block ends."""
+def lab(driver: str, *objects: Object, name: str = "lab") -> Iterator[Lab]:
+    """A lab with these objects and pods on veth, until the block ends."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        made = Lab(f"bench-{os.getpid()}", Path(folder))
-        words = ("-f", made.file(*objects), "--driver", driver, "--pod-device", device)
+        made = Lab(f"bench-{os.getpid()}-{name}", Path(folder))
+        words = ("-f", made.file(*objects), "--driver", driver, "--pod-device", "veth")
         try:
             made.run("up", *words, "--timeout", "120")
             yield made

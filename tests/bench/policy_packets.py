@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from tests.bench import http, shop
 from tests.bench.http import MODES, PORT
@@ -17,10 +17,18 @@ DRIVERS = ("sockops", "tc")
 NONE, AGAIN = "no policy", "no policy, another pair"
 POLICIES = {NONE: 0, AGAIN: 0, "1 policy": 1, "120 policies": 120}
 METHOD = (
-    "Four pairs of pods on one node, on veth, through a Service each; nginx and wrk as for throughput, in rounds. "
-    "The server of a pair is under so many NetworkPolicies, each of another block and other ports; one of them "
-    "lets the client in. Ratios to the pair without policy; the second such pair is the noise."
+    "Pairs of pods on veth, through a Service each; nginx and wrk as for throughput, in rounds. Two of them are on "
+    "a node without any policy; on another node the server of a pair is under so many NetworkPolicies, each of "
+    "another block and other ports, and one of them lets the client in. Ratios to the first pair; the second one is "
+    "the noise."
 )
+
+
+class At(NamedTuple):
+    """A pair of pods, and the lab that it is in."""
+
+    lab: Lab
+    pair: Pair
 
 
 def measure(effort: Effort) -> Section:
@@ -28,39 +36,49 @@ def measure(effort: Effort) -> Section:
     figures: list[Figure] = []
     raw: dict[str, Any] = {}
     for driver in DRIVERS:
-        with cluster(driver) as (made, pairs):
+        with clusters(driver) as pairs:
             for mode in MODES:
-                done = compared(pairs, mode, effort)
-                raw[f"{driver}, {mode}"] = {"rounds": done}
+                done = compared({name: at.pair for name, at in pairs.items()}, mode, effort)
+                found = raw[f"{driver}, {mode}"] = {"rounds": done}
                 for name, count in POLICIES.items():
                     if name != NONE:
                         bar = 0.99 if count else None
                         what = f"{driver}, {mode}: {name}"
                         figures.append(of_ratio(what, ratio(rates(done), name, NONE), bar))
                         figures.append(of_ratio(f"{what}, by processor time", ratio(efforts(done), name, NONE)))
-                for name, pair in pairs.items():
+                for name, at in pairs.items():
                     if name != AGAIN:
-                        cost, requests = spent(made, pair, mode, effort)
-                        raw[f"{driver}, {mode}"][name] = {"programs": plain(cost), "requests": requests}
-                        figures.append(next(costs(f"{driver}, {mode}, {name}", cost, requests)))
+                        cost, requests = spent(at.lab, at.pair, mode, effort)
+                        found[name] = {"programs": plain(cost), "requests": requests}
+                        figures += costs(f"{driver}, {mode}, {name}", cost, requests)
     return Section("packets", "Policy and packets", METHOD, tuple(figures), raw)
 
 
 @contextmanager
-def cluster(driver: str) -> Iterator[tuple[Lab, dict[str, Pair]]]:
-    """The lab, and each pair by what it is called."""
-    objects = [shop.NODE]
-    for number, count in enumerate(POLICIES.values()):
+def clusters(driver: str) -> Iterator[dict[str, At]]:
+    """Two labs, one without any policy; each pair by what it is called."""
+    free = [number for number, count in enumerate(POLICIES.values()) if not count]
+    held = [number for number, count in enumerate(POLICIES.values()) if count]
+    with lab(driver, *_objects(free), name="free") as one, lab(driver, *_objects(held), name="held") as other:
+        homes = {number: one if number in free else other for number in (*free, *held)}
+        ends = {
+            number: made.places(f"bench/client-{number}", f"bench/web-{number}") for number, made in homes.items()
+        }
+        with http.serving(*(server for _, server in ends.values())) as workers:
+            pairs = {}
+            for number, name in enumerate(POLICIES):
+                client, server = ends[number]
+                pairs[name] = At(homes[number], Pair(client, server, _vip(number), 80, workers[server]))
+                prepare(pairs[name].pair)
+            yield pairs
+
+
+def _objects(numbers: Iterable[int]) -> Iterator[shop.Object]:
+    yield shop.NODE
+    for number in numbers:
         client, web = f"client-{number}", f"web-{number}"
-        objects += [shop.pod(client), shop.pod(web), shop.service(web, {"name": web}, _vip(number), 80, PORT)]
-        objects += policies(web, client, count)
-    with lab(driver, *objects) as made:
-        ends = [(made.place(f"bench/client-{n}"), made.place(f"bench/web-{n}")) for n in range(len(POLICIES))]
-        with http.serving(*(server for _, server in ends)) as workers:
-            pairs = {name: Pair(*ends[n], _vip(n), 80, workers[ends[n][1]]) for n, name in enumerate(POLICIES)}
-            for pair in pairs.values():
-                prepare(pair)
-            yield made, pairs
+        yield from (shop.pod(client), shop.pod(web), shop.service(web, {"name": web}, _vip(number), 80, PORT))
+        yield from policies(web, client, list(POLICIES.values())[number])
 
 
 def policies(server: str, client: str, count: int) -> Iterator[shop.Object]:

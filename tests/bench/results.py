@@ -98,7 +98,7 @@ class Effort:
     """How long to measure."""
 
     pairs: int = 9
-    seconds: float = 2.0
+    seconds: int = 2
     changes: int = 200
     repeats: int = 5
     out: Path = Path("build/bench")

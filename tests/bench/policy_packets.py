@@ -17,10 +17,10 @@ DRIVERS = ("sockops", "tc")
 NONE, AGAIN = "no policy", "no policy, another pair"
 POLICIES = {NONE: 0, AGAIN: 0, "1 policy": 1, "120 policies": 120}
 METHOD = (
-    "Pairs of pods on veth, through a Service each; nginx and wrk as for throughput, in rounds. Two of them are on "
-    "a node without any policy; on another node the server of a pair is under so many NetworkPolicies, each of "
-    "another block and other ports, and one of them lets the client in. Ratios to the first pair; the second one is "
-    "the noise."
+    "Pairs of pods on veth, through a Service each; nginx and wrk as for throughput, in rounds. Two of them are "
+    "on a node without any policy; on another node the server of a pair is under so many NetworkPolicies, each of "
+    "another block and other ports, and one of them lets the client in. Ratios to the first pair; the second one "
+    "is the noise."
 )
 
 

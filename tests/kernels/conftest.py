@@ -10,7 +10,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
-from tests.kernels import budget, report, table
+from tests.kernels import report, table
 from tests.kernels.fetch import Unpacked, fetch
 from tests.kernels.fleet import Fleet
 
@@ -98,5 +98,4 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     for line in report.lines(made):
         terminalreporter.write_line(line)
     if page := os.environ.get("PAGE"):
-        agreed = {name: budget.agreed(name) for name in CHOICES["kernel_name"]}
-        Path(page).write_text(report.page(made, agreed), encoding="utf-8")
+        Path(page).write_text(report.page(made), encoding="utf-8")

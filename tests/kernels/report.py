@@ -22,17 +22,14 @@ def lines(fleet: Fleet) -> Iterator[str]:
             yield f"{kernel}: up after {guest.boot:.0f} s, cases {guest.command:.0f} s, the rest {off:.0f} s"
 
 
-def page(fleet: Fleet, programs: dict[str, dict[str, int]]) -> str:
-    """docs/kernels.md, from a run of everything; `programs` is the budget by kernel."""
+def page(fleet: Fleet) -> str:
+    """docs/kernels.md, from a run of everything."""
     kernels = fleet.kernels
     parts = [HEAD, *_markdown(COLUMNS[:-1], [_row(case)[:-1] for case in _in_order(fleet)])]
     parts += ["", "## What a kernel does without", ""]
     for kernel in kernels:
         parts += [f"### {kernel}", "", *_without(fleet, kernel), ""]
-    parts += ["## Programs", "", PROGRAMS, ""]
-    names = sorted({name for kernel in kernels for name in programs.get(kernel, {})})
-    rows = [[f"`{name}`", *(f"{programs.get(k, {}).get(name, 0):,}" for k in kernels)] for name in names]
-    return "\n".join([*parts, *_markdown(["program", *kernels], rows)]) + "\n"
+    return "\n".join([*parts, PROGRAMS]) + "\n"
 
 
 HEAD = """\
@@ -44,7 +41,11 @@ kernel of `tests/kernels/kernels.toml`, from programs that were compiled elsewhe
 A number is checks that hold, of all: the smoke of `tests/kernels/guest/smoke.py`, which is Services and a policy,
 over TCP and UDP. *lab* is the lab's own coming and going.
 """
-PROGRAMS = "Instructions that the verifier processes; growth over a tenth fails the run."
+PROGRAMS = """\
+## Programs
+
+What each program costs each kernel's verifier is in [budget.json](../tests/kernels/budget.json); growth over a
+tenth fails the run."""
 
 
 def _in_order(fleet: Fleet) -> list[Case]:

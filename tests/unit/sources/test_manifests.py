@@ -183,7 +183,9 @@ def test_a_broken_file_leaves_the_last_good_snapshot(
     folder: Path, slot: Slot, source: ManifestSource, warned: Warned
 ) -> None:
     """The source says why, and goes on as soon as the file is mended."""
-    (folder / "b.yaml").write_text("a: b: c")
+    broken = folder / "b.new"  # renamed at once: a slow writer's empty file would be a good one
+    broken.write_text("a: b: c")
+    broken.rename(folder / "b.yaml")
     assert warned.event.wait(PATIENCE)
     assert source.error is not None
     assert source.error.endswith("/b.yaml:1: mapping values are not allowed in this context")

@@ -98,6 +98,10 @@ class Datapath:
         """Read back frontends, map usage and counters."""
         return readback.inspect(self._loader.maps)
 
+    def usage(self) -> Inspection:
+        """Map usage and counters."""
+        return readback.counted(self._loader.maps)
+
     def health(self) -> Health:
         """A connect through the socket hooks, now."""
         return sockets.health(self._settings, self._cgroup)

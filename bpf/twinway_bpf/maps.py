@@ -58,7 +58,14 @@ class Map:
             key = libbpf.map_next_key(self.descriptor, key, self.decl.key_size)
 
     def count(self) -> int:
-        """How many entries there are, by their keys alone."""
+        """How many entries there are."""
+        if self.decl.kind in PER_CPU:
+            return sum(1 for _ in self._keys())
+        try:
+            return sum(count for _, _, count in self._batches())
+        except OSError as error:
+            if error.errno not in _NO_BATCH:
+                raise self._error("read", error) from error
         return sum(1 for _ in self._keys())
 
     def entries(self) -> dict[bytes, bytes]:
@@ -101,6 +108,13 @@ class Map:
 
     def _entries_batched(self) -> dict[bytes, bytes]:
         out: dict[bytes, bytes] = {}
+        key_size, value_size = self.decl.key_size, self.decl.value_size
+        for keys, values, count in self._batches():
+            for i in range(count):
+                out[keys[i * key_size : (i + 1) * key_size]] = values[i * value_size : (i + 1) * value_size]
+        return out
+
+    def _batches(self) -> Iterator[tuple[bytes, bytes, int]]:
         sizes = self.decl.key_size, self.decl.value_size
         cursor: bytes | None = None
         room = BATCH
@@ -112,10 +126,9 @@ class Map:
                     raise
                 room *= 2  # one bucket of the hash has more entries than we asked for
                 continue
-            for i in range(count):
-                out[keys[i * sizes[0] : (i + 1) * sizes[0]]] = values[i * sizes[1] : (i + 1) * sizes[1]]
+            yield keys, values, count
             if cursor is None:
-                return out
+                return
 
     def _write_batch(self, part: list[tuple[bytes, bytes]]) -> None:
         if len(part) == 1:

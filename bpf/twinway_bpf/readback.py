@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from twinway.driver import Inspection, KernelFrontend, MapUsage
 from twinway.model.net import IPAddress, Protocol
 from twinway_bpf import encode
 from twinway_bpf.layout import Be, Fe, FeKey, Reason, SlotKey
-from twinway_bpf.maps import PER_CPU, SK_STORAGE, Map, short_name
+from twinway_bpf.maps import SK_STORAGE, Map, short_name
 
 _PROTOCOLS = {protocol.number: protocol for protocol in Protocol}
 
@@ -17,7 +18,13 @@ _PROTOCOLS = {protocol.number: protocol for protocol in Protocol}
 def inspect(maps: Mapping[str, Map]) -> Inspection:
     """Everything that can be read back."""
     by_name = {short_name(name): table for name, table in maps.items()}
-    return Inspection(frontends(by_name), usage(maps), counters(by_name["count"]))
+    return replace(counted(maps), frontends=frontends(by_name))
+
+
+def counted(maps: Mapping[str, Map]) -> Inspection:
+    """What can be told without reading tables back: how full they are, and the counters."""
+    by_name = {short_name(name): table for name, table in maps.items()}
+    return Inspection(maps=usage(maps), counters=counters(by_name["count"]))
 
 
 def frontends(maps: Mapping[str, Map]) -> tuple[KernelFrontend, ...]:
@@ -69,9 +76,7 @@ def _backend(value: Be) -> tuple[IPAddress, int]:
 def _count(table: Map) -> int:
     if table.decl.max_entries == 1 or table.name.startswith("tw_count"):
         return table.decl.max_entries
-    if table.decl.kind in PER_CPU:
-        return table.count()
-    return len(table.entries())
+    return table.count()
 
 
 # The kernel's own figure, of tables that count it. Source: bpf_map_show_fdinfo.

@@ -96,7 +96,12 @@ class _Agent:
         from twinway.cni.server import CniServer
         from twinway.cni.verbs import Verbs
 
-        api = Api(self._board, lambda: self._loop.ask(lambda driver: driver.dump()))
+        loop = self._loop
+        api = Api(
+            self._board,
+            dump=lambda: loop.ask(lambda driver: driver.dump()),
+            usage=lambda: loop.ask(lambda driver: driver.usage()),
+        )
         server = ApiServer.on_path(self._config.run_dir / "agent.sock", api.all)
         self._stack.callback(server.close)
         if address := self._config.metrics.address:

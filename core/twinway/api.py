@@ -50,10 +50,11 @@ Route = Callable[[Query], Reply]
 class Api:
     """The routes, over the status and a way to ask the driver."""
 
-    def __init__(self, board: Board, inspect: Callable[[], Inspection]) -> None:
-        """`inspect` reads the kernel back; it may raise `TwinwayError`."""
+    def __init__(self, board: Board, dump: Callable[[], Inspection], usage: Callable[[], Inspection]) -> None:
+        """`dump` and `usage` are the driver's; they may raise `TwinwayError`."""
         self._board = board
-        self._inspect = inspect
+        self._dump = dump
+        self._usage = usage
         self.public: dict[str, Route] = {
             "/metrics": self._metrics,
             "/healthz": self._healthz,
@@ -63,9 +64,9 @@ class Api:
             **self.public,
             "/status": lambda _: _json(200, self._board.status.to_json()),
             "/wait": self._wait,
-            "/services": lambda _: _json(200, services_view(self._board.status.state, self._inspect())),
+            "/services": lambda _: _json(200, services_view(self._board.status.state, self._dump())),
             "/endpoints": lambda _: _json(200, endpoints_view(self._board.status.state)),
-            "/maps": lambda _: _json(200, maps_view(self._inspect())),
+            "/maps": lambda _: _json(200, maps_view(self._usage())),
         }
 
     def _wait(self, query: Query) -> Reply:
@@ -82,7 +83,7 @@ class Api:
     def _metrics(self, _query: Query) -> Reply:
         from twinway import metrics
 
-        return Reply(200, metrics.CONTENT_TYPE, metrics.exposition(self._board.status, self._inspect()))
+        return Reply(200, metrics.CONTENT_TYPE, metrics.exposition(self._board.status, self._usage()))
 
     def _healthz(self, _query: Query) -> Reply:
         status = self._board.status

@@ -174,6 +174,14 @@ class Driver(ABC):
     def dump(self) -> Inspection:
         """Read back what the kernel holds."""
 
+    def usage(self) -> Inspection:
+        """
+        How full the tables are, and the counters: `dump` without frontends.
+
+        Asked at every scrape of the metrics, between two applies: override it where `dump` takes long.
+        """
+        return self.dump()
+
     @abstractmethod
     def health(self) -> Health:
         """Probe the hooks with real traffic; never just "the link exists"."""

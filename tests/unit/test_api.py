@@ -39,11 +39,16 @@ class Agent:
         self.board = Board(Status(node="n1", driver="fake", pid=42))
         self.kernel: Inspection | TwinwayError = KERNEL
         self.path = folder / "agent.sock"
-        self.api = Api(self.board, self._inspect)
+        self.dumped = 0
+        self.api = Api(self.board, dump=self._dump, usage=self._usage)
         self.server = ApiServer.on_path(self.path, self.api.all)
         self.client = AgentClient(self.path)
 
-    def _inspect(self) -> Inspection:
+    def _dump(self) -> Inspection:
+        self.dumped += 1
+        return self._usage()
+
+    def _usage(self) -> Inspection:
         if isinstance(self.kernel, TwinwayError):
             raise self.kernel
         return self.kernel
@@ -204,6 +209,16 @@ def test_metrics(agent: Agent) -> None:
     assert samples["twinway_verdicts_total", (("reason", "no_backend"),)] == 1
     assert samples["twinway_endpoints", ()] == 1
     assert samples["twinway_last_success_timestamp_seconds", ()] == 1700000000.0
+
+
+def test_a_scrape_reads_no_tables(agent: Agent) -> None:
+    """Neither metrics nor map usage read frontends back: that takes long, and the loop would wait for it."""
+    agent.in_force("v1", "web")
+    agent.client.get("/metrics")
+    agent.client.get("/maps")
+    assert agent.dumped == 0
+    agent.client.get("/services")
+    assert agent.dumped == 1
 
 
 def test_unknown_path_lists_what_there_is(agent: Agent) -> None:

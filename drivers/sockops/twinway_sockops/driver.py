@@ -46,6 +46,10 @@ class SockopsDriver(Driver):
         """Read back from the kernel."""
         return self._datapath.dump()
 
+    def usage(self) -> Inspection:
+        """How full the tables are, and the counters."""
+        return self._datapath.usage()
+
     def health(self) -> Health:
         """A connect through the socket hooks."""
         return self._datapath.health()

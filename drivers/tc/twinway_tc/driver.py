@@ -47,6 +47,10 @@ class TcDriver(Driver):
         """Read back from the kernel."""
         return self._datapath.dump()
 
+    def usage(self) -> Inspection:
+        """How full the tables are, and the counters."""
+        return self._datapath.usage()
+
     def health(self) -> Health:
         """A connect through the socket hooks, and every packet hook in place."""
         return self._datapath.health()

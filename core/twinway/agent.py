@@ -39,9 +39,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-ADD_SECONDS = 10.0
-"""How long a CNI ADD may wait for its pod to be in force: kubelet tries again after an error."""
-
 
 def run(config: NodeConfig, origin: str) -> None:
     """Serve until SIGTERM or SIGINT. `origin` names the config in errors."""
@@ -106,7 +103,7 @@ class _Agent:
         self._stack.callback(server.close)
         if address := self._config.metrics.address:
             self._stack.callback(ApiServer.on_port(address, api.public).close)
-        verbs = Verbs(self._attachments, self._board, wait_seconds=ADD_SECONDS)
+        verbs = Verbs(self._attachments, self._board, wait_seconds=self._config.cni.wait_seconds)
         cni = CniServer(self._config.run_dir / "cni.sock", verbs)
         self._stack.callback(cni.close)
         cni.start()

@@ -71,6 +71,16 @@ class MetricsConfig(Section):
         return value
 
 
+class CniConfig(Section):
+    """How pods are added."""
+
+    wait_seconds: Annotated[float, Field(gt=0, le=25)] = Field(
+        default=10.0,
+        description="longest wait of an ADD for its pod to be in force; then it fails, and kubelet tries again",
+    )
+    """At most 25: the plugin itself gives an answer up after 30 s."""
+
+
 class NodeConfig(Section):
     """All that the agent of one node is told."""
 
@@ -103,6 +113,7 @@ class NodeConfig(Section):
     )
     log: LogConfig = Field(default_factory=LogConfig, description="the agent's own log")
     metrics: MetricsConfig = Field(default_factory=MetricsConfig, description="metrics for others")
+    cni: CniConfig = Field(default_factory=CniConfig, description="how pods are added")
     pod_device: Literal["veth", "macvlan", "ipvlan"] = Field(
         default="veth", description="how the lab wires its pods; the agent finds devices by itself"
     )

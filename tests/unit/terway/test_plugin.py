@@ -14,6 +14,7 @@ import pytest
 
 from tests.unit.cni.requests import TERWAY_RESULT, config, environment
 from tests.unit.states import state
+from tests.unit.terway.conftest import SOURCES
 from twinway.attachments import Attachments
 from twinway.cni.server import CniServer
 from twinway.cni.verbs import Verbs
@@ -279,3 +280,10 @@ def test_killed_agent_is_replaced(runtime: Runtime, registry: Attachments, tmp_p
         assert path.stat().st_mode & 0o777 == 0o600
     finally:
         server.close()
+
+
+def test_parsers_bear_anything() -> None:
+    """200,000 changed samples, under sanitizers: nothing is read or written beside what was given."""
+    command = ["make", "--silent", "-C", str(SOURCES), "fuzz", "ROUNDS=200000"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert (done.returncode, done.stdout.split()[-2:]) == (0, ["200000", "rounds"]), done.stderr

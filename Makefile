@@ -1,5 +1,5 @@
 # The doors. Each sets up what it needs; `make` alone lists them.
-.PHONY: help setup demo test check bench conformance test-kernels docs clean
+.PHONY: help setup demo test check bench conformance fuzz test-kernels docs clean
 PYTEST := .venv/bin/pytest
 
 help: ## this list
@@ -21,8 +21,9 @@ bench: setup ## paired measurements
 	@tools/setup.sh bench
 	@.venv/bin/python -m tests.bench
 
-conformance: setup ## what every driver must do, on every device (SEEDS=)
-	@CONFORMANCE=all $(PYTEST) tests/conformance --seeds $(or $(SEEDS),500)
+conformance: setup ## what every driver must do, on every device, in every address family (SEEDS= JOBS= PAGE=)
+	@CONFORMANCE=all $(PYTEST) tests/conformance --family 4 --family 6 --family dual --seeds $(or $(SEEDS),500) \
+		-n $(or $(JOBS),2) --dist loadgroup $(if $(PAGE),--semantics $(PAGE))
 
 test-kernels: setup ## the same on other kernels, in virtual machines (KERNELS= DRIVERS= DEVICES= SUITE= BUDGET= PAGE=)
 	@tools/setup.sh kernels

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from twinway_conformance.commands import Cold, Commands
 from twinway_conformance.objects import Object
 from twinway_conformance.probes import Answer, Query
 
@@ -24,11 +25,15 @@ class Lab:
     """
     One lab, by name. Commands are recorded: `story` is what a person types to come to the same state.
 
-    `slow` stretches every time limit, under emulation say.
+    `slow` stretches every time limit, under emulation say. `program` is what people type, and what commands
+    are run by where `commands` does not say how.
     """
 
-    def __init__(self, program: str, name: str, folder: Path, slow: float = 1.0) -> None:
+    def __init__(
+        self, program: str, name: str, folder: Path, slow: float = 1.0, commands: Commands | None = None
+    ) -> None:
         self.program, self.name, self.folder, self.slow = program, name, folder, slow
+        self._commands = commands or Cold(program)
         self._story: list[str] = []
         self._files = 0
 
@@ -104,7 +109,7 @@ class Lab:
         if record:
             self._story.append(shlex.join(line))
         try:
-            done = subprocess.run(line, capture_output=True, text=True, timeout=120 * self.slow, check=False)
+            done = self._commands.run(line[1:], 120 * self.slow)
         except subprocess.TimeoutExpired:
             raise LabError(f"`{shlex.join(line)}` has not ended after {120 * self.slow:g} s") from None
         if done.returncode != (1 if fail else 0):
@@ -149,8 +154,11 @@ class Labs:
     Used as a context: on the way out it is always taken down.
     """
 
-    def __init__(self, program: str, *, keep: Path | None = None, slow: float = 1.0) -> None:
+    def __init__(
+        self, program: str, *, keep: Path | None = None, slow: float = 1.0, commands: Commands | None = None
+    ) -> None:
         self.program, self.slow = program, slow
+        self._commands = commands or Cold(program)
         self.folder = keep or Path(tempfile.mkdtemp(prefix="twinway-conformance-"))
         self._kind: tuple[str, str] | None = None
         self._lab: Lab | None = None
@@ -165,6 +173,7 @@ class Labs:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+        self._commands.close()
         if not (self._keep or self.failed):
             shutil.rmtree(self.folder)
 
@@ -175,7 +184,7 @@ class Labs:
             raise self._broken[kind]
         if self._lab is None or self._kind != kind:
             self.close()
-            lab = Lab(self.program, f"conformance-{os.getpid()}", self.folder, self.slow)
+            lab = Lab(self.program, f"conformance-{os.getpid()}", self.folder, self.slow, self._commands)
             self._lab, self._kind = lab, kind
             try:
                 lab.up(objects, driver, device)

@@ -40,10 +40,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--pod-device", action="append", choices=targets.DEVICES, help="default: veth")
     group.addoption("--family", action="append", choices=tuple(targets.FAMILIES), help="default: dual")
     group.addoption("--other-driver", help="the driver to change to and back; default: another installed one")
-    group.addoption("--seeds", type=int, default=5, help="how many random clusters the fuzz tries (default: 5)")
+    group.addoption(
+        "--seeds", type=int, default=5, help="random clusters in all, dealt out to the targets (default: 5)"
+    )
     group.addoption("--first-seed", type=int, default=1, help="where the fuzz begins (default: 1)")
     group.addoption("--semantics", type=Path, metavar="FILE.md", help="write the semantics table of this run")
-    group.addoption("--twinway", metavar="PROGRAM", help="default: the one beside this Python")
+    group.addoption("--twinway", metavar="PROGRAM", help="default: this Python's own, kept warm between commands")
     group.addoption("--keep", type=Path, metavar="FOLDER", help="keep every manifest of the run there")
     group.addoption("--slow", type=float, default=1.0, help="stretch every time limit, under emulation say")
 
@@ -60,8 +62,12 @@ def pytest_configure(config: pytest.Config) -> None:
     for marker in _MARKERS:
         config.addinivalue_line("markers", marker)
     path = config.getoption("--semantics")
-    if path is not None:
-        config.pluginmanager.register(semantics.Recorder(path), "twinway-semantics")
+    # Where processes share the work, theirs is to report; the one that started them writes.
+    if path is not None and not hasattr(config, "workerinput"):
+        seeds = (
+            f"Random clusters: {config.getoption('--seeds')} seeds, dealt out to drivers, devices and families."
+        )
+        config.pluginmanager.register(semantics.Recorder(path, [seeds]), "twinway-semantics")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -71,9 +77,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     chosen = _targets(metafunc.config)
     if not chosen:
         raise pytest.UsageError("conformance of what? --driver NAME; installed: " + ", ".join(installed_drivers()))
-    metafunc.parametrize("target", chosen, ids=str, indirect=True, scope="session")
-    if "seed" in metafunc.fixturenames:
-        metafunc.parametrize("seed", _seeds(metafunc.config))
+    if "seed" not in metafunc.fixturenames:
+        metafunc.parametrize("target", chosen, ids=str, indirect=True, scope="session")
+        return
+    shares = [(target, seed) for target, seeds in _shares(metafunc.config).items() for seed in seeds]
+    names = [f"{target}-{seed}" for target, seed in shares]
+    metafunc.parametrize(("target", "seed"), shares, ids=names, indirect=["target"], scope="session")
 
 
 @pytest.hookimpl(trylast=True)
@@ -82,18 +91,30 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     Give each test of a target time enough, and let changes of driver come last.
 
     What another driver left is not to help this one. A random case that fails is made small: that takes minutes.
+    With pytest-xdist's `--dist loadgroup` the tests that share a lab stay together.
     """
     first: dict[str, int] = {}
-    for item in items:
-        if "target" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.timeout(_TEST_SECONDS * config.getoption("--slow")))
+    side_by_side = config.pluginmanager.hasplugin("xdist")
 
     def place(item: pytest.Item) -> tuple[int, bool]:
-        call = getattr(item, "callspec", None)
-        target = str(call.params["target"]) if call is not None and "target" in call.params else ""
-        return first.setdefault(target, len(first)), item.get_closest_marker("driver_change") is not None
+        target = _target_of(item)
+        return first.setdefault(str(target or ""), len(first)), item.get_closest_marker(
+            "driver_change"
+        ) is not None
 
+    for item in items:
+        target = _target_of(item)
+        if target is not None:
+            semantics.note(item, target)
+            item.add_marker(pytest.mark.timeout(_TEST_SECONDS * config.getoption("--slow")))
+            if side_by_side:
+                item.add_marker(pytest.mark.xdist_group(f"{target.driver}-{target.device}"))
     items.sort(key=place)
+
+
+def _target_of(item: pytest.Item) -> Target | None:
+    call = getattr(item, "callspec", None)
+    return call.params.get("target") if call is not None else None
 
 
 def installed_drivers() -> list[str]:
@@ -103,9 +124,9 @@ def installed_drivers() -> list[str]:
     return sorted({entry.name for entry in entry_points(group="twinway.drivers")})
 
 
-def _seeds(config: pytest.Config) -> range:
+def _shares(config: pytest.Config) -> dict[Target, range]:
     first = config.getoption("--first-seed")
-    return range(first, first + config.getoption("--seeds"))
+    return targets.dealt(range(first, first + config.getoption("--seeds")), _targets(config))
 
 
 def _targets(config: pytest.Config) -> list[Target]:
@@ -130,12 +151,16 @@ def target(request: pytest.FixtureRequest) -> Target:
 @pytest.fixture(scope="session")
 def labs(request: pytest.FixtureRequest) -> Iterator[Labs]:
     """The labs of this run, taken down at its end however it ends."""
+    from twinway_conformance.commands import Cold, Warm
     from twinway_conformance.lab import Labs
 
     config = request.config
-    program = config.getoption("--twinway") or str(Path(sys.executable).with_name("twinway"))
+    own = str(Path(sys.executable).with_name("twinway"))
+    program = config.getoption("--twinway") or own
+    commands = Warm() if program == own else Cold(program)
     before = signal.signal(signal.SIGTERM, _interrupt)
-    with Labs(program, keep=config.getoption("--keep"), slow=config.getoption("--slow")) as made:
+    keep, slow = config.getoption("--keep"), config.getoption("--slow")
+    with Labs(program, keep=keep, slow=slow, commands=commands) as made:
         config.stash[_LABS] = made
         yield made
     signal.signal(signal.SIGTERM, before)
@@ -156,9 +181,9 @@ def stage(labs: Labs, target: Target) -> Stage:
 
 
 @pytest.fixture(scope="session")
-def seeds(request: pytest.FixtureRequest) -> range:
-    """The fuzz's seeds."""
-    return _seeds(request.config)
+def seeds(request: pytest.FixtureRequest, target: Target) -> range:
+    """The target's share of the fuzz's seeds."""
+    return _shares(request.config)[target]
 
 
 @pytest.fixture

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 CONNECTED, DROPPED, REJECTED = "connected", "dropped", "rejected"
-SILENCE_SECONDS = 1.0
-"""How long a probe waits where silence is due, or a refusal at once: not for TCP's first retry."""
+SILENCE_SECONDS = 0.5
+"""How long a probe waits where silence is due: what comes in spite of that comes within milliseconds."""
+AT_ONCE_SECONDS = 1.0
+"""How long a probe waits where the first packet is to bring an answer or a refusal: not for TCP's first retry."""
 ANSWER_SECONDS = 3.0
 """How long a probe waits where an answer is due: room for a slow machine, too short for a second retry of TCP."""
 
@@ -119,7 +121,7 @@ def drops(source: str, to: str, protocol: str = "tcp", *, address: str = "") -> 
 
 def rejects(source: str, to: str, protocol: str = "tcp") -> Due:
     """The query is refused at once: a reset, or ICMP port unreachable."""
-    return Due(Query(source, to, protocol, timeout=SILENCE_SECONDS), frozenset({REJECTED}))
+    return Due(Query(source, to, protocol, timeout=AT_ONCE_SECONDS), frozenset({REJECTED}))
 
 
 def misfits(due: Sequence[Due], answers: Sequence[Sequence[Answer]]) -> list[str]:

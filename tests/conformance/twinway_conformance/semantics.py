@@ -2,81 +2,112 @@
 The semantics table: what this run saw, row × driver × device × family, as Markdown.
 
 A row is a test with a `row` marker; its words are the test's docstring. The same results give the
-same bytes: no dates, no durations.
+same bytes, in whatever order they came: no dates, no durations.
 """
 
 from __future__ import annotations
 
 import inspect
+import platform
 from collections import defaultdict
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+if TYPE_CHECKING:
+    from twinway_conformance.targets import Target
+
 PASS, FAIL, NOT_APPLICABLE = "pass", "FAIL", "n/a"
 _UNSEEN = "–"
+_RANK = {PASS: 0, NOT_APPLICABLE: 1, FAIL: 2}
+_KEY = "twinway-row"
+"""What a test's row is called among the properties of its report, which travel between processes of a run."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Row:
-    """One line of the table: a name, what it claims, and the section that it is in."""
+    """One line of the table: where its test stands, its section, its name, and what it claims."""
 
+    file: str
+    line: int
     section: str
     name: str
     claim: str
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """What a result is about: a column of the table, and the address families of the cluster."""
+
+    column: str
+    family: str
+
+
+Result = tuple[str, str]
+"""An outcome, and the reason of one that is not applicable."""
+
+
 @dataclass(slots=True)
 class Results:
-    """Results by row and target, with a reason where a row does not apply. Rows in order of their first result."""
+    """Results by row and place, and what else the table says of the run."""
 
-    rows: list[Row] = field(default_factory=list)
-    seen: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
+    seen: dict[Row, dict[Place, Result]] = field(default_factory=dict)
+    facts: tuple[str, ...] = ()
 
-    def add(self, row: Row, target: str, outcome: str, reason: str = "") -> None:
+    def add(self, row: Row, place: Place, outcome: str, reason: str = "") -> None:
         """One result; of several for a row the worst stands."""
-        if row not in self.rows:
-            self.rows.append(row)
-        before = self.seen.get((row.name, target))
+        results = self.seen.setdefault(row, {})
+        before = results.get(place)
         if before is None or _RANK[outcome] > _RANK[before[0]]:
-            self.seen[row.name, target] = (outcome, reason)
+            results[place] = (outcome, reason)
 
-
-_RANK = {PASS: 0, NOT_APPLICABLE: 1, FAIL: 2}
+    @property
+    def places(self) -> list[Place]:
+        """All that were seen, sorted."""
+        return sorted({place for results in self.seen.values() for place in results})
 
 
 def table(results: Results) -> str:
-    """The whole table as Markdown: sections as they came, rows in their order, targets sorted."""
-    columns = sorted({target for _, target in results.seen})
+    """The whole table as Markdown: sections and rows as they stand in the suite, drivers and devices sorted."""
+    columns = sorted({place.column for place in results.places})
     sections: dict[str, list[Row]] = defaultdict(list)
-    for row in results.rows:
+    for row in sorted(results.seen):
         sections[row.section].append(row)
     reasons: list[str] = []
-    lines = ["# What each driver does", "", _summary(results, columns)]
+    lines = ["# What each driver does", "", *_lead(results)]
     for section, rows in sections.items():
         lines += ["", f"## {section}", "", _line(["Row", "Claim", *columns]), _line(["---"] * (2 + len(columns)))]
         for row in rows:
-            cells = [_cell(results.seen.get((row.name, column)), reasons) for column in columns]
+            cells = [_cell(column, results, row, reasons) for column in columns]
             lines.append(_line([f"`{row.name}`", row.claim.replace("|", "\\|"), *cells]))
     if reasons:
         lines += ["", "## Not applicable", "", *(f"{number}. {text}" for number, text in enumerate(reasons, 1))]
     return "\n".join(lines) + "\n"
 
 
-def _summary(results: Results, columns: Sequence[str]) -> str:
-    words = []
-    for column in columns:
-        outcomes = [outcome for (_, target), (outcome, _) in results.seen.items() if target == column]
-        words.append(
-            f"- {column}: {outcomes.count(PASS)} pass, {outcomes.count(FAIL)} fail, "
-            f"{outcomes.count(NOT_APPLICABLE)} not applicable"
-        )
-    return "\n".join(words)
+def _lead(results: Results) -> list[str]:
+    head = ["Driver and device", "Address families", PASS, FAIL, NOT_APPLICABLE]
+    lines = [_line(head), _line(["---"] * len(head))]
+    for place in results.places:
+        outcomes = [seen[place][0] for seen in results.seen.values() if place in seen]
+        counts = [str(outcomes.count(outcome)) for outcome in (PASS, FAIL, NOT_APPLICABLE)]
+        lines.append(_line([place.column, place.family, *counts]))
+    return [*lines, *(line for fact in results.facts for line in ("", fact))]
 
 
-def _cell(result: tuple[str, str] | None, reasons: list[str]) -> str:
+def _cell(column: str, results: Results, row: Row, reasons: list[str]) -> str:
+    families = [place.family for place in results.places if place.column == column]
+    seen = results.seen[row]
+    words = {family: _word(seen.get(Place(column, family)), reasons) for family in families}
+    if len(set(words.values())) == 1:
+        return next(iter(words.values()))
+    return ", ".join(f"{family}: {word}" for family, word in words.items())
+
+
+def _word(result: Result | None, reasons: list[str]) -> str:
     if result is None:
         return _UNSEEN
     outcome, reason = result
@@ -100,38 +131,50 @@ def row_of(item: pytest.Item) -> Row | None:
     module = inspect.getmodule(function)
     section = inspect.getdoc(module) or item.path.stem
     claim = inspect.getdoc(function) or item.name
-    return Row(section.splitlines()[0].rstrip("."), marker.args[0], " ".join(claim.split("\n\n")[0].split()))
+    words = " ".join(claim.split("\n\n")[0].split())
+    return Row(item.path.name, item.location[1] or 0, section.splitlines()[0].rstrip("."), marker.args[0], words)
+
+
+def note(item: pytest.Item, target: Target) -> None:
+    """Write on a test, for its reports, which row of which target it is."""
+    row = row_of(item)
+    if row is not None:
+        place = Place(f"{target.driver} {target.device}", _FAMILIES[target.family])
+        item.user_properties.append((_KEY, {"row": asdict(row), "place": asdict(place)}))
+
+
+_FAMILIES = {"4": "IPv4", "6": "IPv6", "dual": "dual stack"}
 
 
 class Recorder:
-    """Collects results while pytest runs, and writes the table at its end."""
+    """Collects results while pytest runs, in however many processes, and writes the table at its end."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, facts: Iterable[str] = ()) -> None:
         self._path = path
-        self._results = Results()
+        self._results = Results(facts=(f"Linux {_kernel()}.", *facts))
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(
-        self, item: pytest.Item
-    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note the result of a row."""
-        report = yield
-        row, call = row_of(item), getattr(item, "callspec", None)
-        if row is not None and call is not None and "target" in call.params:
-            self._note(row, str(call.params["target"]), report)
-        return report
+        for key, noted in report.user_properties:
+            if key == _KEY and isinstance(noted, Mapping):
+                self._note(Row(**noted["row"]), Place(**noted["place"]), report)
 
     def pytest_sessionfinish(self) -> None:
         """Write the table."""
         self._path.write_text(table(self._results))
 
-    def _note(self, row: Row, target: str, report: pytest.TestReport) -> None:
+    def _note(self, row: Row, place: Place, report: pytest.TestReport) -> None:
         if report.failed:
-            self._results.add(row, target, FAIL)
+            self._results.add(row, place, FAIL)
         elif report.skipped:
-            self._results.add(row, target, NOT_APPLICABLE, _reason(report))
+            self._results.add(row, place, NOT_APPLICABLE, _reason(report))
         elif report.when == "call":
-            self._results.add(row, target, PASS)
+            self._results.add(row, place, PASS)
+
+
+def _kernel() -> str:
+    # 6.18 of 6.18.44-somebody's: builds come and go, and the table is to stay as it is.
+    return ".".join(platform.release().split(".")[:2])
 
 
 def _reason(report: pytest.TestReport) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from twinway_conformance.fuzz import generate, report
-from twinway_conformance.fuzz.case import Case, Mismatch, mismatches
+from twinway_conformance.fuzz.case import Case, Mismatch, mismatches, patient
 from twinway_conformance.fuzz.shrink import shrink
 from twinway_conformance.lab import LabError
 from twinway_conformance.probes import Answer, Query
@@ -20,7 +20,7 @@ def play(stage: Stage, case: Case) -> list[list[list[Answer]]]:
     answers = []
     for state in case.states:
         stage.hold(base=state)
-        answers.append(stage.ask(*case.queries))
+        answers.append(stage.ask(*(patient(state, query) for query in case.queries)))
     return answers
 
 

@@ -60,3 +60,12 @@ def test_driver_changes_come_last() -> None:
 def test_unknown_words(words: tuple[str, str]) -> None:
     """A device or family that there is none of is wrong usage."""
     assert collected("--driver", "a", *words).returncode == 4
+
+
+def test_seeds_are_dealt_out() -> None:
+    """Each random cluster is one target's; with fewer than there are targets, each still has one."""
+    for number, shares in ((5, {"a": ["1", "3", "5"], "b": ["2", "4"]}), (1, {"a": ["1"], "b": ["2"]})):
+        fuzz = "twinway_conformance.test_fuzz"
+        found = ids(fuzz, "--driver", "a", "--driver", "b", "--seeds", str(number), "-k", "test_policies")
+        words = [name.partition("[")[2][:-1].split("-") for name in found]
+        assert {driver: [each[-1] for each in words if each[0] == driver] for driver in "ab"} == shares

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from twinway_conformance.objects import Object
-from twinway_conformance.probes import Answer, Query
+from twinway_conformance.probes import AT_ONCE_SECONDS, DROPPED, SILENCE_SECONDS, Answer, Query
 from twinway_conformance.reference import expected
 
 State = tuple[Object, ...]
@@ -33,6 +33,13 @@ class Mismatch:
     def __str__(self) -> str:
         """One line."""
         return f"step {self.step + 1}: {self.query}: {self.due} was due; came: {self.came}"
+
+
+def patient(state: State, query: Query) -> Query:
+    """The query with the patience that it needs in this state: where silence alone is due, it is soon believed."""
+    fates = expected(state, query.source, query.to, query.protocol).fates
+    silent = fates == {(DROPPED, None)}
+    return replace(query, timeout=SILENCE_SECONDS if silent else AT_ONCE_SECONDS)
 
 
 def mismatches(

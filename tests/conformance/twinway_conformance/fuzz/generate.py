@@ -12,7 +12,7 @@ from twinway_conformance.fuzz.policies import cluster_policies, network_policies
 from twinway_conformance.fuzz.words import LABELS, some_labels
 from twinway_conformance.objects import Object, at, both, key_of
 from twinway_conformance.policies import with_labels
-from twinway_conformance.probes import SILENCE_SECONDS, Query
+from twinway_conformance.probes import AT_ONCE_SECONDS, Query
 
 QUERIES = 70
 _CLOSED = 9
@@ -67,7 +67,7 @@ def _queries(random: Random, states: Sequence[State], families: Sequence[int]) -
         asks_service = through and random.random() < 0.4
         to, protocol = random.choice(through if asks_service else doors)
         source = random.choice(sources)
-        chosen[source, to, protocol] = Query(source, to, protocol, 3 if asks_service else 1, SILENCE_SECONDS)
+        chosen[source, to, protocol] = Query(source, to, protocol, 3 if asks_service else 1, AT_ONCE_SECONDS)
     return list(chosen.values())
 
 

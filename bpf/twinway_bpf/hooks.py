@@ -22,6 +22,9 @@ from twinway_bpf.tchook import Hook, Side
 Stamp = NewType("Stamp", int)
 """Stands for the program that writes it on packets."""
 
+_STAMP, _STAMPED = "stamp", "out"
+"""Ends of hooks' names: who stamps a pod's packets, and who looks for it."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -124,20 +127,15 @@ class PacketHooks:
         """Let go of hooks that belong to no pod of now; how many."""
         wanted = {hook.name for hook, _ in self._wanted(endpoints, devices)}
         stale = {*self._placed, *self._pins.links(self._group)} - wanted
-        for name in stale:
-            hook = self._placed.pop(name, None)
-            if hook is not None:
-                tchook.detach(self._pins, self._group, hook)
-            else:
-                self._pins.unpin_link(self._group, name)
+        for name in sorted(stale, key=_is_stamp):
+            self._detach(name)
         return len(stale)
 
     def detach_all(self, namespaces: Iterable[str]) -> None:
         """Take every program of ours away, of this process and of earlier ones; `namespaces`: where pods are."""
-        for hook in self._placed.values():
-            tchook.detach(self._pins, self._group, hook)
+        for name in sorted({*self._placed, *self._pins.links(self._group)}, key=_is_stamp):
+            self._detach(name, at_once=True)
         self._pins.remove_group(self._group)
-        self._placed = {}
         if not features.has_tcx():
             for path in ("", *namespaces):
                 tchook.sweep(path, self._placement.order)
@@ -147,6 +145,17 @@ class PacketHooks:
         for descriptor in self._loaded.values():
             os.close(descriptor)
         self._loaded = {}
+
+    # What looks for a stamp must have gone before the stamp does: without it nothing is the pod's own.
+    # Else nobody waits, for each wait is one for every processor.
+    def _detach(self, name: str, *, at_once: bool = False) -> None:
+        hook = self._placed.pop(name, None)
+        if at_once or name.endswith(_STAMPED):
+            self._pins.end_link(self._group, name)
+        if hook is not None:
+            tchook.detach(self._pins, self._group, hook)
+        else:
+            self._pins.unpin_link(self._group, name)
 
     def _is_hooked(self, pod: Attachment, device: PodDevice) -> bool:
         return any(
@@ -208,7 +217,11 @@ def _pod_hooks(
             (hook("to", Side.EGRESS), placement.host_to),
         ]
     return [
-        (hook("stamp", Side.EGRESS, first=True), Stamp(stamp.of(attachment))),
-        (hook("out", Side.EGRESS), placement.pod_out),
+        (hook(_STAMP, Side.EGRESS, first=True), Stamp(stamp.of(attachment))),
+        (hook(_STAMPED, Side.EGRESS), placement.pod_out),
         (hook("in", Side.INGRESS), placement.pod_in),
     ]
+
+
+def _is_stamp(name: str) -> bool:
+    return name.endswith(_STAMP)

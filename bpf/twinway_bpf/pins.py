@@ -11,6 +11,7 @@ knows its own.
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -51,8 +52,18 @@ class Pins:
         _pin(descriptor, path / name)
 
     def unpin_link(self, group: str, name: str) -> None:
-        """Forget a link: it ends with its last descriptor."""
+        """Forget a link: it ends with its last descriptor, and when the kernel gets round to it."""
         (self.root / "links" / group / name).unlink(missing_ok=True)
+
+    def end_link(self, group: str, name: str) -> None:
+        """Undo a link and forget it: on return its program runs no more."""
+        link = self.link(group, name)
+        if link is not None:
+            # what it was tied to may have gone already
+            with contextlib.suppress(OSError):
+                libbpf.link_detach(link)
+            os.close(link)
+        self.unpin_link(group, name)
 
     def links(self, group: str) -> Iterator[str]:
         """Names of the pinned links of a group, sorted."""
@@ -60,7 +71,9 @@ class Pins:
             yield from sorted(path.name for path in (self.root / "links" / group).iterdir())
 
     def remove_group(self, group: str) -> None:
-        """Forget all links of a group."""
+        """Undo and forget all links of a group."""
+        for name in self.links(group):
+            self.end_link(group, name)
         self._remove(self.root / "links" / group)
 
     def groups(self) -> tuple[str, ...]:

@@ -115,7 +115,7 @@ def sweep(path: str, order: int) -> None:
     with contextlib.suppress(OSError, DriverError), _namespace(hook):
         for ifindex in indices():
             for side in Side:
-                for first in (True, False):
+                for first in (False, True):  # the stamp goes after who looks for it
                     _detach_clsact(Hook("sweep", path, ifindex, side, order, first))
 
 

@@ -7,16 +7,11 @@ device than its config names.
 
 from __future__ import annotations
 
-import contextlib
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import ip_address
-from typing import Any
 
 from twinway.errors import DriverError
 from twinway.model.net import IPAddress
-from twinway_bpf import netns
+from twinway_bpf import netns, rtnetlink
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,61 +75,23 @@ def uplinks(names: tuple[str, ...]) -> tuple[Device, ...]:
 
 def local_addresses() -> frozenset[IPAddress]:
     """Every address of this namespace but those of loopback."""
-    with _route() as route:
-        rows = route.get_addr()
-        loopback = {row["index"] for row in route.get_links() if row["flags"] & 0x8}
-    values = (
-        row.get_attr("IFA_LOCAL") or row.get_attr("IFA_ADDRESS") for row in rows if row["index"] not in loopback
-    )
-    return frozenset(ip_address(value) for value in values if value)
+    loopback = {link.ifindex for link in rtnetlink.links() if link.loopback}
+    return frozenset(address for index, address in rtnetlink.addresses() if index not in loopback)
 
 
 def indices() -> tuple[int, ...]:
     """Indices of all devices of this namespace."""
-    with _route() as route:
-        return tuple(row["index"] for row in route.get_links())
-
-
-@contextlib.contextmanager
-def _route() -> Iterator[Any]:
-    from pyroute2 import IPRoute
-
-    route = IPRoute()
-    try:
-        yield route
-    finally:
-        route.close()
+    return tuple(link.ifindex for link in rtnetlink.links())
 
 
 def _default_route_devices() -> set[str]:
-    with _route() as route:
-        indices = set()
-        for family in (2, 10):
-            for row in route.get_routes(family=family):
-                if row["dst_len"] == 0 and row["type"] == 1 and row.get_attr("RTA_OIF"):
-                    indices.add(row.get_attr("RTA_OIF"))
-        return {row.get_attr("IFLA_IFNAME") for row in route.get_links() if row["index"] in indices}
+    out = rtnetlink.default_routes()
+    return {link.name for link in rtnetlink.links() if link.ifindex in out}
 
 
 def _device(*, name: str = "", index: int = 0) -> Device | None:
-    from pyroute2.netlink.exceptions import NetlinkError
-
-    with _route() as route:
-        try:
-            rows = route.link("get", index=index) if index else route.link("get", ifname=name)
-        except NetlinkError as error:
-            if error.code in (19, 22):
-                return None
-            raise DriverError(f"device {name or index}: {os.strerror(error.code)}") from error
-        row = next(iter(rows), None)
-    if row is None:
-        return None
-    info = row.get_attr("IFLA_LINKINFO")
-    mac = row.get_attr("IFLA_ADDRESS") or "00:00:00:00:00:00"
-    return Device(
-        row.get_attr("IFLA_IFNAME"),
-        row["index"],
-        (info.get_attr("IFLA_INFO_KIND") if info else None) or "",
-        bytes.fromhex(mac.replace(":", "")),
-        row.get_attr("IFLA_LINK") or 0,
-    )
+    try:
+        link = rtnetlink.link(name=name, index=index)
+    except OSError as error:
+        raise DriverError(f"device {name or index}: {error.strerror}") from error
+    return None if link is None else Device(link.name, link.ifindex, link.kind, link.mac, link.link)

@@ -9,10 +9,9 @@ Source: include/uapi/linux/{netlink,sock_diag,inet_diag}.h, enum sk_diag_bpf_sto
 from __future__ import annotations
 
 import errno
-import os
 import socket
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 from ipaddress import ip_address
@@ -22,20 +21,15 @@ from typing import NamedTuple, Self
 from twinway.errors import DriverError, Unsupported
 from twinway.model.net import IPAddress, Protocol
 from twinway_bpf import encode, netns
+from twinway_bpf.netlink import ACK, DUMP, Netlink, attribute, attributes
 
 _NETLINK_SOCK_DIAG = 4
 _BY_FAMILY, _DESTROY = 20, 21  # SOCK_DIAG_BY_FAMILY, SOCK_DESTROY
-_ERROR, _DONE = 2, 3  # NLMSG_*
-_REQUEST, _ACK, _DUMP = 0x1, 0x4, 0x300  # NLM_F_*
-_ROOM = 1 << 16
 
 # Names of attributes: of a request, and of an answer; nested ones after what they stand in.
 _REQ_STORAGES, _REQ_MAP = 2, 1
 _STORAGES, _STORAGE, _MAP_VALUE = 20, 1, 3
-_ATTRIBUTE_NAME = 0x3FFF  # without its flags
 
-_HEADER = struct.Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, port
-_ATTRIBUTE = struct.Struct("=HH")  # nlattr: length, type
 _REQUEST_V2 = struct.Struct("=BBBxI48s")  # inet_diag_req_v2: family, protocol, extensions, states, id
 _MESSAGE = struct.Struct("=BBBB48s16xI")  # inet_diag_msg: family, state, timer, retransmits, id, inode
 _ID = struct.Struct("=2s2s16s16sIII")  # inet_diag_sockid: ports, addresses, device, cookie
@@ -88,7 +82,7 @@ class SockDiag:
     """The sockets of the network namespace that this thread is in when it is opened, from wherever later."""
 
     def __init__(self) -> None:
-        self._netlink = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG)
+        self._netlink = Netlink(_NETLINK_SOCK_DIAG)
 
     @classmethod
     def inside(cls, path: str) -> Self:
@@ -118,12 +112,12 @@ class SockDiag:
         Raises Unsupported where the kernel does not tell, DriverError where it refuses.
         """
         wanted = sum(1 << state for state in frozenset(states))
-        attributes = b"" if storage is None else _nested(_REQ_STORAGES, _nested(_REQ_MAP, _INT.pack(storage)))
+        attributes = b"" if storage is None else attribute(_REQ_STORAGES, attribute(_REQ_MAP, _INT.pack(storage)))
         found: list[Socket] = []
         for family in (socket.AF_INET, socket.AF_INET6):
             request = _REQUEST_V2.pack(family, protocol.number, 0, wanted, bytes(_ID.size)) + attributes
             try:
-                found += [_socket(protocol, body) for body in self._ask(_BY_FAMILY, _DUMP, request)]
+                found += [_socket(protocol, body) for body in self._netlink.ask(_BY_FAMILY, DUMP, request)]
             except FileNotFoundError as error:
                 raise Unsupported(
                     f"sock_diag of {protocol}", f"use a kernel with CONFIG_INET_{protocol}_DIAG"
@@ -151,7 +145,7 @@ class SockDiag:
 
     def _destroy(self, family: int, protocol: Protocol, identity: bytes) -> bool:
         try:
-            self._ask(_DESTROY, _ACK, _REQUEST_V2.pack(family, protocol.number, 0, 0, identity))
+            self._netlink.ask(_DESTROY, ACK, _REQUEST_V2.pack(family, protocol.number, 0, 0, identity))
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.ESTALE):
                 return False
@@ -159,28 +153,6 @@ class SockDiag:
                 raise Unsupported("SOCK_DESTROY", "use a kernel with CONFIG_INET_DIAG_DESTROY") from error
             raise _refusal(f"end a {protocol} socket", error) from error
         return True
-
-    # The bodies of the answer to one request, to its end.
-    def _ask(self, kind: int, flags: int, request: bytes) -> list[bytes]:
-        length = _HEADER.size + len(request)
-        self._netlink.send(_HEADER.pack(length, kind, _REQUEST | flags, 0, 0) + request)
-        bodies: list[bytes] = []
-        while True:
-            for answer, body in _messages(self._netlink.recv(_ROOM)):
-                if answer in (_ERROR, _DONE):
-                    (number,) = _INT.unpack_from(body)
-                    if number < 0:
-                        raise OSError(-number, os.strerror(-number))
-                    return bodies
-                bodies.append(body)
-
-
-def _messages(data: bytes) -> Iterator[tuple[int, bytes]]:
-    at = 0
-    while at < len(data):
-        length, kind, *_ = _HEADER.unpack_from(data, at)
-        yield kind, data[at + _HEADER.size : at + length]
-        at += _aligned(length)
 
 
 def _socket(protocol: Protocol, body: bytes) -> Socket:
@@ -206,28 +178,11 @@ def _address(family: int, words: bytes) -> IPAddress:
 # One map was asked for, so there is at most one value.
 def _value(data: bytes) -> bytes | None:
     for name in (_STORAGES, _STORAGE, _MAP_VALUE):
-        found = next((body for kind, body in _attributes(data) if kind == name), None)
+        found = next((body for kind, body in attributes(data) if kind == name), None)
         if found is None:
             return None
         data = found
     return data
-
-
-def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
-    at = 0
-    while at + _ATTRIBUTE.size <= len(data):
-        length, kind = _ATTRIBUTE.unpack_from(data, at)
-        yield kind & _ATTRIBUTE_NAME, data[at + _ATTRIBUTE.size : at + length]
-        at += _aligned(length)
-
-
-def _nested(kind: int, body: bytes) -> bytes:
-    return _ATTRIBUTE.pack(_ATTRIBUTE.size + len(body), kind) + body
-
-
-# Netlink messages and attributes begin at multiples of four.
-def _aligned(length: int) -> int:
-    return (length + 3) & ~3
 
 
 def _refusal(what: str, error: OSError) -> DriverError:

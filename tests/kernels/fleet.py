@@ -63,8 +63,7 @@ class Fleet:
         """Have the guest of that kernel run when there is a processor for it."""
         command = [
             *with_bundles(bundles),
-            ".venv/bin/python",
-            "tests/kernels/guest/smoke.py",
+            *(".venv/bin/python", "-m", "tests.kernels.guest.smoke"),
             "/run/shared/results",
         ]
 

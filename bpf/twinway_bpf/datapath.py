@@ -44,6 +44,7 @@ class Datapath:
         self._pins = Pins(context.bpffs)
         self._loader = Loader(self._pins, context.cache / "bundles", capacities)
         self._sockets = CgroupHooks("socket", programs.SOCKET, self._loader, self._pins)
+        self._sides = CgroupHooks("sides", programs.SOCKET_SIDES, self._loader, self._pins)
         self._policy_at_socket = CgroupHooks("policy", programs.SOCKET_POLICY, self._loader, self._pins)
         placement = GUARD if at_socket else PACKET_PATH
         self._packets = PacketHooks(placement, self._loader, self._pins, context.uplinks)
@@ -66,7 +67,7 @@ class Datapath:
         self._sockets.attach(self._cgroup)
         sockets.learn_host(self._settings, self._cgroup)
         if self._at_socket:
-            self._policy_at_socket.attach(self._cgroup)
+            self._sides.attach(self._cgroup)
         self._started = True
 
     def apply(self, change: Change) -> Report:
@@ -85,7 +86,7 @@ class Datapath:
             step += self._services.change(change.previous.services, change.state.services)
         self._settings.flag(CfgFlag.PODS_AT_SOCKET, on=self._at_socket)
         step += self._endpoints.settle(change, devices, self._node)
-        self._packets.detach_stale(self._hooked(change), devices)
+        self._leave_pods(self._hooked(change), devices)
         repaired = tuple(f"hook {name} was missing" for name in placed) if change.repair else ()
         return Report(step.written + len(placed), step.removed, repaired)
 
@@ -120,6 +121,7 @@ class Datapath:
         self._packets.detach_all(path for space in namespaces(self._cgroup) if (path := space.path))
         if self._at_socket:
             self._policy_at_socket.detach()
+            self._sides.detach()
         else:
             self._forget_connections()
 
@@ -137,7 +139,8 @@ class Datapath:
         placed: tuple[str, ...] = ()
         hooked = self._hooked(change)
         if self._at_socket:
-            self._settings.flag(CfgFlag.POLICY_AT_SOCKET, on=bool(hooked))
+            if hooked:
+                self._policy_at_socket.attach(self._cgroup, again=check)
             placed = self._packets.attach(hooked, devices, check=check)
         turn = self._endpoints.turn(change, devices, self._node)
         if turn.judged_anew:
@@ -150,6 +153,12 @@ class Datapath:
             placed = self._packets.attach(hooked, devices, check=check)
             self._seed(change, new)
         return turn.step, placed
+
+    # Where nobody is under a policy, sockets' packets pass unseen: what looks at them goes last.
+    def _leave_pods(self, hooked: Mapping[ObjectRef, Endpoint], devices: Mapping[ObjectRef, PodDevice]) -> None:
+        self._packets.detach_stale(hooked, devices)
+        if self._at_socket and not hooked:
+            self._policy_at_socket.detach()
 
     # Connections that pods have from before their packets were looked at.
     def _seed(self, change: Change, pods: tuple[Attachment, ...]) -> None:

@@ -146,13 +146,11 @@ class SkPol(ctypes.Structure):
     """struct tw_skpol."""
 
     _fields_ = (
+        ("said", u64),
         ("rule", u64),
         ("peer", End),
-        ("rev", u32),
         ("side", u8),
-        ("egress", u8),
-        ("ingress", u8),
-        ("pad", u8 * 5),
+        ("pad", u8 * 3),
     )
 
 
@@ -196,7 +194,6 @@ class CfgFlag(IntFlag):
     """enum tw_cfg_flag."""
 
     PODS_AT_SOCKET = 1
-    POLICY_AT_SOCKET = 2
 
 
 class Side(IntEnum):

@@ -38,12 +38,14 @@ _SOCKET_HOOKS = {
 SOCKET = tuple(Program(name, "sock.c", CGROUP_SOCK_ADDR, attach) for name, attach in _SOCKET_HOOKS.items())
 """Socket hooks, attached to a cgroup at `attach`."""
 
+SOCKET_SIDES = (Program("tw_sockops", "skb.c", SOCK_OPS, 3),)
+"""Which side of its connection a socket is: kept for policies to come, attached to a cgroup at `attach`."""
+
 SOCKET_POLICY = (
     Program("tw_skb_in", "skb.c", CGROUP_SKB, 0),
     Program("tw_skb_out", "skb.c", CGROUP_SKB, 1),
-    Program("tw_sockops", "skb.c", SOCK_OPS, 3),
 )
-"""Policy on sockets' packets, attached to a cgroup at `attach`."""
+"""Policy on sockets' packets, attached to a cgroup at `attach` while some pod is under a policy."""
 
 GUARD_FROM = Program("tw_guard_from", "guard.c", SCHED_CLS)
 GUARD_TO = Program("tw_guard_to", "guard.c", SCHED_CLS)
@@ -58,5 +60,5 @@ POD_OUT = Program("tw_pod_out", "tc.c", SCHED_CLS)
 POD_IN = Program("tw_pod_in", "tc.c", SCHED_CLS)
 
 PACKET = (HOST_FROM, HOST_TO, UPLINK_IN, POD_OUT, POD_IN)
-ALL = SOCKET + PACKET + SOCKET_POLICY + GUARD
+ALL = SOCKET + PACKET + SOCKET_SIDES + SOCKET_POLICY + GUARD
 SOURCES = tuple(dict.fromkeys(program.source for program in ALL))

@@ -65,9 +65,16 @@ class CgroupHooks:
         self._wanted = wanted
         self._loader = loader
         self._pins = pins
+        self._attached = False
 
-    def attach(self, cgroup: Path) -> None:
-        """Put the programs in place, each in one step where an earlier one stands."""
+    def attach(self, cgroup: Path, *, again: bool = True) -> None:
+        """
+        Put the programs in place, each in one step where an earlier one stands.
+
+        Without `again`: nothing if this was done before.
+        """
+        if self._attached and not again:
+            return
         loaded = self._loader.load(self._wanted)
         target = _open_cgroup(cgroup)
         try:
@@ -79,10 +86,12 @@ class CgroupHooks:
             os.close(target)
             for descriptor in loaded.values():
                 os.close(descriptor)
+        self._attached = True
 
     def detach(self) -> None:
-        """Take the programs away."""
+        """Take the programs away: on return they run no more."""
         self._pins.remove_group(self._group)
+        self._attached = False
 
     def _attach(self, program: Program, descriptor: int, target: int) -> None:
         link = self._pins.link(self._group, program.name)

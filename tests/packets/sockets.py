@@ -160,7 +160,11 @@ def node(loader: Loader, tables: Tables, bpffs: Path) -> Iterator[Site]:
         netns.inside(str(host)),
     ):
         pins = Pins(bpffs / "sockets")
-        groups = {"socket": programs.SOCKET, "policy": programs.SOCKET_POLICY}
+        groups = {
+            "socket": programs.SOCKET,
+            "sides": programs.SOCKET_SIDES,
+            "policy": programs.SOCKET_POLICY,
+        }
         hooks = tuple(CgroupHooks(name, wanted, loader, pins) for name, wanted in groups.items())
         site = Site(tables, hooks, cgroup, pod)
         site.attach()

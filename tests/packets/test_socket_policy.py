@@ -15,13 +15,14 @@ from contextlib import suppress
 
 import pytest
 
-from tests.packets.build import TCP, UDP, End
+from tests.packets.build import ACK, TCP, UDP, End, tcp
+from tests.packets.rig import V4, V6, Net
 from tests.packets.sockets import SECONDS, Kind, Site, disconnect
 from tests.packets.tables import verdict
 from twinway.model.policy import Direction
 from twinway_bpf import libbpf
 from twinway_bpf.encode import Place
-from twinway_bpf.layout import CfgFlag, Reason, Udp
+from twinway_bpf.layout import Reason, Udp
 
 STREAM, DATAGRAM = socket.SOCK_STREAM, socket.SOCK_DGRAM
 INGRESS, EGRESS = Direction.INGRESS, Direction.EGRESS
@@ -36,10 +37,9 @@ each_side = pytest.mark.parametrize("side", list(Direction), ids=["server's ingr
 
 @pytest.fixture
 def site(whole_site: Site) -> Iterator[Site]:
-    """Policy is enforced at sockets; no pod is under one yet."""
+    """No pod is under a policy yet."""
     whole_site.tables.clear()
     whole_site.learn_host()
-    whole_site.tables.settings.flag(CfgFlag.POLICY_AT_SOCKET, on=True)
     yield whole_site
     whole_site.close()
 
@@ -146,14 +146,6 @@ def test_free_pods_are_not_judged(site: Site, kind: Kind, what: socket.SocketKin
 
 
 @each_type
-def test_nothing_is_enforced_unless_asked(site: Site, kind: Kind, what: socket.SocketKind) -> None:
-    """As long as the settings do not say so, sockets enforce nothing."""
-    pod(site, kind.client, CLIENTS_SET)
-    site.tables.settings.flag(CfgFlag.POLICY_AT_SOCKET, on=False)
-    assert beginning(site, kind, what) is None
-
-
-@each_type
 def test_port_is_the_servers(site: Site, kind: Kind, what: socket.SocketKind) -> None:
     """Both ends are judged by the server's port."""
     protocol = TCP if what == STREAM else UDP
@@ -232,6 +224,36 @@ def test_socket_that_connects_again(site: Site, kind: Kind) -> None:
     client.connect(kind.spelled(allowed))
     disconnect(client)
     assert connecting(site, client, kind.spelled(denied)) == DENIED[EGRESS]
+
+
+def test_socket_that_listens_later(site: Site, kind: Kind) -> None:
+    """A socket whose connection was allowed does not let everybody in when it listens."""
+    pod(site, kind.client, CLIENTS_SET, EGRESS)
+    site.listen(kind.server)
+    turning = site.at(kind, STREAM, End(kind.client.address, 8085))
+    turning.connect(kind.spelled(kind.server))
+    disconnect(turning)
+    turning.listen()
+    asking = site.at(kind, STREAM, kind.others[0])
+    assert connecting(site, asking, kind.spelled(End(kind.client.address, 8085))) == DENIED[INGRESS]
+
+
+@pytest.mark.parametrize("net", [V4, V6], ids=["v4", "v6"])
+def test_raw_socket_is_no_connection(site: Site, net: Net) -> None:
+    """What a raw socket says to one peer is allowed or not, whatever it said to another."""
+    pod(site, End(net.client), CLIENTS_SET)
+    site.tables.policy(CLIENTS_SET, verdict(EGRESS, 8080, 16, allow=True, rule=1))
+    family = socket.AF_INET if net.version == 4 else socket.AF_INET6
+    with socket.socket(family, socket.SOCK_RAW, TCP) as raw:
+        raw.bind((str(net.client), 0))
+        for port, dropped in ((8080, 0), (8081, 1), (8080, 0)):
+            before = site.tables.counts()[Reason.DROP_POLICY_EGRESS]
+            segment = tcp(End(net.client, 9000), End(net.server, port), ACK)[
+                14 + (20 if net.version == 4 else 40) :
+            ]
+            with suppress(OSError):  # IPv6 tells a raw socket of a drop on the way, IPv4 does not
+                raw.sendto(segment, (str(net.server), 0))
+            assert site.tables.counts()[Reason.DROP_POLICY_EGRESS] == before + dropped
 
 
 def test_datagram_socket_that_connects_again(site: Site, kind: Kind) -> None:
@@ -317,10 +339,20 @@ def test_change_of_policy_ends_answers(site: Site, kind: Kind) -> None:
     talk = Datagrams(site, kind, EGRESS)
     assert talk.to(0) is None
     pod(site, kind.client, CLIENTS_SET)
-    assert talk.back(0) is None
-    site.tables.settings.write(rev=2)
     assert talk.back(0) == DENIED[INGRESS]
     assert talk.to(0) == DENIED[EGRESS]
+
+
+def test_connected_datagram_socket_is_judged_again(site: Site, kind: Kind) -> None:
+    """What is kept on a connected socket is good for one revision of policy, and no longer."""
+    pod(site, kind.client, CLIENTS_SET, EGRESS)
+    client, server = site.at(kind, DATAGRAM, kind.client), site.receive(kind.server)
+    client.connect(kind.spelled(kind.server))
+    assert saying(site, client.send, server) is None
+    pod(site, kind.client, CLIENTS_SET)
+    assert saying(site, client.send, server) is None
+    site.tables.settings.write(rev=2)
+    assert saying(site, client.send, server) == DENIED[EGRESS]
 
 
 @each_type

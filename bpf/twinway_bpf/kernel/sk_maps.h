@@ -13,6 +13,6 @@ BPF_SK_STORAGE(tw_sk_v1, struct tw_sk);
 BPF_SK_STORAGE(tw_skpeer_v1, struct tw_peers);
 
 /* socket -> what policy says of its peer. Written and read by skb.c. Missing, or old: it is judged. */
-BPF_SK_STORAGE(tw_skpol_v1, struct tw_skpol);
+BPF_SK_STORAGE(tw_skpol_v2, struct tw_skpol);
 
 #endif

@@ -5,7 +5,7 @@
  *     TCP   a socket is one connection and one side of it: one verdict, until policy changes.
  *           A listener speaks for those not yet accepted (request sockets): judged by packet.
  *           TIME_WAIT has no socket to ask, and nothing to say but its last ACK.
- *     UDP   every peer counts for itself; the last one's verdicts are kept. Where only one
+ *     UDP   every peer counts for itself; a connected socket's verdicts are kept. Where only one
  *           direction is open, who spoke first is remembered, and nothing else.
  *
  * What has no socket here (ICMP, closed ports, raw) is guard.c's. At these hooks datagrams are
@@ -16,6 +16,7 @@
 #include "sk_maps.h"
 
 #define STATE_LISTEN 10 /* BPF_TCP_LISTEN */
+#define TYPE_STREAM 1	/* SOCK_STREAM */
 #define SOCKOPS_CONNECT 3
 #define SOCKOPS_ACCEPTED 5
 
@@ -49,10 +50,15 @@ static __always_inline bool tcp_is_listened(struct __sk_buff *skb, const struct 
 	return listens;
 }
 
-static __always_inline __u8 tcp_judge(const struct tw_view *view, __u8 side, __u64 *rule)
+/* One judgement in one word; of a TCP socket it has one direction, the one that counts. */
+static __always_inline __u64 said_of(__u32 rev, __u8 egress, __u8 ingress)
 {
-	return side == TW_PASSIVE ? judge_ingress(view, PROTO_TCP, rule)
-				  : judge_egress(view, PROTO_TCP, rule);
+	return rev | (__u64)egress << 32 | (__u64)ingress << 40;
+}
+
+static __always_inline __u8 said_way(__u64 said, bool egress)
+{
+	return egress ? said >> 32 : said >> 40;
 }
 
 static __always_inline int verdict_of(__u8 action, __u64 rule, bool egress)
@@ -63,45 +69,104 @@ static __always_inline int verdict_of(__u8 action, __u64 rule, bool egress)
 	return egress ? TW_DROP_POLICY_EGRESS : TW_DROP_POLICY_INGRESS;
 }
 
-static __always_inline int tcp_check(struct __sk_buff *skb, const struct tw_pkt *pkt,
-				     struct bpf_sock *sk, const struct tw_view *view, __u32 rev,
-				     bool out)
+/*
+ * A connection, and not a socket that many share: a raw one, or the kernel's own for resets.
+ * A socket may be told to listen after it was connected.
+ */
+static __always_inline bool tcp_is_connection(const struct bpf_sock *sk)
+{
+	return sk->type == TYPE_STREAM && sk->protocol == PROTO_TCP && sk->state != STATE_LISTEN;
+}
+
+/* First of all: most packets are of a connection that was judged, and may go on. */
+static __always_inline bool tcp_was_allowed(struct bpf_sock *sk, __u32 rev)
 {
 	struct tw_skpol *known;
-	__u8 action;
 
-	if (sk->state == STATE_LISTEN) {
-		__u64 rule = 0;
+	if (sk->state == STATE_LISTEN)
+		return 0;
+	known = tw_skpol_v2.sk_storage_get(sk, 0, 0);
+	return known && known->said == said_of(rev, TW_ALLOW, 0);
+}
 
-		/* what a listener sends answers what it was allowed to hear */
-		if (out)
-			return TW_GO_ON;
-		action = judge_ingress(view, PROTO_TCP, &rule);
-		return verdict_of(action, rule, 0);
-	}
-	known = tw_skpol_v1.sk_storage_get(sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+/* No policy concerns it, under this revision. */
+static __always_inline void tcp_let_go(struct bpf_sock *sk, __u32 rev)
+{
+	struct tw_skpol *known = tw_skpol_v2.sk_storage_get(sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+
+	if (known)
+		known->said = said_of(rev, TW_ALLOW, 0);
+}
+
+static __always_inline int tcp_check(struct __sk_buff *skb, const struct tw_pkt *pkt,
+				     struct bpf_sock *sk, const struct tw_view *view, __u32 rev)
+{
+	struct tw_skpol *known = tw_skpol_v2.sk_storage_get(sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	__u64 said;
+	__u8 side;
+
 	if (!known)
 		return TW_DROP_NO_ENTRY;
 	if (!known->side)
 		known->side = tcp_is_listened(skb, pkt, view->local) ? TW_PASSIVE : TW_ACTIVE;
-	if (known->rev != rev) {
-		known->egress = tcp_judge(view, known->side, &known->rule);
-		known->rev = rev;
+	side = known->side;
+	said = known->said;
+	if ((__u32)said != rev) {
+		__u64 rule = 0;
+		__u8 action = side == TW_PASSIVE ? judge_ingress(view, PROTO_TCP, &rule)
+						 : judge_egress(view, PROTO_TCP, &rule);
+
+		said = said_of(rev, action, 0);
+		known->rule = rule;
+		known->said = said;
 	}
-	return verdict_of(known->egress, known->rule, known->side == TW_ACTIVE);
+	return verdict_of(said_way(said, 1), known->rule, side == TW_ACTIVE);
 }
 
-/* Both directions of a UDP peer, kept while the peer and the policy stay the same. */
-static __always_inline void udp_judge(struct tw_skpol *known, const struct tw_view *view, __u32 rev)
+/*
+ * TCP of no connection. What a listener sends answers what it was allowed to hear; from a raw
+ * socket it may be either end that speaks, and a beginning meets the guard.
+ */
+static __always_inline int tcp_check_other(struct bpf_sock *sk, const struct tw_view *view,
+					   bool out)
 {
 	__u64 rule = 0;
+	__u8 action;
 
-	if (known->rev == rev && end_equal(&known->peer, view->remote))
-		return;
-	known->ingress = judge_ingress(view, PROTO_UDP, &rule);
-	known->egress = judge_egress(view, PROTO_UDP, &rule);
-	end_copy(&known->peer, view->remote);
-	known->rev = rev;
+	if (sk->type == TYPE_STREAM) {
+		if (out)
+			return TW_GO_ON;
+		return verdict_of(judge_ingress(view, PROTO_TCP, &rule), rule, 0);
+	}
+	action = out ? judge_ingress(view, PROTO_TCP, &rule) : judge_egress(view, PROTO_TCP, &rule);
+	if (action == TW_ALLOW)
+		return TW_GO_ON;
+	action = out ? judge_egress(view, PROTO_TCP, &rule) : judge_ingress(view, PROTO_TCP, &rule);
+	return verdict_of(action, rule, out);
+}
+
+/*
+ * Both directions of a UDP peer. Of a connected socket they are kept, and replaced as a whole:
+ * what is kept is never changed, for another processor may be reading it.
+ */
+static __always_inline __u64 udp_judge(struct bpf_sock *sk, const struct tw_view *view, __u32 rev)
+{
+	struct tw_skpol *known, fresh = {};
+	bool connected = sk->dst_port;
+	__u64 rule;
+	__u8 egress;
+
+	known = connected ? tw_skpol_v2.sk_storage_get(sk, 0, 0) : 0;
+	if (known && (__u32)known->said == rev && end_equal(&known->peer, view->remote))
+		return known->said;
+	egress = judge_egress(view, PROTO_UDP, &rule);
+	fresh.said = said_of(rev, egress, judge_ingress(view, PROTO_UDP, &rule));
+	if (connected) {
+		end_copy(&fresh.peer, view->remote);
+		tw_skpol_v2.sk_storage_delete(sk);
+		tw_skpol_v2.sk_storage_get(sk, &fresh, BPF_SK_STORAGE_GET_F_CREATE);
+	}
+	return fresh.said;
 }
 
 static __always_inline void udp_key(struct tw_udp_key *key, struct __sk_buff *skb,
@@ -141,15 +206,10 @@ static __always_inline bool udp_answers(struct __sk_buff *skb, const struct tw_e
 static __always_inline int udp_check(struct __sk_buff *skb, struct bpf_sock *sk,
 				     const struct tw_view *view, __u32 rev, bool out)
 {
-	struct tw_skpol *known = tw_skpol_v1.sk_storage_get(sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-	__u8 mine, other;
+	__u64 said = udp_judge(sk, view, rev);
+	__u8 mine = said_way(said, out), other = said_way(said, !out);
 	__u64 rule = 0;
 
-	if (!known)
-		return TW_DROP_NO_ENTRY;
-	udp_judge(known, view, rev);
-	mine = out ? known->egress : known->ingress;
-	other = out ? known->ingress : known->egress;
 	if (mine == TW_ALLOW) {
 		if (other != TW_ALLOW)
 			udp_remember(skb, view->remote, out ? TW_UDP_SENT : TW_UDP_RECEIVED);
@@ -217,28 +277,30 @@ static __always_inline int parse_at_socket(struct __sk_buff *skb, struct tw_pkt 
 	return rc ? rc : parse_transport(skb, pkt);
 }
 
-static __always_inline int skb_check(struct __sk_buff *skb, const struct tw_cfg *cfg, bool out)
+static __always_inline int skb_check(struct __sk_buff *skb, struct bpf_sock *sk, __u32 rev,
+				     bool out)
 {
 	struct tw_view view = {};
 	struct tw_pkt pkt = {};
-	struct bpf_sock *sk = skb->sk;
 	int rc = parse_at_socket(skb, &pkt);
 
 	if (rc)
 		return rc;
 	view_set(&view, &pkt, out);
-	if (!view.ep)
+	if (!view.ep) {
+		if (pkt.proto == PROTO_TCP && tcp_is_connection(sk))
+			tcp_let_go(sk, rev);
 		return TW_GO_ON;
-	sk = sk ? bpf_sk_fullsock(sk) : 0;
-	if (!sk)
-		return TW_GO_ON;
+	}
 	if (addr_equal(pkt.src.addr, pkt.dst.addr))
 		return self_check(sk, &pkt, out);
-	if (pkt.proto == PROTO_TCP)
-		return tcp_check(skb, &pkt, sk, &view, cfg->rev + 1, out);
 	if (pkt.proto == PROTO_UDP)
-		return udp_check(skb, sk, &view, cfg->rev + 1, out);
-	return TW_GO_ON;
+		return udp_check(skb, sk, &view, rev, out);
+	if (pkt.proto != PROTO_TCP)
+		return TW_GO_ON;
+	if (tcp_is_connection(sk))
+		return tcp_check(skb, &pkt, sk, &view, rev);
+	return tcp_check_other(sk, &view, out);
 }
 
 /*
@@ -251,12 +313,18 @@ static __always_inline int skb_check(struct __sk_buff *skb, const struct tw_cfg 
 /* 1: pass. Passing is not counted: it is every packet of every socket. */
 static __always_inline int skb_finish(struct __sk_buff *skb, bool out)
 {
+	struct bpf_sock *sk = skb->sk;
 	struct tw_cfg *cfg = cfg_get();
+	__u32 rev; /* read before what it stands for, which was written before it */
 	int reason;
 
-	if (!cfg || !(cfg->flags & TW_CFG_POLICY_AT_SOCKET))
+	sk = sk ? bpf_sk_fullsock(sk) : 0;
+	if (!sk || !cfg)
 		return 1;
-	reason = skb_check(skb, cfg, out);
+	rev = cfg->rev + 1;
+	if (tcp_was_allowed(sk, rev))
+		return 1;
+	reason = skb_check(skb, sk, rev, out);
 	if (reason < TW_FIRST_DROPPED)
 		return 1;
 	verdict_count(reason);
@@ -278,16 +346,20 @@ int tw_skb_in(struct __sk_buff *skb)
 /* Which side a TCP socket is, told when it becomes one: nobody can tell later for certain. */
 int tw_sockops(struct bpf_sock_ops *ops)
 {
+	__u32 op = ops->op;
 	struct tw_skpol *known;
-	struct bpf_sock *sk = ops->sk;
+	struct bpf_sock *sk;
 
-	if (!sk || (ops->op != SOCKOPS_CONNECT && ops->op != SOCKOPS_ACCEPTED))
+	if (op != SOCKOPS_CONNECT && op != SOCKOPS_ACCEPTED)
 		return 1;
-	known = tw_skpol_v1.sk_storage_get(sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	sk = ops->sk;
+	if (!sk)
+		return 1;
+	known = tw_skpol_v2.sk_storage_get(sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!known)
 		return 1;
 	/* a socket may connect again: what was said of its last connection is over */
-	known->rev = 0;
-	known->side = ops->op == SOCKOPS_CONNECT ? TW_ACTIVE : TW_PASSIVE;
+	known->said = 0;
+	known->side = op == SOCKOPS_CONNECT ? TW_ACTIVE : TW_PASSIVE;
 	return 1;
 }

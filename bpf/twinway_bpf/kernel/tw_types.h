@@ -143,8 +143,7 @@ struct tw_ct {
 
 /* The one entry of tw_cfg. */
 enum tw_cfg_flag {
-	TW_CFG_PODS_AT_SOCKET = 1,   /* pods' own sockets are served; else the host's alone */
-	TW_CFG_POLICY_AT_SOCKET = 2, /* some pod is under a policy, and sockets enforce it */
+	TW_CFG_PODS_AT_SOCKET = 1, /* pods' own sockets are served; else the host's alone */
 };
 
 struct tw_cfg {
@@ -169,15 +168,16 @@ enum tw_side_of {
 	TW_PASSIVE = 2, /* it was accepted: its pod's ingress */
 };
 
-/* What policy says of a socket's peer: of tw_skpol. Good for one peer and one revision. */
+/*
+ * What policy says of a socket's peer: of tw_skpol. `said` is one word, so that whoever reads it
+ * reads one judgement, whichever processors judge at the same time.
+ */
 struct tw_skpol {
-	__u64 rule;	    /* that denied, if one did */
+	__u64 said; /* rev + 1 | egress << 32 | ingress << 40 (enum tw_action); 0: nothing */
+	__u64 rule; /* TCP: that denied, if one did */
 	struct tw_end peer; /* UDP: the peer that this is about */
-	__u32 rev;	    /* policy revision + 1, so that 0 is none */
 	__u8 side;	    /* TCP: enum tw_side_of; 0: not known yet */
-	__u8 egress;	    /* enum tw_action */
-	__u8 ingress;	    /* enum tw_action */
-	__u8 pad[5];
+	__u8 pad[3];
 };
 
 /* A peer that a UDP socket exchanges packets with although one direction is denied to beginners. */

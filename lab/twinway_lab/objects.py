@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from twinway.errors import ManifestError
 from twinway.model.cluster import Node, Pod, Service
 from twinway.model.net import IPAddress, ObjectRef
+from twinway.model.policy import ClusterPolicy, NetworkPolicy
 from twinway.sources.decode import Value, decode_object
 from twinway.sources.parse import Document
 from twinway_lab import documents as docs
@@ -28,11 +29,18 @@ class Understood:
     plan: Plan
 
 
-def understood(documents: Sequence[Document], before: Plan, services: Mapping[ObjectRef, Object]) -> Understood:
+def understood(
+    documents: Sequence[Document],
+    before: Plan,
+    services: Mapping[ObjectRef, Object],
+    *,
+    bad_policies: bool = False,
+) -> Understood:
     """
     What these documents ask for; raises `ManifestError`, a line for each fault with file, object and field.
 
-    `before` and `services` are what the lab is now: what it has given out, it does not change.
+    `before` and `services` are what the lab is now: what it has given out, it does not change. With
+    `bad_policies` faults of policies are left to the agents to find.
     """
     docs.by_name(documents)
     nodes = _nodes(documents)
@@ -42,7 +50,8 @@ def understood(documents: Sequence[Document], before: Plan, services: Mapping[Ob
     values: list[tuple[Document, Value]] = []
     for document in whole:
         value, rejected = decode_object(document.data)
-        refusals += [f"{document}: {each}" for each in rejected]
+        if not (bad_policies and isinstance(value, NetworkPolicy | ClusterPolicy)):
+            refusals += [f"{document}: {each}" for each in rejected]
         if value is not None:
             values.append((document, value))
     if refusals:

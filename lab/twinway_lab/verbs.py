@@ -35,10 +35,14 @@ def up(lab: LabName, paths: Sequence[Path], state: LabState, timeout: float) -> 
             raise
 
 
-def apply(lab: LabName, paths: Sequence[Path], timeout: float) -> None:
+def apply(lab: LabName, paths: Sequence[Path], timeout: float, *, bad_policies: bool = False) -> None:
     """The objects in `paths` are in force, in place of those of the same names."""
     new = documents.by_name(documents.read(paths))
-    _change(lab, lambda old: (*(each for each in old if documents.ref(each) not in new), *new.values()), timeout)
+
+    def edit(old: Sequence[Document]) -> Sequence[Document]:
+        return (*(each for each in old if documents.ref(each) not in new), *new.values())
+
+    _change(lab, edit, timeout, bad_policies=bad_policies)
 
 
 def delete(lab: LabName, paths: Sequence[Path], timeout: float) -> None:
@@ -56,9 +60,10 @@ def sync(lab: LabName, paths: Sequence[Path], timeout: float) -> None:
 Edit = Callable[[Sequence[Document]], Sequence[Document]]
 
 
-def _change(lab: LabName, edit: Edit, timeout: float) -> None:
+def _change(lab: LabName, edit: Edit, timeout: float, *, bad_policies: bool = False) -> None:
     with _changing(lab, timeout) as state:
-        wanted = understood(edit(state.documents), state.plan, manifests.services(lab))
+        services = manifests.services(lab)
+        wanted = understood(edit(state.documents), state.plan, services, bad_policies=bad_policies)
         converge(lab, state, wanted, timeout)
 
 

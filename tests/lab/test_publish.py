@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.lab.objects import Object, deployment, documents, node, pod, service
+from twinway.errors import ManifestError
 from twinway.sources.decode import decode
 from twinway_lab.names import Place, pod_place
 from twinway_lab.objects import understood
@@ -57,3 +60,20 @@ def test_host_names_of_a_node_stay_beside_its_addresses() -> None:
     named["status"]["addresses"] = [{"type": "Hostname", "address": "a.example"}]
     addresses = shown(named)["Node", "a"]["status"]["addresses"]
     assert [each["address"] for each in addresses] == ["a.example", "172.30.0.11", "fd00:30::11"]
+
+
+def test_faults_of_policies_may_be_left_to_the_agents() -> None:
+    """A bad policy is refused by object and field, or where asked for handed on as it is; a bad Service never is."""
+    shut = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"namespace": "shop", "name": "shut"},
+        "spec": {"podSelector": {}, "policyTypes": ["Inwards"]},
+    }
+    with pytest.raises(ManifestError, match=r"NetworkPolicy shop/shut: spec.policyTypes\[0\]"):
+        understood(documents(shut), Plan(), {})
+    assert shut in understood(documents(shut), Plan(), {}, bad_policies=True).objects
+    bad = service("web")
+    bad["spec"]["ports"] = [{"port": 0}]
+    with pytest.raises(ManifestError, match="Service shop/web"):
+        understood(documents(bad), Plan(), {}, bad_policies=True)

@@ -61,12 +61,18 @@ def _end(number: int, _: object) -> None:
 
 @app.command()
 def apply(
-    files: FilesOption, more: MoreFiles = None, name: NameOption = DEFAULT_LAB, timeout: TimeoutOption = PATIENCE
+    files: FilesOption,
+    more: MoreFiles = None,
+    bad_policies: Annotated[
+        bool, typer.Option("--bad-policies", help="Let the agents find the faults of policies.")
+    ] = False,
+    name: NameOption = DEFAULT_LAB,
+    timeout: TimeoutOption = PATIENCE,
 ) -> None:
     """Add these objects, or change those of the same names; return when every node has programmed it."""
     from twinway_lab import verbs
 
-    verbs.apply(lab_called(name), [*files, *(more or ())], timeout)
+    verbs.apply(lab_called(name), [*files, *(more or ())], timeout, bad_policies=bad_policies)
 
 
 @app.command()

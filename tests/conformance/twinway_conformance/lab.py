@@ -45,9 +45,13 @@ class Lab:
         self._story = []
         self.run("up", *words)
 
-    def apply(self, *objects: Object) -> None:
-        """The objects are in force on every node."""
-        self.run("apply", "-f", self._manifest(objects))
+    def apply(self, *objects: Object, bad_policies: bool = False) -> None:
+        """The objects are in force on every node; faults of policies are the agents' to find, where asked for."""
+        self.run("apply", *(["--bad-policies"] if bad_policies else []), "-f", self._manifest(objects))
+
+    def refused(self, *objects: Object) -> str:
+        """What `apply` says of objects that it does not take."""
+        return self.run("apply", "-f", self._manifest(objects), fail=True, record=False).stderr
 
     def delete(self, *objects: Object) -> None:
         """The objects are gone on every node."""

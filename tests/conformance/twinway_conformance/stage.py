@@ -42,10 +42,10 @@ class Stage:
             self.lab.sync(list(wanted.values()))
             self._held = text
 
-    def apply(self, *things: Object) -> None:
-        """The objects are in force beside what is there."""
+    def apply(self, *things: Object, bad_policies: bool = False) -> None:
+        """The objects are in force beside what is there, bad policies among them where asked for."""
         self._held = ""
-        self.lab.apply(*things)
+        self.lab.apply(*things, bad_policies=bad_policies)
 
     def delete(self, *things: Object) -> None:
         """The objects are gone."""

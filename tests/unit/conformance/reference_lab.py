@@ -18,7 +18,7 @@ class ReferenceLab:
     def sync(self, objects: Sequence[Object]) -> None:
         self.objects = {key_of(thing): thing for thing in objects}
 
-    def apply(self, *things: Object) -> None:
+    def apply(self, *things: Object, bad_policies: bool = False) -> None:
         self.objects |= {key_of(thing): thing for thing in things}
 
     def delete(self, *things: Object) -> None:

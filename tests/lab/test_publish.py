@@ -63,7 +63,7 @@ def test_host_names_of_a_node_stay_beside_its_addresses() -> None:
 
 
 def test_faults_of_policies_may_be_left_to_the_agents() -> None:
-    """A bad policy is refused by object and field, or where asked for handed on as it is; a bad Service never is."""
+    """A bad policy is refused by field, or handed on as it is where asked for; a bad Service never is."""
     shut = {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+WRITABLE = "make it writable or choose another"
+
 
 def run(config: NodeConfig, origin: str) -> None:
     """Serve until SIGTERM or SIGINT. `origin` names the config in errors."""
@@ -114,7 +116,12 @@ class _Agent:
 
 @contextmanager
 def _only_one(run_dir: Path) -> Iterator[None]:
-    with (run_dir / "agent.lock").open("a+", encoding="ascii") as lock:
+    path = run_dir / "agent.lock"
+    try:
+        lock = path.open("a+", encoding="ascii")
+    except OSError as error:
+        raise ConfigError(f"run_dir: {path}: {error.strerror}: {WRITABLE}") from error
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -129,7 +136,7 @@ def _only_one(run_dir: Path) -> Iterator[None]:
         yield
 
 
-def _make_folder(key: str, folder: Path, remedy: str = "make it writable or choose another") -> None:
+def _make_folder(key: str, folder: Path, remedy: str = WRITABLE) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:

@@ -138,6 +138,14 @@ def test_folder_that_cannot_be_made(site: Site) -> None:
     assert f"error: bpffs: {site.folder}/file/twinway: Not a directory: mount one" in refused.stderr
 
 
+def test_run_dir_that_cannot_be_used(site: Site) -> None:
+    """So is a run_dir in which no lock can be made."""
+    (site.run_dir / "agent.lock").mkdir(parents=True)
+    refused = site.twinway("agent", "--config", site.config())
+    assert refused.returncode == 1
+    assert f"error: run_dir: {site.run_dir}/agent.lock: Is a directory: make it writable" in refused.stderr
+
+
 def test_broken_manifest_keeps_what_is_in_force(site: Site) -> None:
     """A manifest that breaks is told in the status; what was in force stays."""
     version = site.put("a.json", SERVICE)

@@ -177,7 +177,8 @@ static __always_inline int deliver_next_hop(struct __sk_buff *skb, struct tw_pkt
 			return TW_DROP_REWRITE;
 		return TW_PASS_STACK;
 	}
-	if (found == BPF_FIB_LKUP_RET_NO_NEIGH && fib.ifindex == skb->ifindex) {
+	if (found == BPF_FIB_LKUP_RET_FWD_DISABLED ||
+	    (found == BPF_FIB_LKUP_RET_NO_NEIGH && fib.ifindex == skb->ifindex)) {
 		/* it passes this hook once more, translated as it is */
 		skb->mark = TW_MARK_TURNED;
 		pkt->action = redirect_neigh(skb->ifindex, 0, 0, 0);

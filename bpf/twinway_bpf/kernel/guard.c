@@ -8,6 +8,7 @@
  *
  *     host side of a veth: tw_guard_to (egress), tw_guard_from (ingress); else the pod's own device
  */
+#include "glance.h"
 #include "judge.h"
 #include "source.h"
 
@@ -33,9 +34,8 @@ static __always_inline bool guard_echo_request(struct __sk_buff *skb, const stru
 static __always_inline int guard_way(const struct tw_view *view, __u8 proto, bool egress)
 {
 	__u64 rule = 0;
-	__u8 action = egress ? judge_egress(view, proto, &rule) : judge_ingress(view, proto, &rule);
 
-	if (action == TW_ALLOW)
+	if (judge(view, proto, egress, &rule) == TW_ALLOW)
 		return TW_GO_ON;
 	verdict_denied(rule);
 	return egress ? TW_DROP_POLICY_EGRESS : TW_DROP_POLICY_INGRESS;
@@ -45,8 +45,7 @@ static __always_inline int guard_either(const struct tw_view *view, __u8 proto, 
 {
 	__u64 rule = 0;
 
-	if ((out ? judge_ingress(view, proto, &rule) : judge_egress(view, proto, &rule)) ==
-	    TW_ALLOW)
+	if (judge(view, proto, !out, &rule) == TW_ALLOW)
 		return TW_GO_ON;
 	return guard_way(view, proto, out);
 }
@@ -98,11 +97,24 @@ static __always_inline int guard_check(struct __sk_buff *skb, struct tw_pkt *pkt
 	return rc ? rc : TW_PASS_STACK;
 }
 
+/* Most packets: of a connection that goes on, under the pod's own address. */
+static __always_inline bool guard_goes_on(struct __sk_buff *skb, bool out)
+{
+	struct tw_addr src;
+
+	if (!glance_goes_on(skb, &src))
+		return 0;
+	return !out || (!source_is_tagged(skb) && source_is_own(skb, src.addr));
+}
+
 static __always_inline int guard_finish(struct __sk_buff *skb, bool out)
 {
 	struct tw_pkt pkt = {};
-	int reason = guard_check(skb, &pkt, out);
+	int reason;
 
+	if (guard_goes_on(skb, out))
+		return TC_ACT_UNSPEC;
+	reason = guard_check(skb, &pkt, out);
 	if (reason < TW_FIRST_DROPPED)
 		return TC_ACT_UNSPEC;
 	verdict_count(reason);

@@ -29,26 +29,20 @@ static __always_inline bool view_from_node(const struct tw_view *view)
 	return remote && remote->kind == TW_EP_NODE;
 }
 
-/* May the pod open something to the peer's port? */
-static __always_inline __u8 judge_egress(const struct tw_view *view, __u8 proto, __u64 *rule)
+/*
+ * May the pod open something to the peer's port (egress), or the peer to the pod's? The direction
+ * may be one that only the packet tells: it is looked up, not branched on.
+ */
+static __always_inline __u8 judge(const struct tw_view *view, __u8 proto, bool egress, __u64 *rule)
 {
 	struct tw_ends ends = {};
 
-	ends.proto = proto;
-	ends.port = view->remote->port;
-	return policy_verdict(view->ep, TW_EGRESS, view->remote->addr, &ends, rule);
-}
-
-/* May the peer open something to the pod's port? */
-static __always_inline __u8 judge_ingress(const struct tw_view *view, __u8 proto, __u64 *rule)
-{
-	struct tw_ends ends = {};
-
-	if (view_from_node(view))
+	if (!egress && view_from_node(view))
 		return TW_ALLOW;
 	ends.proto = proto;
-	ends.port = view->local->port;
-	return policy_verdict(view->ep, TW_INGRESS, view->remote->addr, &ends, rule);
+	ends.port = egress ? view->remote->port : view->local->port;
+	return policy_verdict(view->ep, egress ? TW_EGRESS : TW_INGRESS, view->remote->addr, &ends,
+			      rule);
 }
 
 #endif

@@ -69,16 +69,16 @@ static __always_inline int verdict_of(__u8 action, __u64 rule, bool egress)
 	return egress ? TW_DROP_POLICY_EGRESS : TW_DROP_POLICY_INGRESS;
 }
 
-/*
- * A connection, and not a socket that many share: a raw one, or the kernel's own for resets.
- * A socket may be told to listen after it was connected.
- */
-static __always_inline bool tcp_is_connection(const struct bpf_sock *sk)
+/* One connection's socket or its listener's, and not one that many share: raw, or the kernel's own. */
+static __always_inline bool tcp_is_stream(const struct bpf_sock *sk)
 {
-	return sk->type == TYPE_STREAM && sk->protocol == PROTO_TCP && sk->state != STATE_LISTEN;
+	return sk->type == TYPE_STREAM && sk->protocol == PROTO_TCP;
 }
 
-/* First of all: most packets are of a connection that was judged, and may go on. */
+/*
+ * First of all: most packets are of a connection that was judged, and may go on. (A socket may be
+ * told to listen after it was connected.)
+ */
 static __always_inline bool tcp_was_allowed(struct bpf_sock *sk, __u32 rev)
 {
 	struct tw_skpol *known;
@@ -99,69 +99,54 @@ static __always_inline void tcp_let_go(struct bpf_sock *sk, __u32 rev)
 }
 
 static __always_inline int tcp_check(struct __sk_buff *skb, const struct tw_pkt *pkt,
-				     struct bpf_sock *sk, const struct tw_view *view, __u32 rev)
+				     struct bpf_sock *sk, const struct tw_view *view, __u32 rev,
+				     bool out)
 {
-	struct tw_skpol *known = tw_skpol_v2.sk_storage_get(sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-	__u64 said;
-	__u8 side;
-
-	if (!known)
-		return TW_DROP_NO_ENTRY;
-	if (!known->side)
-		known->side = tcp_is_listened(skb, pkt, view->local) ? TW_PASSIVE : TW_ACTIVE;
-	side = known->side;
-	said = known->said;
-	if ((__u32)said != rev) {
-		__u64 rule = 0;
-		__u8 action = side == TW_PASSIVE ? judge_ingress(view, PROTO_TCP, &rule)
-						 : judge_egress(view, PROTO_TCP, &rule);
-
-		said = said_of(rev, action, 0);
-		known->rule = rule;
-		known->said = said;
-	}
-	return verdict_of(said_way(said, 1), known->rule, side == TW_ACTIVE);
-}
-
-/*
- * TCP of no connection. What a listener sends answers what it was allowed to hear; from a raw
- * socket it may be either end that speaks, and a beginning meets the guard.
- */
-static __always_inline int tcp_check_other(struct bpf_sock *sk, const struct tw_view *view,
-					   bool out)
-{
+	struct tw_skpol *known = 0;
+	__u8 side = TW_PASSIVE, action;
 	__u64 rule = 0;
-	__u8 action;
 
-	if (sk->type == TYPE_STREAM) {
+	if (sk->state == STATE_LISTEN) {
+		/* what a listener sends answers what it was allowed to hear */
 		if (out)
 			return TW_GO_ON;
-		return verdict_of(judge_ingress(view, PROTO_TCP, &rule), rule, 0);
+	} else {
+		known = tw_skpol_v2.sk_storage_get(sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+		if (!known)
+			return TW_DROP_NO_ENTRY;
+		if (!known->side)
+			known->side =
+				tcp_is_listened(skb, pkt, view->local) ? TW_PASSIVE : TW_ACTIVE;
+		side = known->side;
 	}
-	action = out ? judge_ingress(view, PROTO_TCP, &rule) : judge_egress(view, PROTO_TCP, &rule);
-	if (action == TW_ALLOW)
-		return TW_GO_ON;
-	action = out ? judge_egress(view, PROTO_TCP, &rule) : judge_ingress(view, PROTO_TCP, &rule);
-	return verdict_of(action, rule, out);
+	if (known && (__u32)known->said == rev)
+		return verdict_of(said_way(known->said, 1), known->rule, side == TW_ACTIVE);
+	action = judge(view, PROTO_TCP, side == TW_ACTIVE, &rule);
+	if (known) {
+		known->rule = rule;
+		known->said = said_of(rev, action, 0);
+	}
+	return verdict_of(action, rule, side == TW_ACTIVE);
 }
 
 /*
- * Both directions of a UDP peer. Of a connected socket they are kept, and replaced as a whole:
+ * Both directions of a peer. Of a connected UDP socket they are kept, and replaced as a whole:
  * what is kept is never changed, for another processor may be reading it.
  */
-static __always_inline __u64 udp_judge(struct bpf_sock *sk, const struct tw_view *view, __u32 rev)
+static __always_inline __u64 both_judge(struct bpf_sock *sk, const struct tw_view *view, __u8 proto,
+					__u32 rev)
 {
+	bool kept = proto == PROTO_UDP && sk->dst_port;
 	struct tw_skpol *known, fresh = {};
-	bool connected = sk->dst_port;
 	__u64 rule;
 	__u8 egress;
 
-	known = connected ? tw_skpol_v2.sk_storage_get(sk, 0, 0) : 0;
+	known = kept ? tw_skpol_v2.sk_storage_get(sk, 0, 0) : 0;
 	if (known && (__u32)known->said == rev && end_equal(&known->peer, view->remote))
 		return known->said;
-	egress = judge_egress(view, PROTO_UDP, &rule);
-	fresh.said = said_of(rev, egress, judge_ingress(view, PROTO_UDP, &rule));
-	if (connected) {
+	egress = judge(view, proto, 1, &rule);
+	fresh.said = said_of(rev, egress, judge(view, proto, 0, &rule));
+	if (kept) {
 		end_copy(&fresh.peer, view->remote);
 		tw_skpol_v2.sk_storage_delete(sk);
 		tw_skpol_v2.sk_storage_get(sk, &fresh, BPF_SK_STORAGE_GET_F_CREATE);
@@ -203,26 +188,28 @@ static __always_inline bool udp_answers(struct __sk_buff *skb, const struct tw_e
 	return found && (found->flags & flag) && ct_now() - found->seen <= CT_IDLE_UDP;
 }
 
-static __always_inline int udp_check(struct __sk_buff *skb, struct bpf_sock *sk,
-				     const struct tw_view *view, __u32 rev, bool out)
+/*
+ * UDP, and TCP that is of no connection (a raw socket's): either end may be the one that asked. Of
+ * UDP that is remembered; TCP that begins something meets the guard.
+ */
+static __always_inline int both_check(struct __sk_buff *skb, struct bpf_sock *sk,
+				      const struct tw_view *view, __u8 proto, __u32 rev, bool out)
 {
-	__u64 said = udp_judge(sk, view, rev);
+	__u64 said = both_judge(sk, view, proto, rev);
 	__u8 mine = said_way(said, out), other = said_way(said, !out);
+	bool udp = proto == PROTO_UDP;
 	__u64 rule = 0;
 
 	if (mine == TW_ALLOW) {
-		if (other != TW_ALLOW)
+		if (other != TW_ALLOW && udp)
 			udp_remember(skb, view->remote, out ? TW_UDP_SENT : TW_UDP_RECEIVED);
 		return TW_GO_ON;
 	}
 	if (other == TW_ALLOW &&
-	    udp_answers(skb, view->remote, out ? TW_UDP_RECEIVED : TW_UDP_SENT))
+	    (!udp || udp_answers(skb, view->remote, out ? TW_UDP_RECEIVED : TW_UDP_SENT)))
 		return TW_GO_ON;
 	/* one rule a direction is not worth keeping: who is denied may wait for it */
-	if (out)
-		judge_egress(view, PROTO_UDP, &rule);
-	else
-		judge_ingress(view, PROTO_UDP, &rule);
+	judge(view, proto, out, &rule);
 	return verdict_of(mine, rule, out);
 }
 
@@ -288,19 +275,17 @@ static __always_inline int skb_check(struct __sk_buff *skb, struct bpf_sock *sk,
 		return rc;
 	view_set(&view, &pkt, out);
 	if (!view.ep) {
-		if (pkt.proto == PROTO_TCP && tcp_is_connection(sk))
+		if (tcp_is_stream(sk) && sk->state != STATE_LISTEN)
 			tcp_let_go(sk, rev);
 		return TW_GO_ON;
 	}
 	if (addr_equal(pkt.src.addr, pkt.dst.addr))
 		return self_check(sk, &pkt, out);
-	if (pkt.proto == PROTO_UDP)
-		return udp_check(skb, sk, &view, rev, out);
-	if (pkt.proto != PROTO_TCP)
-		return TW_GO_ON;
-	if (tcp_is_connection(sk))
-		return tcp_check(skb, &pkt, sk, &view, rev);
-	return tcp_check_other(sk, &view, out);
+	if (pkt.proto == PROTO_TCP && tcp_is_stream(sk))
+		return tcp_check(skb, &pkt, sk, &view, rev, out);
+	if (pkt.proto == PROTO_TCP || pkt.proto == PROTO_UDP)
+		return both_check(skb, sk, &view, pkt.proto, rev, out);
+	return TW_GO_ON;
 }
 
 /*

@@ -32,14 +32,22 @@ static __always_inline bool source_is_tagged(const struct __sk_buff *skb)
 }
 
 /*
- * Is it this pod's? Behind a veth the device tells, in the pod's namespace the stamp that a program
- * before this one wrote (stamp.py).
+ * Is the address this pod's? Behind a veth the device tells, in the pod's namespace the stamp that
+ * a program before this one wrote (stamp.py).
  */
+static __always_inline bool source_is_own(struct __sk_buff *skb, const __be32 *addr)
+{
+	struct tw_ep *ep = ep_get(addr);
+	__u32 ifindex = skb->ifindex, stamp = skb->cb[4];
+
+	/* verifier: each is loaded from its place, none from one that depends */
+	asm volatile("" : "+r"(ifindex), "+r"(stamp));
+	return ep_is_pod(ep) && (ep->ifindex ? ep->ifindex == ifindex : ep->stamp == stamp);
+}
+
 static __always_inline int source_check(struct __sk_buff *skb, const struct tw_pkt *pkt)
 {
-	struct tw_ep *ep = ep_get(pkt->src.addr);
-
-	if (ep_is_pod(ep) && (ep->ifindex ? ep->ifindex == skb->ifindex : ep->stamp == skb->cb[4]))
+	if (source_is_own(skb, pkt->src.addr))
 		return TW_GO_ON;
 	return source_asks_dhcp(pkt) ? TW_PASS_STACK : TW_DROP_SPOOFED;
 }

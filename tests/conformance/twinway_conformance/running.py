@@ -15,6 +15,8 @@ from twinway_conformance.sockets import command
 
 SERVED = 7000
 """The port that `serving` answers on: one that no pod of the cast declares."""
+LOAD_PAUSE = 0.01
+"""Seconds between two requests of a load: slow machines are to serve it beside what is tested."""
 
 
 class Running:
@@ -86,8 +88,8 @@ class Tally:
 def loading(lab: Lab, *clients: tuple[str, str, int]) -> Iterator[list[Tally]]:
     """Load from each (place, address, port) while the block runs; the tallies are there after it."""
     tallies: list[Tally] = []
-    patience = str(ANSWER_SECONDS * lab.slow)
-    programs = [Running(lab, place, "load.py", address, str(port), patience) for place, address, port in clients]
+    pace = (str(ANSWER_SECONDS * lab.slow), str(LOAD_PAUSE * lab.slow))
+    programs = [Running(lab, place, "load.py", address, str(port), *pace) for place, address, port in clients]
     with running(programs):
         yield tallies
         tallies += [Tally(**json.loads(each.end())) for each in programs]

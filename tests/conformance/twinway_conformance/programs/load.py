@@ -1,10 +1,10 @@
 """
 Ask a `serve.py` through HOST PORT without pause, and count what is lost.
 
-    load.py HOST PORT PATIENCE
+    load.py HOST PORT PATIENCE PAUSE
 
-Connections that are kept, one connection after another, and a connected UDP socket, a request
-each every few milliseconds. Prints `ready` once each has had an answer; at the end of its input it
+Connections that are kept, one connection after another, and a connected UDP socket, a request each
+and PAUSE seconds between two. Prints `ready` once each has had an answer; at the end of its input it
 stops and prints one JSON object: requests by kind, who answered, and one line for each loss: each
 question without an answer for PATIENCE seconds.
 A UDP socket that is told an error is opened again, as resolvers do; silence is a loss.
@@ -24,7 +24,6 @@ from typing import Any
 Address = tuple[str, int]
 
 _KEPT = 4
-_PAUSE = 0.01
 
 
 class Tally:
@@ -70,6 +69,11 @@ def patience() -> float:
     return float(sys.argv[3])
 
 
+def pause() -> float:
+    """Seconds between a request and the next."""
+    return float(sys.argv[4])
+
+
 def connected(kind: socket.SocketKind, address: Address) -> socket.socket:
     """A connected socket."""
     family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
@@ -92,7 +96,7 @@ def ask(talker: socket.socket) -> tuple[str, float]:
 def keep(address: Address, tally: Tally) -> None:
     """Ask over one connection as long as it lasts."""
     talker: socket.socket | None = None
-    while not tally.stop.wait(_PAUSE):
+    while not tally.stop.wait(pause()):
         try:
             talker = talker or connected(socket.SOCK_STREAM, address)
             tally.answered("kept", *ask(talker))
@@ -103,7 +107,7 @@ def keep(address: Address, tally: Tally) -> None:
 
 def renew(address: Address, tally: Tally) -> None:
     """Ask over a new connection each time."""
-    while not tally.stop.wait(_PAUSE):
+    while not tally.stop.wait(pause()):
         try:
             with connected(socket.SOCK_STREAM, address) as talker:
                 tally.answered("opened", *ask(talker))
@@ -114,7 +118,7 @@ def renew(address: Address, tally: Tally) -> None:
 def datagrams(address: Address, tally: Tally) -> None:
     """Ask from a connected UDP socket."""
     talker: socket.socket | None = None
-    while not tally.stop.wait(_PAUSE):
+    while not tally.stop.wait(pause()):
         try:
             talker = talker or connected(socket.SOCK_DGRAM, address)
             tally.answered("datagrams", *ask(talker))
@@ -135,7 +139,7 @@ def main() -> None:
     for thread in threads:
         thread.start()
     while not (all(tally.requests.values()) or tally.lost):
-        time.sleep(_PAUSE)
+        time.sleep(pause())
     print("ready", flush=True)
     sys.stdin.read()
     tally.stop.set()

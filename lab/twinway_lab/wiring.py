@@ -7,7 +7,7 @@ import secrets
 import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_network
+from ipaddress import IPv6Address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from twinway.files import write_whole
 from twinway.model.net import Family, IPAddress
 from twinway_lab import chain, netns, parent, topology
 from twinway_lab.addresses import ROUTER, family_of
+from twinway_lab.announce import announce
 from twinway_lab.chain import Chain, Result, Sandbox
 from twinway_lab.names import NETNS_DIR, LabName
 from twinway_lab.parent import PARENT, SHARED_PARENT
@@ -163,6 +164,7 @@ def _finish(wiring: Wiring, result: Result) -> None:
         netns.ip(_ways_to_pod(wiring, slave))
         with netns.inside(wiring.netns):
             netns.ip([*_ways_to_node(wiring, mac), *_ways_out(wiring)])
+            announce("eth0", (each for each in wiring.pod.addresses if isinstance(each, IPv6Address)))
     else:
         host_side = next(each["name"] for each in result["interfaces"] if not each.get("sandbox"))
         netns.ip(_ways_to_pod(wiring, host_side))

@@ -82,6 +82,17 @@ def test_a_node_reaches_pods_as_itself(lab: Lab, device: str) -> None:
         assert lab.probe(source, "172.30.0.11:8080")["backend"] == "shop/host", source
 
 
+def test_an_address_of_a_pod_that_is_gone_leads_to_the_new_one(lab: Lab, device: str) -> None:
+    """Those who have just spoken to an address, in either family, find at once the pod that has it now."""
+    addresses = ("10.244.1.9", "fd00:244:1::9")
+    asker = pod("asker", on="n2")
+    lab.up(asker, pod("old", *addresses, on="n1"), device=device)
+    for name in ("old", "new", "newer"):
+        lab.do("sync", "-f", lab.file(asker, pod(name, *addresses, on="n1")))
+        for to in ("10.244.1.9:80", "[fd00:244:1::9]:80"):
+            assert lab.probe("shop/asker", to)["backend"] == f"shop/{name}"
+
+
 def test_outside_reaches_pods_from_any_address(lab: Lab, device: str) -> None:
     """The external host as itself and as any other client; and pods reach it."""
     lab.up(*CLUSTER, device=device)

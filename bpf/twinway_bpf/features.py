@@ -11,11 +11,13 @@ from twinway_bpf import libbpf, programs
 
 HAS_SET_RETVAL = 1 << 0
 HAS_REDIRECT_PEER = 1 << 1
+HAS_COARSE_CLOCK = 1 << 2
 
 # Source: include/uapi/linux/bpf.h, enum bpf_func_id.
 _SET_RETVAL = 187
 _REDIRECT_PEER = 155
 _REDIRECT_NEIGH = 152
+_KTIME_GET_COARSE_NS = 160
 _GET_NETNS_COOKIE = 122
 _CONNECT4 = 10
 
@@ -23,7 +25,12 @@ _CONNECT4 = 10
 @cache
 def bits() -> int:
     """Features as the programs know them (tw_features.h)."""
-    return (HAS_SET_RETVAL if has_set_retval() else 0) | (HAS_REDIRECT_PEER if has_redirect_peer() else 0)
+    probes = {
+        HAS_SET_RETVAL: has_set_retval,
+        HAS_REDIRECT_PEER: has_redirect_peer,
+        HAS_COARSE_CLOCK: has_coarse_clock,
+    }
+    return sum(bit for bit, probe in probes.items() if probe())
 
 
 @cache
@@ -42,6 +49,12 @@ def has_redirect_peer() -> bool:
 def has_redirect_neigh() -> bool:
     """bpf_redirect_neigh (5.10): out of a device, neighbour look-up included."""
     return _helper_known(programs.SCHED_CLS, 0, _REDIRECT_NEIGH)
+
+
+@cache
+def has_coarse_clock() -> bool:
+    """bpf_ktime_get_coarse_ns (5.11): the time of the last tick, without asking the hardware."""
+    return _helper_known(programs.SCHED_CLS, 0, _KTIME_GET_COARSE_NS)
 
 
 @cache

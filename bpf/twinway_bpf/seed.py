@@ -29,6 +29,7 @@ _OPEN = (State.ESTABLISHED, State.SYN_SENT, State.SYN_RECEIVED)
 _ENDING = (State.FIN_WAIT1, State.FIN_WAIT2, State.CLOSE_WAIT, State.LAST_ACK, State.CLOSING)
 _LISTENING = {Protocol.TCP: State.LISTENING, Protocol.UDP: State.CLOSED}
 """The state of who hears from anybody."""
+_CLOCK_MONOTONIC_COARSE = 6  # Source: include/uapi/linux/time.h
 _ANYWHERE = (IPv4Address(0), IPv6Address(0))
 
 _ORDER = struct.Struct("=4IH")
@@ -55,7 +56,8 @@ def seed(table: Map, pods: Iterable[Attachment], *, sides: int, services: Iterab
     if not records:
         return 0
     served = {frontend.address for service in services for frontend in service.frontends}
-    seen, before = time.monotonic_ns() >> 30, (rev - 1) & 0xFFFFFFFF
+    # the clock of the programs: another one may be ahead of theirs
+    seen, before = time.clock_gettime_ns(_CLOCK_MONOTONIC_COARSE) >> 30, (rev - 1) & 0xFFFFFFFF
     values = {key: _VALUE.pack(seen, 0, before, r.flags) for key, r in records.items() if r.peer not in served}
     return table.insert(values)
 

@@ -57,10 +57,11 @@ def test_answer_bears_the_service(scene: Scene, protocol: int) -> None:
 
 @both
 def test_lost_record_comes_back(scene: Scene, protocol: int) -> None:
-    """An evicted record is written again by the client's next packet, and answers are translated again."""
+    """An evicted record is written again by the client within a unit of time, and answers are translated again."""
     scene.open(protocol)
     before = scene.tables.record()
     scene.tables.forget(before)
+    scene.tables.age(1)
     assert reaches_server(scene.client_sends(scene.further(protocol)), scene)
     after = scene.tables.record()
     assert (after.ends, after.peer, after.flags, after.backend) == (
@@ -70,6 +71,24 @@ def test_lost_record_comes_back(scene: Scene, protocol: int) -> None:
         before.backend,
     )
     assert reaches_client(scene.server_sends(scene.answer(protocol)), scene)
+
+
+@both
+def test_alias_answers_for_its_record(scene: Scene, protocol: int) -> None:
+    """Within a unit of time a later packet of the client needs the alias alone."""
+    scene.open(protocol)
+    scene.tables.forget(scene.tables.record())
+    assert reaches_server(scene.client_sends(scene.further(protocol)), scene)
+    assert [each.is_alias for each in scene.tables.connections()] == [True]
+
+
+@both
+def test_alias_answers_for_no_other_policy(scene: Scene, protocol: int) -> None:
+    """Under another revision of policy the record is asked at once, and both are of that revision then."""
+    scene.open(protocol)
+    scene.tables.settings.write(rev=2)
+    assert reaches_server(scene.client_sends(scene.further(protocol)), scene)
+    assert [each.rev for each in scene.tables.connections()] == [2, 2]
 
 
 @both

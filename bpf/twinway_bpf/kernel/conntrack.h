@@ -5,15 +5,17 @@
  *     record  (client, backend) -> peer = Service     found by replies, and by what is translated
  *     alias   (client, Service) -> peer = backend     found by what the client sends
  *
- * Neither is right alone, and each makes the other again: the client's next packet writes a record
+ * Neither is right alone, and each makes the other again: the client writes a record
  * that was evicted, and finds the same backend without its alias, because the choice is a hash of
- * the connection over a sorted set. So an eviction costs a look-up, not a connection.
+ * the connection over a sorted set. So an eviction costs a look-up, not a connection. Both are
+ * renewed together, once in a unit of time: in between, an alias answers for its record.
  */
 #ifndef TW_CONNTRACK_H
 #define TW_CONNTRACK_H
 
 #include "parse.h"
 #include "service.h"
+#include "tw_features.h"
 
 /* Idle times, in units of 2^30 ns (1.07 s); the defaults of nf_conntrack, rounded. */
 #define CT_IDLE_TCP 432000
@@ -21,13 +23,19 @@
 #define CT_IDLE_ONE_WAY 30
 #define CT_IDLE_UDP 180
 
-/* The large part of tw_conn, which a BPF stack has no room for. */
+/* What is known of a packet's connection, apart from its entries. */
 struct tw_names {
 	struct tw_ct_key key;	 /* of the record */
 	struct tw_end vip;	 /* what the client wrote, where that is a Service */
 	struct tw_choice choice; /* and what becomes of it */
 	__be16 own_port;	 /* the client's port, as it wrote it */
 	__be16 given_port;	 /* what its packets bear after translation; 0: not chosen yet */
+	__u32 now;
+	/* verifier: these are here, and not on the stack, lest it walk each combination of them */
+	__u8 forward; /* this packet comes from the initiator */
+	__u8 hairpin; /* a pod's connection to itself through a Service */
+	__u8 moved;   /* asked a backend by its own name, and was given another port */
+	__u8 turned; /* meets this hook again, translated; the pod may pretend that, to its own harm */
 };
 
 /* verifier: pointers into maps may stand on the stack alone, so this does */
@@ -35,14 +43,13 @@ struct tw_conn {
 	struct tw_names *names;
 	struct tw_ct *ct;    /* the record; NULL: none yet */
 	struct tw_ct *alias; /* the alias; NULL: none yet, or no Service */
-	__u8 forward;	     /* this packet comes from the initiator */
-	__u8 hairpin;	     /* a pod's connection to itself through a Service */
-	__u8 moved;	     /* asked a backend by its own name, and was given another port */
-	__u8 turned; /* meets this hook again, translated; the pod may pretend that, to its own harm */
 };
 
+/* Units that pass at least once a tick. A clock that is read without asking the hardware will do. */
 static __always_inline __u32 ct_now(void)
 {
+	if (features() & TW_HAS_COARSE_CLOCK)
+		return bpf_ktime_get_coarse_ns() >> 30;
 	return bpf_ktime_get_ns() >> 30;
 }
 
@@ -68,9 +75,9 @@ static __always_inline bool ct_key(struct tw_ct_key *key, const struct tw_end *s
 	return first;
 }
 
-static __always_inline bool ct_expired(const struct tw_ct *ct, __u8 proto)
+static __always_inline bool ct_expired(const struct tw_ct *ct, __u8 proto, __u32 now)
 {
-	__u32 idle = ct_now() - ct->seen;
+	__u32 idle = now - ct->seen;
 
 	if (ct->flags & TW_CT_CLOSING)
 		return idle > CT_IDLE_CLOSING;
@@ -89,19 +96,19 @@ static __always_inline bool ct_reopens(const struct tw_ct *ct, const struct tw_p
 }
 
 /* Note that a packet passed. Writes as little as it can: the entry is shared by all CPUs. */
-static __always_inline void ct_touch(struct tw_ct *ct, const struct tw_pkt *pkt, bool forward)
+static __always_inline void ct_touch(const struct tw_pkt *pkt, const struct tw_conn *conn)
 {
-	__u32 now = ct_now();
+	struct tw_ct *ct = conn->ct;
 	__u8 flags = ct->flags;
 
-	if (!forward)
+	if (!conn->names->forward)
 		flags |= TW_CT_REPLIED;
 	if (pkt->proto == PROTO_TCP && (pkt->tcp & (TCP_FIN | TCP_RST)))
 		flags |= TW_CT_CLOSING;
 	if (flags != ct->flags)
 		ct->flags = flags;
-	if (now != ct->seen)
-		ct->seen = now;
+	if (conn->names->now != ct->seen)
+		ct->seen = conn->names->now;
 }
 
 /*
@@ -127,11 +134,12 @@ static __always_inline void ct_find(const struct tw_pkt *pkt, struct tw_conn *co
 	bool first = ct_key(&conn->names->key, &pkt->src, &pkt->dst, pkt->proto);
 	struct tw_ct *ct = tw_ct_v1.lookup(&conn->names->key);
 
-	conn->forward = 1;
-	if (!ct || ct_expired(ct, pkt->proto))
+	conn->names->now = ct_now();
+	conn->names->forward = 1;
+	if (!ct || ct_expired(ct, pkt->proto, conn->names->now))
 		return;
-	conn->forward = first == !!(ct->flags & TW_CT_FIRST);
-	conn->hairpin = !!(ct->flags & TW_CT_HAIRPIN);
+	conn->names->forward = first == !!(ct->flags & TW_CT_FIRST);
+	conn->names->hairpin = !!(ct->flags & TW_CT_HAIRPIN);
 	if (ct->flags & TW_CT_ALIAS) {
 		conn->names->choice.backend = ct->backend;
 		end_copy(&conn->names->choice.to, &ct->peer);
@@ -139,8 +147,8 @@ static __always_inline void ct_find(const struct tw_pkt *pkt, struct tw_conn *co
 		conn->alias = ct;
 		return;
 	}
-	if (ct_reopens(ct, pkt, conn->forward))
-		conn->forward = 1;
+	if (ct_reopens(ct, pkt, conn->names->forward))
+		conn->names->forward = 1;
 	else
 		conn->ct = ct;
 }
@@ -155,77 +163,65 @@ static __always_inline void ct_beside(const struct tw_pkt *pkt, struct tw_conn *
 {
 	struct tw_ct *alias;
 
-	if (!conn->ct || !conn->forward || conn->hairpin || conn->turned ||
+	if (!conn->ct || !conn->names->forward || conn->names->hairpin || conn->names->turned ||
 	    !(conn->ct->flags & TW_CT_NAT))
 		return;
 	conn->ct = 0;
 	conn->names->key.written = 1;
 	alias = tw_ct_v1.lookup(&conn->names->key);
 	conn->names->key.written = 0;
-	if (alias && !ct_expired(alias, pkt->proto)) {
+	if (alias && !ct_expired(alias, pkt->proto, conn->names->now)) {
 		conn->names->given_port = alias->port;
 		conn->alias = alias;
 	} else if (pkt->proto == PROTO_TCP && !(pkt->tcp & TCP_SYN)) {
 		return;
 	}
 	end_copy(&conn->names->choice.to, &pkt->dst);
-	conn->moved = 1;
+	conn->names->moved = 1;
 }
 
 #define PORT_TRIES 3 /* then the packet is dropped: three others have the name */
 #define PORT_FIRST 32768
 
-/* Is the name (client, backend) free for a connection to what the client wrote? */
-static __always_inline bool ct_name_free(const struct tw_end *client, const struct tw_pkt *pkt,
-					 const struct tw_conn *conn)
-{
-	struct tw_ct_key key = {};
-	struct tw_ct *ct;
-
-	ct_key(&key, client, &conn->names->choice.to, pkt->proto);
-	ct = tw_ct_v1.lookup(&key);
-	if (!ct || (ct->flags & TW_CT_CLOSING) || ct_expired(ct, pkt->proto))
-		return 1;
-	return (ct->flags & TW_CT_NAT) && ct->port == conn->names->own_port &&
-	       end_equal(&ct->peer, &conn->names->vip);
-}
-
-/* Choose the port that the backend sees: the client's own, unless another connection has it there. */
-static __always_inline int ct_choose_port(struct tw_end *client, const struct tw_pkt *pkt,
-					  struct tw_conn *conn)
-{
-	/* by hash, like the backend: a lost alias is made again as it was */
-	__u32 hash = ct_hash(pkt);
-
-	if (conn->names->given_port) {
-		client->port = conn->names->given_port;
-		return TW_GO_ON;
-	}
-#pragma unroll
-	for (int i = 0; i < PORT_TRIES; i++) {
-		if (ct_name_free(client, pkt, conn))
-			return TW_GO_ON;
-		client->port = be16((__u16)(PORT_FIRST + (hash & (PORT_FIRST - 1))));
-		hash >>= 15;
-	}
-	return TW_DROP_NO_ENTRY;
-}
-
-/* The record of what the packet has become: called when pkt holds the translated addresses. */
-static __always_inline void ct_find_translated(const struct tw_pkt *pkt, struct tw_conn *conn)
+/*
+ * May the connection have the name (client, backend) that pkt bears? Also finds its record, where
+ * that is there already. Of another Service with this backend, or asked directly: somebody else's.
+ */
+static __always_inline bool ct_take_name(const struct tw_pkt *pkt, struct tw_conn *conn)
 {
 	bool first = ct_key(&conn->names->key, &pkt->src, &pkt->dst, pkt->proto);
 	struct tw_ct *ct = tw_ct_v1.lookup(&conn->names->key);
 
+	if (!ct || ct_expired(ct, pkt->proto, conn->names->now))
+		return 1;
+	if (!(ct->flags & TW_CT_NAT) || ct->port != conn->names->own_port ||
+	    !end_equal(&ct->peer, &conn->names->vip))
+		return !!(ct->flags & TW_CT_CLOSING);
+	if (first == !!(ct->flags & TW_CT_FIRST) && !ct_reopens(ct, pkt, 1))
+		conn->ct = ct;
+	return 1;
+}
+
+/*
+ * Give the client the port that the backend sees: its own, unless another connection has it there,
+ * or the one it was given before. By hash, like the backend: a lost alias is made again as it was.
+ */
+static __always_inline int ct_name(struct tw_pkt *pkt, struct tw_conn *conn, __u32 hash)
+{
+	__be16 given = conn->names->given_port;
+
 	conn->ct = 0;
-	if (!ct || ct_expired(ct, pkt->proto) || !(ct->flags & TW_CT_NAT))
-		return;
-	/* of another Service with this backend, or asked directly: over, this connection is the newer */
-	if (!end_equal(&ct->peer, &conn->names->vip) || ct->port != conn->names->own_port)
-		return;
-	if (first != !!(ct->flags & TW_CT_FIRST) || ct_reopens(ct, pkt, 1))
-		return;
-	conn->ct = ct;
+	if (given)
+		pkt->src.port = given;
+#pragma unroll
+	for (int i = 0; i < PORT_TRIES; i++) {
+		/* a name that was given is no longer asked for: this connection is the newer */
+		if (ct_take_name(pkt, conn) || given)
+			return TW_GO_ON;
+		pkt->src.port = be16((__u16)(PORT_FIRST + (hash & (PORT_FIRST - 1))));
+		hash >>= 15;
+	}
+	return TW_DROP_NO_ENTRY;
 }
 
 /* Write the record of a new connection: pkt holds its real ends, conn->names->vip what the client wrote. */
@@ -235,34 +231,36 @@ static __always_inline int ct_create(const struct tw_pkt *pkt, struct tw_conn *c
 
 	if (ct_key(&conn->names->key, &pkt->src, &pkt->dst, pkt->proto))
 		ct.flags |= TW_CT_FIRST;
-	if (conn->names->choice.backend || conn->moved) {
-		ct.flags |= TW_CT_NAT | (conn->hairpin ? TW_CT_HAIRPIN : 0);
+	if (conn->names->choice.backend || conn->names->moved) {
+		ct.flags |= TW_CT_NAT | (conn->names->hairpin ? TW_CT_HAIRPIN : 0);
 		ct.port = conn->names->own_port;
 		ct.backend = conn->names->choice.backend;
 		end_copy(&ct.peer, &conn->names->vip);
 	}
 	ct.rev = rev;
-	ct.seen = ct_now();
+	ct.seen = conn->names->now;
 	return tw_ct_v1.update(&conn->names->key, &ct) ? TW_DROP_NO_ENTRY : TW_GO_ON;
 }
 
 /* Write the alias: from what the client is called outside of hairpins to what it wrote. */
-static __always_inline int ct_create_alias(const struct tw_pkt *pkt, const struct tw_conn *conn)
+static __always_inline int ct_create_alias(const struct tw_pkt *pkt, const struct tw_conn *conn,
+					   __u32 rev)
 {
 	struct tw_ct_key key = {};
 	struct tw_end client = {};
 	struct tw_ct ct = {};
 
-	addr_copy(client.addr, conn->hairpin ? pkt->dst.addr : pkt->src.addr);
+	addr_copy(client.addr, conn->names->hairpin ? pkt->dst.addr : pkt->src.addr);
 	client.port = conn->names->own_port;
 	ct.port = pkt->src.port;
-	key.written = conn->moved;
-	ct.flags = TW_CT_ALIAS | TW_CT_REPLIED | (conn->hairpin ? TW_CT_HAIRPIN : 0);
+	key.written = conn->names->moved;
+	ct.flags = TW_CT_ALIAS | TW_CT_REPLIED | (conn->names->hairpin ? TW_CT_HAIRPIN : 0);
 	if (ct_key(&key, &client, &conn->names->vip, pkt->proto))
 		ct.flags |= TW_CT_FIRST;
 	ct.backend = conn->names->choice.backend;
 	end_copy(&ct.peer, &conn->names->choice.to);
-	ct.seen = ct_now();
+	ct.rev = rev;
+	ct.seen = conn->names->now;
 	return tw_ct_v1.update(&key, &ct) ? TW_DROP_NO_ENTRY : TW_GO_ON;
 }
 

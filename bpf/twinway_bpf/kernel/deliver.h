@@ -7,6 +7,7 @@
 #ifndef TW_DELIVER_H
 #define TW_DELIVER_H
 
+#include "packet.h"
 #include "parse.h"
 #include "policy.h"
 #include "tw_features.h"
@@ -29,36 +30,40 @@ static __always_inline bool deliver_needs_stack(const struct tw_pkt *pkt)
 	return pkt->ttl <= 1 || (pkt->v6 ? first == 0xff || first == 0xfe : first >= 224);
 }
 
-static __always_inline int deliver_age(struct __sk_buff *skb, struct tw_pkt *pkt)
+/* Let the packet be one hop older, and on its way to a neighbour's MAC `to`; NULL: not known yet. */
+static __always_inline int deliver_hop(struct __sk_buff *skb, const struct tw_pkt *pkt,
+				       const void *to, const void *from)
 {
-	__u8 ttl = pkt->ttl - 1;
-	int rc;
+	struct eth_hdr *eth = packet_at(skb, 0, sizeof(*eth) + sizeof(struct ip4_hdr));
+	struct ip6_hdr *ip6 = (struct ip6_hdr *)(eth + 1);
+	struct ip4_hdr *ip4 = (struct ip4_hdr *)(eth + 1);
+	__u32 check;
 
+	if (!eth)
+		return TW_DROP_REWRITE;
 	if (pkt->v6) {
-		rc = bpf_skb_store_bytes(skb, ETH_HLEN + 7, &ttl, 1, 0);
+		ip6->hop_limit--;
 	} else {
-		/* the checksum sees 16-bit words: TTL and protocol share one */
-		__u16 old = pkt->ttl | (pkt->proto << 8), new = ttl | (pkt->proto << 8);
-
-		rc = bpf_l3_csum_replace(skb, ETH_HLEN + 10, old, new, 2) ||
-		     bpf_skb_store_bytes(skb, ETH_HLEN + 8, &ttl, 1, 0);
+		/* RFC 1624: the first byte of one of the words becomes one less */
+		check = ip4->check + be16(0x0100);
+		ip4->check = check + (check >= 0xffff);
+		ip4->ttl--;
 	}
-	return rc ? TW_DROP_REWRITE : TW_GO_ON;
+	if (to) {
+		mac_copy(eth->dst, to);
+		mac_copy(eth->src, from);
+	}
+	return TW_GO_ON;
 }
 
 /* Straight into the pod: its own ingress hook, if any, sees the packet, the host's stack does not. */
 static __always_inline int deliver_peer(struct __sk_buff *skb, struct tw_pkt *pkt,
 					const struct tw_ep *ep)
 {
-	__u8 mac[12];
-	int rc = deliver_age(skb, pkt);
+	int rc = deliver_hop(skb, pkt, ep->mac, ep->host_mac);
 
 	if (rc)
 		return rc;
-	__builtin_memcpy(mac, ep->mac, 6);
-	__builtin_memcpy(mac + 6, ep->host_mac, 6);
-	if (bpf_skb_store_bytes(skb, 0, mac, sizeof(mac), 0))
-		return TW_DROP_REWRITE;
 	if (features() & TW_HAS_REDIRECT_PEER) {
 		pkt->action = bpf_redirect_peer(ep->ifindex, 0);
 		return TW_PASS_PEER;
@@ -92,24 +97,20 @@ static __always_inline long deliver_route(struct __sk_buff *skb, const struct tw
 static __always_inline int deliver_out(struct __sk_buff *skb, struct tw_pkt *pkt)
 {
 	struct bpf_fib_lookup fib = {};
-	__u8 mac[12];
 	long found = deliver_route(skb, pkt, &fib, 0);
 	int rc;
 
 	if (found != BPF_FIB_LKUP_RET_SUCCESS && found != BPF_FIB_LKUP_RET_NO_NEIGH)
 		return TW_PASS_STACK;
-	rc = deliver_age(skb, pkt);
+	if (found == BPF_FIB_LKUP_RET_NO_NEIGH) {
+		rc = deliver_hop(skb, pkt, 0, 0);
+		pkt->action = redirect_neigh(fib.ifindex, 0, 0, 0);
+	} else {
+		rc = deliver_hop(skb, pkt, fib.dmac, fib.smac);
+		pkt->action = bpf_redirect(fib.ifindex, 0);
+	}
 	if (rc)
 		return rc;
-	if (found == BPF_FIB_LKUP_RET_NO_NEIGH) {
-		pkt->action = redirect_neigh(fib.ifindex, 0, 0, 0);
-		return TW_PASS_OUT;
-	}
-	__builtin_memcpy(mac, fib.dmac, 6);
-	__builtin_memcpy(mac + 6, fib.smac, 6);
-	if (bpf_skb_store_bytes(skb, 0, mac, sizeof(mac), 0))
-		return TW_DROP_REWRITE;
-	pkt->action = bpf_redirect(fib.ifindex, 0);
 	return TW_PASS_OUT;
 }
 

@@ -32,7 +32,11 @@ static __always_inline int icmp_to_backend(struct __sk_buff *skb, struct tw_pkt 
 
 	if (!rc)
 		rc = nat_quoted(skb, pkt, quoted, TW_SRC, &alias->peer);
-	return rc ? rc : nat_end(skb, pkt, TW_DST, &alias->peer);
+	if (rc)
+		return rc;
+	end_copy(&pkt->dst, &alias->peer);
+	pkt->changed = 1;
+	return TW_GO_ON;
 }
 
 /* Somebody answers what became of the client's packet: the client is told of what it wrote. */
@@ -46,7 +50,9 @@ static __always_inline int icmp_to_client(struct __sk_buff *skb, struct tw_pkt *
 	/* a router on the way keeps its own name */
 	if (rc || !addr_equal(pkt->src.addr, quoted->dst.addr))
 		return rc;
-	return nat_end(skb, pkt, TW_SRC, &record->peer);
+	end_copy(&pkt->src, &record->peer);
+	pkt->changed = 1;
+	return TW_GO_ON;
 }
 
 /* Translate an ICMP error; `related` says whether it concerns a connection that is known. */

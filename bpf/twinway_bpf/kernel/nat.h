@@ -1,14 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Rewriting one end of a packet, and of what an ICMP error quotes, with every checksum it is in. */
+/* Rewriting the ends of a packet, and of what an ICMP error quotes, with every checksum they are in. */
 #ifndef TW_NAT_H
 #define TW_NAT_H
 
 #include "parse.h"
-
-enum tw_side {
-	TW_SRC = 0,
-	TW_DST = 1,
-};
 
 static __always_inline int nat_checksum_at(const struct tw_pkt *pkt)
 {
@@ -30,66 +25,97 @@ static __always_inline __u64 nat_checksum_flags(const struct tw_pkt *pkt)
 	return pkt->proto == PROTO_UDP ? BPF_F_MARK_MANGLED_0 : 0;
 }
 
-static __always_inline int nat_addr4(struct __sk_buff *skb, const struct tw_pkt *pkt,
-				     enum tw_side side, __be32 from, __be32 to)
+/* Only the kernel knows whether a checksum is whole yet, or of the pseudo header alone. */
+static __always_inline int nat_checksum(struct __sk_buff *skb, const struct tw_pkt *pkt,
+					__u32 addresses, __u32 ports)
 {
+	__u64 flags = nat_checksum_flags(pkt);
 	int at = nat_checksum_at(pkt);
-	int field = ETH_HLEN + (side == TW_SRC ? 12 : 16);
 
-	if (at &&
-	    bpf_l4_csum_replace(skb, at, from, to, nat_checksum_flags(pkt) | BPF_F_PSEUDO_HDR | 4))
+	if (at && bpf_l4_csum_replace(skb, at, 0, addresses, flags | BPF_F_PSEUDO_HDR))
 		return TW_DROP_REWRITE;
-	if (bpf_l3_csum_replace(skb, ETH_HLEN + 10, from, to, 4) ||
-	    bpf_skb_store_bytes(skb, field, &to, sizeof(to), 0))
+	if (ports && bpf_l4_csum_replace(skb, at, 0, ports, flags))
 		return TW_DROP_REWRITE;
 	return TW_GO_ON;
 }
 
-static __always_inline int nat_addr6(struct __sk_buff *skb, const struct tw_pkt *pkt,
-				     enum tw_side side, __be32 *from, __be32 *to)
+/*
+ * What a checksum has to be told of a change, given the sums of the 32-bit words that were there
+ * and that are now: ones' complement arithmetic does not care about the size of words (RFC 1624).
+ */
+static __always_inline __u32 nat_difference(__u64 from, __u64 to)
 {
-	int at = nat_checksum_at(pkt);
-	int field = ETH_HLEN + (side == TW_SRC ? 8 : 24);
-	__s64 diff = bpf_csum_diff(from, 16, to, 16, 0);
+	__u64 sum;
 
-	if (at && bpf_l4_csum_replace(skb, at, 0, diff, nat_checksum_flags(pkt) | BPF_F_PSEUDO_HDR))
+	from = (__u32)from + (from >> 32);
+	from = (__u32)from + (from >> 32);
+	sum = to + (__u32)~from;
+	sum = (__u32)sum + (sum >> 32);
+	return (__u32)sum + (sum >> 32);
+}
+
+static __always_inline __u64 nat_sum(const __be32 *addr)
+{
+	return (__u64)addr[0] + addr[1] + addr[2] + addr[3];
+}
+
+/* Write addresses; answers what that means for checksums, 0 where the packet could not be written. */
+static __always_inline __u32 nat_write4(struct __sk_buff *skb, const struct tw_pkt *pkt)
+{
+	struct ip4_hdr *ip = packet_at(skb, ETH_HLEN, sizeof(*ip));
+	__be32 src = pkt->src.addr[3], dst = pkt->dst.addr[3];
+	__u32 difference, check;
+
+	if (!ip)
+		return 0;
+	difference = nat_difference((__u64)ip->saddr + ip->daddr, (__u64)src + dst);
+	check = (__u16)~ip->check + (difference & 0xffff) + (difference >> 16);
+	check = (check & 0xffff) + (check >> 16);
+	ip->check = ~((check & 0xffff) + (check >> 16));
+	ip->saddr = src;
+	ip->daddr = dst;
+	return difference;
+}
+
+static __always_inline __u32 nat_write6(struct __sk_buff *skb, const struct tw_pkt *pkt)
+{
+	struct ip6_hdr *ip = packet_at(skb, ETH_HLEN, sizeof(*ip));
+	__u64 before, after;
+
+	if (!ip)
+		return 0;
+	before = nat_sum(ip->saddr) + nat_sum(ip->daddr);
+	after = nat_sum(pkt->src.addr) + nat_sum(pkt->dst.addr);
+	addr_copy(ip->saddr, pkt->src.addr);
+	addr_copy(ip->daddr, pkt->dst.addr);
+	return nat_difference(before, after);
+}
+
+/* Let the packet bear the ends that pkt says, with every checksum that they are in. */
+static __always_inline int nat_write(struct __sk_buff *skb, const struct tw_pkt *pkt)
+{
+	struct port_pair *is;
+	__u32 addresses, ports = 0;
+
+	if (pkt->proto == PROTO_TCP || pkt->proto == PROTO_UDP) {
+		is = packet_at(skb, pkt->l4, sizeof(*is));
+		if (!is)
+			return TW_DROP_REWRITE;
+		if (is->src != pkt->src.port || is->dst != pkt->dst.port)
+			ports = nat_difference(is->src + is->dst, pkt->src.port + pkt->dst.port);
+		is->src = pkt->src.port;
+		is->dst = pkt->dst.port;
+	}
+	addresses = pkt->v6 ? nat_write6(skb, pkt) : nat_write4(skb, pkt);
+	if (!addresses)
 		return TW_DROP_REWRITE;
-	return bpf_skb_store_bytes(skb, field, to, 16, 0) ? TW_DROP_REWRITE : TW_GO_ON;
+	return nat_checksum(skb, pkt, addresses, ports);
 }
 
-static __always_inline int nat_port(struct __sk_buff *skb, const struct tw_pkt *pkt,
-				    enum tw_side side, __be16 from, __be16 to)
-{
-	int at = nat_checksum_at(pkt);
-
-	if (from == to || (pkt->proto != PROTO_TCP && pkt->proto != PROTO_UDP))
-		return TW_GO_ON;
-	if (bpf_l4_csum_replace(skb, at, from, to, nat_checksum_flags(pkt) | 2) ||
-	    bpf_skb_store_bytes(skb, pkt->l4 + (side == TW_SRC ? 0 : 2), &to, sizeof(to), 0))
-		return TW_DROP_REWRITE;
-	return TW_GO_ON;
-}
-
-/* Give one end of the packet another address and port; pkt says the new ones afterwards. */
-static __always_inline int nat_end(struct __sk_buff *skb, struct tw_pkt *pkt, enum tw_side side,
-				   const struct tw_end *to)
-{
-	struct tw_end *mine = side == TW_SRC ? &pkt->src : &pkt->dst;
-	__be32 addr[4];
-	int rc;
-
-	addr_copy(addr, to->addr);
-	if (pkt->v6)
-		rc = nat_addr6(skb, pkt, side, mine->addr, addr);
-	else
-		rc = nat_addr4(skb, pkt, side, mine->addr[3], addr[3]);
-	if (rc)
-		return rc;
-	rc = nat_port(skb, pkt, side, mine->port, to->port);
-	addr_copy(mine->addr, addr);
-	mine->port = to->port;
-	return rc;
-}
+enum tw_side {
+	TW_SRC = 0,
+	TW_DST = 1,
+};
 
 /*
  * The same for the packet that an ICMP error quotes. Its transport checksum is left alone: it may

@@ -36,6 +36,12 @@
 #define TCP_RST 0x04
 #define TCP_ACK 0x10
 
+struct eth_hdr {
+	__u16 dst[3];
+	__u16 src[3];
+	__be16 proto;
+};
+
 /* RFC 791; version and length share the first byte. */
 struct ip4_hdr {
 	__u8 version_ihl;
@@ -60,6 +66,12 @@ struct ip6_hdr {
 	__be32 daddr[4];
 };
 
+/* How TCP, UDP and SCTP begin. */
+struct port_pair {
+	__be16 src;
+	__be16 dst;
+};
+
 /* RFC 792, RFC 4443. `rest` is the identifier and sequence of an echo. */
 struct icmp_hdr {
 	__u8 type;
@@ -71,6 +83,15 @@ struct icmp_hdr {
 
 #define IP4_MORE_FRAGMENTS 0x2000
 #define IP4_OFFSET 0x1fff
+
+static __always_inline void mac_copy(__u16 *to, const void *mac)
+{
+	const __u16 *from = mac;
+
+	to[0] = from[0];
+	to[1] = from[1];
+	to[2] = from[2];
+}
 
 static __always_inline void addr_copy(__be32 *to, const __be32 *from)
 {

@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/*
- * Bytes to struct tw_pkt. Only this file knows where headers are; it reads them with
- * bpf_skb_load_bytes, so that nothing depends on how much of a packet is linear.
- */
+/* Bytes to struct tw_pkt. Only this file knows where headers are. */
 #ifndef TW_PARSE_H
 #define TW_PARSE_H
 
-#include "net.h"
+#include "packet.h"
 #include "verdict.h"
 
 enum tw_frag {
@@ -35,7 +32,9 @@ struct tw_pkt {
 	__u8 frag; /* enum tw_frag */
 	__u8 icmp; /* enum tw_icmp */
 	__u8 ttl;
-	__u16 len;  /* of the IP packet, host order */
+	__u16 len;    /* of the IP packet, host order */
+	__u8 changed; /* an end is not what the packet says any more: nat_write() */
+	__u8 pad[3];
 	int action; /* TC_ACT_* once a stage has decided where the packet goes */
 };
 
@@ -46,7 +45,7 @@ static __always_inline int parse_ip4(struct __sk_buff *skb, __u16 at, struct tw_
 {
 	struct ip4_hdr ip;
 
-	if (bpf_skb_load_bytes(skb, at, &ip, sizeof(ip)))
+	if (packet_get(skb, at, &ip))
 		return TW_DROP_SHORT;
 	if ((ip.version_ihl >> 4) != 4 || (ip.version_ihl & 0xf) < 5)
 		return TW_DROP_SHORT;
@@ -103,7 +102,7 @@ static __always_inline int parse_ip6(struct __sk_buff *skb, __u16 at, struct tw_
 	__u8 next;
 	int more;
 
-	if (bpf_skb_load_bytes(skb, at, &ip, sizeof(ip)))
+	if (packet_get(skb, at, &ip))
 		return TW_DROP_SHORT;
 	if ((be32(ip.version_class_flow) >> 28) != 6)
 		return TW_DROP_SHORT;
@@ -154,7 +153,7 @@ static __always_inline int parse_icmp(struct __sk_buff *skb, struct tw_pkt *pkt)
 {
 	struct icmp_hdr icmp;
 
-	if (bpf_skb_load_bytes(skb, pkt->l4, &icmp, sizeof(icmp)))
+	if (packet_get(skb, pkt->l4, &icmp))
 		return TW_DROP_SHORT;
 	pkt->icmp = icmp_kind(pkt, icmp.type);
 	if (pkt->icmp == TW_ICMP_ECHO) {
@@ -169,7 +168,7 @@ static __always_inline int parse_icmp(struct __sk_buff *skb, struct tw_pkt *pkt)
 /* Ports, TCP flags, ICMP kind: what stands at pkt->l4. A later fragment has nothing there. */
 static __always_inline int parse_transport(struct __sk_buff *skb, struct tw_pkt *pkt)
 {
-	__be16 ports[2];
+	struct port_pair ports;
 
 	if (pkt->frag == TW_FRAG_LATER)
 		return TW_GO_ON;
@@ -177,11 +176,11 @@ static __always_inline int parse_transport(struct __sk_buff *skb, struct tw_pkt 
 		return parse_icmp(skb, pkt);
 	if (pkt->proto != PROTO_TCP && pkt->proto != PROTO_UDP && pkt->proto != PROTO_SCTP)
 		return TW_GO_ON;
-	if (bpf_skb_load_bytes(skb, pkt->l4, ports, sizeof(ports)))
+	if (packet_get(skb, pkt->l4, &ports))
 		return TW_DROP_SHORT;
-	pkt->src.port = ports[0];
-	pkt->dst.port = ports[1];
-	if (pkt->proto == PROTO_TCP && bpf_skb_load_bytes(skb, pkt->l4 + 13, &pkt->tcp, 1))
+	pkt->src.port = ports.src;
+	pkt->dst.port = ports.dst;
+	if (pkt->proto == PROTO_TCP && packet_get(skb, pkt->l4 + 13, &pkt->tcp))
 		return TW_DROP_SHORT;
 	return TW_GO_ON;
 }
@@ -210,7 +209,7 @@ static __always_inline int parse(struct __sk_buff *skb, struct tw_pkt *pkt)
 static __always_inline int parse_quoted(struct __sk_buff *skb, const struct tw_pkt *pkt,
 					struct tw_pkt *quoted)
 {
-	__be16 ports[2];
+	struct port_pair ports;
 	int rc = pkt->v6 ? parse_ip6(skb, pkt->inner, quoted) : parse_ip4(skb, pkt->inner, quoted);
 
 	if (rc)
@@ -219,10 +218,10 @@ static __always_inline int parse_quoted(struct __sk_buff *skb, const struct tw_p
 		return TW_GO_ON;
 	if (quoted->proto == PROTO_ICMP || quoted->proto == PROTO_ICMPV6)
 		return parse_icmp(skb, quoted);
-	if (bpf_skb_load_bytes(skb, quoted->l4, ports, sizeof(ports)))
+	if (packet_get(skb, quoted->l4, &ports))
 		return TW_DROP_SHORT;
-	quoted->src.port = ports[0];
-	quoted->dst.port = ports[1];
+	quoted->src.port = ports.src;
+	quoted->dst.port = ports.dst;
 	return TW_GO_ON;
 }
 

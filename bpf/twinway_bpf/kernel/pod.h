@@ -33,6 +33,15 @@ static __always_inline void hairpin_client(__be32 *addr, bool v6)
 	addr[3] = be32(1);
 }
 
+/* Let a packet of a client be for `to`, in every respect but the client's port. */
+static __always_inline void pod_become(struct tw_pkt *pkt, bool hairpin, const struct tw_end *to)
+{
+	if (hairpin)
+		hairpin_client(pkt->src.addr, pkt->v6);
+	end_copy(&pkt->dst, to);
+	pkt->changed = 1;
+}
+
 /* Fragments have no ports that could be judged or translated: where that matters, they stop here. */
 static __always_inline int pod_fragment(const struct tw_pkt *pkt)
 {
@@ -58,7 +67,7 @@ static __always_inline int pod_choose(const struct tw_pkt *pkt, struct tw_conn *
 	bool goes_on = pkt->proto == PROTO_TCP && !(pkt->tcp & TCP_SYN);
 	int rc;
 
-	if (conn->ct || conn->moved)
+	if (conn->ct || conn->names->moved)
 		return TW_GO_ON;
 	if (conn->names->choice.backend &&
 	    (goes_on || tw_be_v1.lookup(&conn->names->choice.backend)))
@@ -72,47 +81,31 @@ static __always_inline int pod_choose(const struct tw_pkt *pkt, struct tw_conn *
 	key.port = pkt->dst.port;
 	key.proto = pkt->proto;
 	rc = service_choose(&key, ct_hash(pkt), &conn->names->choice);
-	conn->hairpin = conn->names->choice.backend &&
-			addr_equal(conn->names->choice.to.addr, pkt->src.addr);
+	conn->names->hairpin = conn->names->choice.backend &&
+			       addr_equal(conn->names->choice.to.addr, pkt->src.addr);
 	return rc;
 }
 
-/* Rewrite a packet to a Service into one to its backend, and find that connection's record. */
-static __always_inline int pod_translate(struct __sk_buff *skb, struct tw_pkt *pkt,
-					 struct tw_conn *conn)
+/* Let a packet to a Service be one to its backend, and find that connection's record. */
+static __always_inline int pod_translate(struct tw_pkt *pkt, struct tw_conn *conn)
 {
-	struct tw_end client = {};
-	int rc;
+	__u32 hash = ct_hash(pkt);
 
 	end_copy(&conn->names->vip, &pkt->dst);
 	conn->names->own_port = pkt->src.port;
-	end_copy(&client, &pkt->src);
-	if (conn->hairpin)
-		hairpin_client(client.addr, pkt->v6);
-	rc = ct_choose_port(&client, pkt, conn);
-	if (rc)
-		return rc;
-	if (conn->hairpin || client.port != pkt->src.port) {
-		rc = nat_end(skb, pkt, TW_SRC, &client);
-		if (rc)
-			return rc;
-	}
-	rc = nat_end(skb, pkt, TW_DST, &conn->names->choice.to);
-	if (rc)
-		return rc;
-	conn->forward = 1;
-	ct_find_translated(pkt, conn);
-	return TW_GO_ON;
+	conn->names->forward = 1;
+	pod_become(pkt, conn->names->hairpin, &conn->names->choice.to);
+	return ct_name(pkt, conn, hash);
 }
 
 static __always_inline int pod_judge(const struct tw_pkt *pkt, const struct tw_conn *conn)
 {
-	const struct tw_end *from = conn->forward ? &pkt->src : &pkt->dst;
-	const struct tw_end *to = conn->forward ? &pkt->dst : &pkt->src;
+	const struct tw_end *from = conn->names->forward ? &pkt->src : &pkt->dst;
+	const struct tw_end *to = conn->names->forward ? &pkt->dst : &pkt->src;
 	struct tw_ends ends = {};
 
 	/* a pod that asked for a Service and was given itself is judged as its own peer */
-	addr_copy(ends.from, conn->hairpin ? to->addr : from->addr);
+	addr_copy(ends.from, conn->names->hairpin ? to->addr : from->addr);
 	addr_copy(ends.to, to->addr);
 	ends.port = to->port;
 	ends.proto = pkt->proto;
@@ -127,7 +120,7 @@ static __always_inline int pod_admit(const struct tw_pkt *pkt, struct tw_conn *c
 	int rc;
 
 	if (conn->ct && conn->ct->rev == rev) {
-		ct_touch(conn->ct, pkt, conn->forward);
+		ct_touch(pkt, conn);
 		return TW_GO_ON;
 	}
 	rc = pod_judge(pkt, conn);
@@ -136,39 +129,74 @@ static __always_inline int pod_admit(const struct tw_pkt *pkt, struct tw_conn *c
 	if (!conn->ct)
 		return ct_create(pkt, conn, rev);
 	conn->ct->rev = rev;
-	ct_touch(conn->ct, pkt, conn->forward);
+	ct_touch(pkt, conn);
 	return TW_GO_ON;
 }
 
-static __always_inline int pod_remember_alias(const struct tw_pkt *pkt, const struct tw_conn *conn)
+static __always_inline int pod_remember_alias(const struct tw_pkt *pkt, const struct tw_conn *conn,
+					      const struct tw_cfg *cfg)
 {
-	__u32 now = ct_now();
+	struct tw_ct *alias = conn->alias;
 
-	if (!conn->alias)
-		return ct_create_alias(pkt, conn);
-	if (conn->alias->seen != now)
-		conn->alias->seen = now;
+	if (!alias)
+		return ct_create_alias(pkt, conn, cfg->rev);
+	if (alias->seen != conn->names->now)
+		alias->seen = conn->names->now;
+	if (alias->rev != cfg->rev)
+		alias->rev = cfg->rev;
 	return TW_GO_ON;
 }
 
 /* A reply gets its Service back as its source, and its client's own port; that of a hairpin its client, too. */
-static __always_inline int pod_translate_back(struct __sk_buff *skb, struct tw_pkt *pkt,
-					      const struct tw_conn *conn)
+static __always_inline void pod_translate_back(struct tw_pkt *pkt, const struct tw_conn *conn)
 {
-	struct tw_end client = {};
-	int rc;
-
-	addr_copy(client.addr, conn->hairpin ? pkt->src.addr : pkt->dst.addr);
-	client.port = conn->ct->port;
-	rc = nat_end(skb, pkt, TW_SRC, &conn->ct->peer);
-	if (rc || (!conn->hairpin && client.port == pkt->dst.port))
-		return rc;
-	return nat_end(skb, pkt, TW_DST, &client);
+	if (conn->names->hairpin)
+		addr_copy(pkt->dst.addr, pkt->src.addr);
+	pkt->dst.port = conn->ct->port;
+	end_copy(&pkt->src, &conn->ct->peer);
+	pkt->changed = 1;
 }
 
 static __always_inline bool pod_is_reply_of_service(const struct tw_conn *conn)
 {
-	return conn->ct && !conn->forward && (conn->ct->flags & TW_CT_NAT);
+	return conn->ct && !conn->names->forward && (conn->ct->flags & TW_CT_NAT);
+}
+
+/*
+ * Is there nothing to decide about a packet of a client? Its alias was used within this unit of
+ * time, and its record with it, under the policy of now. What begins or ends is for the record.
+ */
+static __always_inline bool pod_is_settled(const struct tw_pkt *pkt, const struct tw_conn *conn,
+					   const struct tw_cfg *cfg)
+{
+	if (!conn->alias || conn->alias->seen != conn->names->now || conn->alias->rev != cfg->rev)
+		return 0;
+	if (pkt->proto == PROTO_TCP)
+		return !(pkt->tcp & (TCP_SYN | TCP_FIN | TCP_RST));
+	return tw_be_v1.lookup(&conn->names->choice.backend) != 0;
+}
+
+/* A packet of a pod that is more than one of many. */
+static __always_inline int pod_decide(struct tw_pkt *pkt, struct tw_conn *conn,
+				      const struct tw_cfg *cfg, bool in_pod)
+{
+	int rc;
+
+	ct_beside(pkt, conn);
+	rc = pod_choose(pkt, conn);
+	if (rc)
+		return rc;
+	if (!conn->names->choice.backend && !conn->names->moved) {
+		rc = pod_admit(pkt, conn, cfg);
+		/* in the pod, replies are translated where they come in; but a hairpin's never comes in */
+		if (!rc && pod_is_reply_of_service(conn) && (!in_pod || conn->names->hairpin))
+			pod_translate_back(pkt, conn);
+		return rc;
+	}
+	rc = pod_translate(pkt, conn);
+	if (!rc)
+		rc = pod_admit(pkt, conn, cfg);
+	return rc ? rc : pod_remember_alias(pkt, conn, cfg);
 }
 
 /* Everything that is decided about a packet from a pod but where it goes. */
@@ -187,24 +215,11 @@ static __always_inline int pod_sends(struct __sk_buff *skb, struct tw_scratch *s
 			return rc;
 	}
 	ct_find(pkt, conn);
-	ct_beside(pkt, conn);
-	rc = pod_choose(pkt, conn);
-	if (rc)
-		return rc;
-	if (conn->names->choice.backend || conn->moved) {
-		rc = pod_translate(skb, pkt, conn);
-		if (rc)
-			return rc;
-	}
-	rc = pod_admit(pkt, conn, cfg);
-	if (rc)
-		return rc;
-	if (conn->names->choice.backend || conn->moved)
-		return pod_remember_alias(pkt, conn);
-	/* in the pod, replies are translated where they come in; but a hairpin's never comes in */
-	if (!pod_is_reply_of_service(conn) || (in_pod && !conn->hairpin))
-		return TW_GO_ON;
-	return pod_translate_back(skb, pkt, conn);
+	if (!pod_is_settled(pkt, conn, cfg))
+		return pod_decide(pkt, conn, cfg, in_pod);
+	pod_become(pkt, conn->names->hairpin, &conn->names->choice.to);
+	pkt->src.port = conn->names->given_port;
+	return TW_GO_ON;
 }
 
 /* Everything that is decided about a packet for a pod of this node. */
@@ -228,7 +243,9 @@ static __always_inline int pod_receives(struct __sk_buff *skb, struct tw_scratch
 	rc = pod_admit(pkt, conn, cfg);
 	if (rc)
 		return rc;
-	return pod_is_reply_of_service(conn) ? pod_translate_back(skb, pkt, conn) : TW_GO_ON;
+	if (pod_is_reply_of_service(conn))
+		pod_translate_back(pkt, conn);
+	return TW_GO_ON;
 }
 
 #endif

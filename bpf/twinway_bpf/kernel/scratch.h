@@ -10,16 +10,16 @@
 #include "reject.h"
 
 struct tw_scratch {
-	struct tw_pkt pkt;	       /* set by parse(), kept up to date by nat_end() */
-	struct tw_pkt quoted;	       /* set by icmp_related() */
-	struct tw_names names;	       /* set by ct_find() and the stages of pod.h */
+	struct tw_pkt pkt;     /* set by parse(), then what the packet is to be: nat_write() */
+	struct tw_pkt quoted;  /* set by icmp_related() */
+	struct tw_names names; /* set by ct_find() and the stages of pod.h */
 	struct reject_message message; /* set by reject() */
 };
 
 /* 0 -> scratch space. Used by the packet hooks alone. Never missing. */
 BPF_TABLE("percpu_array", __u32, struct tw_scratch, tw_scratch_v1, 1);
 
-/* The scratch space, clean but for the message, which is written before it is read. */
+/* The scratch space, clean but for what is written before it is read. */
 static __always_inline struct tw_scratch *scratch_get(void)
 {
 	__u32 zero = 0;
@@ -28,7 +28,11 @@ static __always_inline struct tw_scratch *scratch_get(void)
 	if (!scratch)
 		return 0;
 	__builtin_memset(&scratch->pkt, 0, sizeof(scratch->pkt));
-	__builtin_memset(&scratch->names, 0, sizeof(scratch->names));
+	scratch->names.choice.backend = 0;
+	scratch->names.given_port = 0;
+	scratch->names.hairpin = 0;
+	scratch->names.moved = 0;
+	scratch->names.turned = 0;
 	return scratch;
 }
 

@@ -43,6 +43,11 @@ static __always_inline int refuse(struct __sk_buff *skb, struct tw_scratch *scra
 	return reason;
 }
 
+static __always_inline int translated(struct __sk_buff *skb, const struct tw_pkt *pkt)
+{
+	return pkt->changed ? nat_write(skb, pkt) : TW_GO_ON;
+}
+
 static __always_inline int from_pod(struct __sk_buff *skb, struct tw_scratch *scratch,
 				    struct tw_conn *conn, bool in_pod)
 {
@@ -59,7 +64,7 @@ static __always_inline int from_pod(struct __sk_buff *skb, struct tw_scratch *sc
 	if (rc)
 		return rc;
 	rc = pod_sends(skb, scratch, conn, cfg, in_pod);
-	return rc ? refuse(skb, scratch, rc, in_pod) : TW_GO_ON;
+	return rc ? refuse(skb, scratch, rc, in_pod) : translated(skb, &scratch->pkt);
 }
 
 /* `through_host`: concern only pods behind a host side, into which we can deliver. */
@@ -78,7 +83,8 @@ static __always_inline int towards_pod(struct __sk_buff *skb, struct tw_scratch 
 	ep = ep_get(scratch->pkt.dst.addr);
 	if (!ep_is_pod(ep) || (through_host && !ep->ifindex))
 		return TW_PASS_FOREIGN;
-	return pod_receives(skb, scratch, &conn, cfg);
+	rc = pod_receives(skb, scratch, &conn, cfg);
+	return rc ? rc : translated(skb, &scratch->pkt);
 }
 
 /* pod's eth0 → [host side of its veth, ingress] */
@@ -138,12 +144,12 @@ int tw_pod_out(struct __sk_buff *skb)
 	if (!scratch)
 		return no_scratch();
 	conn.names = &scratch->names;
-	conn.turned = turned(skb);
+	scratch->names.turned = turned(skb);
 	rc = from_pod(skb, scratch, &conn, 1);
-	if (!rc && conn.hairpin)
+	if (!rc && scratch->names.hairpin)
 		rc = deliver_to_self(skb, &scratch->pkt);
 	else if (!rc)
-		rc = scratch->names.choice.backend || conn.moved
+		rc = scratch->names.choice.backend || scratch->names.moved
 			     ? deliver_next_hop(skb, &scratch->pkt)
 			     : TW_PASS_STACK;
 	return finish(scratch, rc);

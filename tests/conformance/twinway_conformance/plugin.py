@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _LABS = pytest.StashKey["Labs"]()
 _TEST_SECONDS = 600
+_SEEDS_EACH = 3
 _MARKERS = (
     "row(name): the row of the semantics table that this test is",
     "policy: needs NetworkPolicy in the datapath",
@@ -40,9 +41,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--pod-device", action="append", choices=targets.DEVICES, help="default: veth")
     group.addoption("--family", action="append", choices=tuple(targets.FAMILIES), help="default: dual")
     group.addoption("--other-driver", help="the driver to change to and back; default: another installed one")
-    group.addoption(
-        "--seeds", type=int, default=5, help="random clusters in all, dealt out to the targets (default: 5)"
-    )
+    seeds_help = f"random clusters in all, dealt out to the targets; default: {_SEEDS_EACH} for each"
+    group.addoption("--seeds", type=int, metavar="N", help=seeds_help)
     group.addoption("--first-seed", type=int, default=1, help="where the fuzz begins (default: 1)")
     group.addoption("--semantics", type=Path, metavar="FILE.md", help="write the semantics table of this run")
     group.addoption("--twinway", metavar="PROGRAM", help="default: this Python's own, kept warm between commands")
@@ -64,10 +64,11 @@ def pytest_configure(config: pytest.Config) -> None:
     path = config.getoption("--semantics")
     # Where processes share the work, theirs is to report; the one that started them writes.
     if path is not None and not hasattr(config, "workerinput"):
-        seeds = (
-            f"Random clusters: {config.getoption('--seeds')} seeds, dealt out to drivers, devices and families."
-        )
-        config.pluginmanager.register(semantics.Recorder(path, [seeds]), "twinway-semantics")
+        config.pluginmanager.register(semantics.Recorder(path, lambda: [_told(config)]), "twinway-semantics")
+
+
+def _told(config: pytest.Config) -> str:
+    return f"Random clusters: {_seeds(config)} seeds, dealt out to drivers, devices and families."
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -125,8 +126,13 @@ def installed_drivers() -> list[str]:
 
 
 def _shares(config: pytest.Config) -> dict[Target, range]:
-    first = config.getoption("--first-seed")
-    return targets.dealt(range(first, first + config.getoption("--seeds")), _targets(config))
+    first, chosen = config.getoption("--first-seed"), _targets(config)
+    return targets.dealt(range(first, first + _seeds(config)), chosen)
+
+
+def _seeds(config: pytest.Config) -> int:
+    given: int | None = config.getoption("--seeds")
+    return _SEEDS_EACH * len(_targets(config)) if given is None else given
 
 
 def _targets(config: pytest.Config) -> list[Target]:

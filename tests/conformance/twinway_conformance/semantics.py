@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import platform
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -149,9 +149,9 @@ _FAMILIES = {"4": "IPv4", "6": "IPv6", "dual": "dual stack"}
 class Recorder:
     """Collects results while pytest runs, in however many processes, and writes the table at its end."""
 
-    def __init__(self, path: Path, facts: Iterable[str] = ()) -> None:
-        self._path = path
-        self._results = Results(facts=(f"Linux {_kernel()}.", *facts))
+    def __init__(self, path: Path, facts: Callable[[], Iterable[str]] = tuple) -> None:
+        self._path, self._facts = path, facts
+        self._results = Results()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note the result of a row."""
@@ -161,6 +161,7 @@ class Recorder:
 
     def pytest_sessionfinish(self) -> None:
         """Write the table."""
+        self._results.facts = (f"Linux {_kernel()}.", *self._facts())
         self._path.write_text(table(self._results))
 
     def _note(self, row: Row, place: Place, report: pytest.TestReport) -> None:

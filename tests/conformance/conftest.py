@@ -21,7 +21,7 @@ ELSEWHERE = (
     "test_policy_exempt",
     "test_fuzz",
 )
-"""What it takes on others, for time: what differs there is how packets come and go. `make conformance` takes all."""
+"""What it takes on others, for time: there packets come and go in another way. `make conformance` takes all."""
 
 
 def pytest_twinway_drivers() -> Mapping[str, tuple[str, ...]]:

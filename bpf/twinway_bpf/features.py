@@ -19,6 +19,9 @@ _REDIRECT_PEER = 155
 _REDIRECT_NEIGH = 152
 _KTIME_GET_COARSE_NS = 160
 _GET_NETNS_COOKIE = 122
+_SK_STORAGE_GET = 107
+_SK_LOOKUP_TCP = 84
+_SK_FULLSOCK = 95
 _CONNECT4 = 10
 
 
@@ -84,6 +87,38 @@ def has_socket_storage() -> bool:
 
 
 @cache
+def hooks_without_storage() -> tuple[str, ...]:
+    """Programs at whose hooks a socket's storage cannot be reached (bpf_sk_storage_get: 5.2 to 5.8 by hook)."""
+    hooks = (*programs.SOCKET, *programs.SOCKET_SIDES, *programs.SOCKET_POLICY)
+    return tuple(hook.name for hook in hooks if not _helper_known(hook.kind, hook.attach, _SK_STORAGE_GET))
+
+
+@cache
+def has_socket_lookup() -> bool:
+    """bpf_sk_lookup_tcp and bpf_sk_fullsock on sockets' packets (5.1): whose a packet is."""
+    return all(_helper_known(programs.CGROUP_SKB, 0, helper) for helper in (_SK_LOOKUP_TCP, _SK_FULLSOCK))
+
+
+@cache
+def has_bounded_loops() -> bool:
+    """Loops whose end the verifier finds (5.3)."""
+    return _loads(programs.SCHED_CLS, 0, _LOOP)
+
+
+@cache
+def has_batches() -> bool:
+    """Many entries of a map in one call (5.6)."""
+    table = libbpf.map_create(_HASH, "tw_probe", 4, 4, 1, 0)
+    try:
+        libbpf.map_update_batch(table, bytes(4), bytes(4), 1)
+    except OSError:
+        return False
+    finally:
+        os.close(table)
+    return True
+
+
+@cache
 def has_tcx() -> bool:
     """
     Links at tcx (6.6): no qdisc, and order among programs.
@@ -115,6 +150,7 @@ def has_cgroup_links() -> bool:
     return True
 
 
+@cache
 def may_load() -> bool:
     """Whether this process has the privileges to load programs at all."""
     return _loads(programs.SCHED_CLS, 0, _RETURN_ONE)
@@ -125,6 +161,9 @@ def _insn(code: int, registers: int, offset: int, imm: int) -> bytes:
 
 
 _RETURN_ONE = _insn(0xB7, 0, 0, 1) + _insn(0x95, 0, 0, 0)
+# r0 = 0; do r0 += 1 while r0 < 8; return r0
+_LOOP = _insn(0xB7, 0, 0, 0) + _insn(0x07, 0, 0, 1) + _insn(0xA5, 0, -2, 8) + _insn(0x95, 0, 0, 0)
+_HASH = 1  # BPF_MAP_TYPE_HASH
 
 
 # How verifiers say that a helper does not exist, or not for programs of this type.

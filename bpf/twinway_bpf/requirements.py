@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 from twinway.driver import NodeContext, Requirement
@@ -42,6 +43,12 @@ def common(context: NodeContext) -> tuple[Requirement, ...]:
             present=features.has_socket_storage(),
             remedy="use a kernel with CONFIG_DEBUG_INFO_BTF",
         ),
+        _must("bounded loops (5.3)", present=features.has_bounded_loops(), remedy="use kernel 5.10 or newer"),
+        _must(
+            "socket storage at every socket hook (5.8)",
+            present=not features.hooks_without_storage(),
+            remedy=f"use kernel 5.10 or newer: none for {', '.join(features.hooks_without_storage())}",
+        ),
         _must("netns cookies (5.7)", present=features.has_netns_cookie(), remedy="use kernel 5.10 or newer"),
         _must("getpeername hooks (5.8)", present=features.has_getpeername(), remedy="use kernel 5.10 or newer"),
         _may(
@@ -50,10 +57,29 @@ def common(context: NodeContext) -> tuple[Requirement, ...]:
             without="a refused connect says EPERM, not ECONNREFUSED",
         ),
         _may(
+            "batched map calls (5.6)",
+            present=features.has_batches(),
+            without="tables are written and read an entry a call",
+        ),
+        _may(
             "SOCK_DESTROY (CONFIG_INET_DIAG_DESTROY)",
             present=_can_destroy(),
             without="a connected UDP socket keeps a backend that was removed",
         ),
+    )
+
+
+def socket_path() -> tuple[Requirement, ...]:
+    """What policy at sockets needs and uses, the guard's tc hooks included."""
+    if not features.may_load():
+        return ()
+    return (
+        _must(
+            "socket look-up on packets (5.1)",
+            present=features.has_socket_lookup(),
+            remedy="use kernel 5.10 or newer",
+        ),
+        *guard(),
     )
 
 
@@ -67,6 +93,11 @@ def packet_path() -> tuple[Requirement, ...]:
             "redirect_peer (5.10)",
             present=features.has_redirect_peer(),
             without="a packet for a pod on veth passes the host's queue once more",
+        ),
+        _may(
+            "coarse clock (5.11)",
+            present=features.has_coarse_clock(),
+            without="a connection's age is read from the exact clock, which takes longer",
         ),
         *guard(),
     )
@@ -100,6 +131,7 @@ def _may(feature: str, *, present: bool, without: str) -> Requirement:
     return Requirement(feature, present, required=False, without=without)
 
 
+@cache
 def _can_destroy() -> bool:
     with SockDiag() as diag:
         return diag.can_destroy()

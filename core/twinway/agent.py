@@ -101,8 +101,9 @@ class _Agent:
             dump=lambda: loop.ask(lambda driver: driver.dump()),
             usage=lambda: loop.ask(lambda driver: driver.usage()),
         )
-        server = ApiServer.on_path(self._config.run_dir / "agent.sock", api.all)
-        self._stack.callback(server.close)
+        path = self._config.run_dir / "agent.sock"
+        self._stack.callback(ApiServer.on_path(path, api.all).close)
+        self._stack.callback(path.unlink, missing_ok=True)
         if address := self._config.metrics.address:
             self._stack.callback(ApiServer.on_port(address, api.public).close)
         verbs = Verbs(self._attachments, self._board, wait_seconds=self._config.cni.wait_seconds)

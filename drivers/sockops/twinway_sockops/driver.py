@@ -31,7 +31,7 @@ class SockopsDriver(Driver):
 
     def requirements(self) -> tuple[Requirement, ...]:
         """What the socket path needs: socket hooks, storage on sockets, and tc for its guard."""
-        return (*requirements.common(self.context), *requirements.guard())
+        return (*requirements.common(self.context), *requirements.socket_path())
 
     def start(self) -> None:
         """Load and adopt. Raises Unsupported before anything is touched."""

@@ -1,25 +1,43 @@
 """
-The verdicts of policy sets in the kernel: written whole before anybody turns to them, swept after.
+The verdicts of policy sets in the kernel: written before anybody turns to them, swept after.
 
-A set's id is its content, so a set is either there, or has to be written; it is never changed.
+What a set says of a class never changes, so an entry comes and goes and is never another. Before
+pods turn, a set gains what it says of classes that come into use; no packet can meet that earlier.
+What it said of classes that nobody names any more goes one step later: a program that began under
+the old state has ended by then.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import compress, count, islice
+from operator import is_not
 
 from twinway.errors import MapError
-from twinway.model.node import PolicySet, PolicySetId, PolicyState
+from twinway.model.node import PolicySet, PolicySetId, PolicyState, VerdictEntry
 from twinway_bpf import encode
 from twinway_bpf.maps import Map
 from twinway_bpf.sync import Step
 
-SWEPT_AT_ONCE = 1024
+SWEPT_AT_ONCE = 256
 """
-Entries of sets that are over which one step removes at least: a trie has no batch for it, and nobody waits.
+Entries that are over of which one step removes at least so many: a trie has no batch for it, and nobody waits.
 
 A step that wrote many removes twice as many, so that what is over never outgrows what is in use.
 """
+
+Entries = tuple[VerdictEntry, ...]
+
+
+@dataclass(slots=True)
+class Missing:
+    """What the tables lack of a state, and what they have too much of the same sets."""
+
+    sets: list[PolicySet] = field(default_factory=list)
+    """Those that are not known as they are."""
+    writes: dict[bytes, bytes] = field(default_factory=dict)
+    over: list[bytes] = field(default_factory=list)
 
 
 class VerdictSets:
@@ -28,67 +46,92 @@ class VerdictSets:
     def __init__(self, table: Map) -> None:
         """The open map."""
         self._table = table
-        self._whole: dict[PolicySetId, list[bytes]] = {}
+        self._forget()
+
+    def _forget(self) -> None:
+        self._known: dict[PolicySetId, Entries] = {}
         self._found: dict[PolicySetId, dict[bytes, bytes]] = {}  # left by an earlier process, perhaps not whole
-        self._over: dict[PolicySetId, list[bytes]] = {}  # being swept
+        self._leaving: dict[bytes, None] = {}  # over when pods have turned
+        self._over: dict[bytes, None] = {}  # being swept
         self._written = 0  # since the last sweep
 
     def adopt(self) -> None:
         """Read back what an earlier process left."""
-        self._whole, self._found, self._over = {}, {}, {}
+        self._forget()
         for key, value in self._table.entries().items():
             self._found.setdefault(encode.verdict_set(key), {})[key] = value
 
-    def missing(self, policy: PolicyState) -> list[PolicySet]:
-        """Sets of `policy` that have to be written: new ones, and those of which but a part is there."""
-        return [policy_set for policy_set in policy.sets.values() if not self._is_whole(policy_set)]
+    def missing(self, policy: PolicyState) -> Missing:
+        """What has to be written before pods turn to `policy`. Sets that are the same objects cost nothing."""
+        missing = Missing()
+        for policy_set in policy.sets.values():
+            known = self._known.get(policy_set.id)
+            if known is policy_set.entries:
+                continue
+            if known is None:
+                before, after = self._found.get(policy_set.id, {}), dict(encode.verdicts(policy_set))
+            else:
+                before, after = _apart(policy_set.id, known, policy_set.entries)
+            missing.sets.append(policy_set)
+            missing.writes.update(after.items() - before.items())
+            missing.over += before.keys() - after.keys()
+        return missing
 
-    def write(self, sets: Sequence[PolicySet]) -> Step:
-        """Write sets that were missing. A full table is swept, and tried once more."""
-        entries: dict[bytes, bytes] = {}
-        for policy_set in sets:
-            entries.update(encode.verdicts(policy_set))
+    def write(self, missing: Missing) -> Step:
+        """Write what was missing. A full table is swept, and tried once more."""
+        for key in missing.writes:
+            self._leaving.pop(key, None)
+            self._over.pop(key, None)
         try:
-            self._table.write(entries)
+            self._table.write(missing.writes)
         except MapError:
             if not self._over:
                 raise
-            self._sweep(sum(map(len, self._over.values())))
-            self._table.write(entries)
-        for policy_set in sets:
+            self._sweep(len(self._over))
+            self._table.write(missing.writes)
+        for policy_set in missing.sets:
             self._found.pop(policy_set.id, None)
-            self._over.pop(policy_set.id, None)
-            self._whole[policy_set.id] = [key for key, _ in encode.verdicts(policy_set)]
-        self._written += len(entries)
-        return Step(len(entries))
+            self._known[policy_set.id] = policy_set.entries
+        self._leaving.update(dict.fromkeys(missing.over))
+        self._written += len(missing.writes)
+        return Step(len(missing.writes))
 
     def sweep(self, policy: PolicyState) -> Step:
-        """Remove some of what belongs to no set of `policy`; the next calls go on."""
-        for identity in [identity for identity in self._whole if identity not in policy.sets]:
-            self._over[identity] = self._whole.pop(identity)
-        for identity in list(self._found):
-            self._over[identity] = list(self._found.pop(identity))
-        most = max(SWEPT_AT_ONCE, 2 * self._written)
+        """Remove some of what earlier states left, and note what `policy`, now in force, has no use for."""
+        removed = self._sweep(max(SWEPT_AT_ONCE, 2 * self._written))
         self._written = 0
-        return Step(0, self._sweep(most))
-
-    def _is_whole(self, policy_set: PolicySet) -> bool:
-        identity = policy_set.id
-        if identity in self._whole:
-            return True
-        if identity not in self._found or self._found[identity] != dict(encode.verdicts(policy_set)):
-            return False
-        self._whole[identity] = list(self._found.pop(identity))
-        return True
+        for identity in self._known.keys() - policy.sets.keys():
+            gone = PolicySet(identity, self._known.pop(identity))
+            self._over.update((key, None) for key, _ in encode.verdicts(gone))
+        for found in self._found.values():
+            self._over.update(dict.fromkeys(found))
+        self._found = {}
+        self._over |= self._leaving
+        self._leaving = {}
+        return Step(0, removed)
 
     def _sweep(self, most: int) -> int:
-        removed = 0
-        for identity in list(self._over):
-            keys = self._over[identity]
-            now, later = keys[: most - removed], keys[most - removed :]
-            removed += self._table.remove(now)
-            if later:
-                self._over[identity] = later
-                break
-            del self._over[identity]
+        keys = list(islice(self._over, most))
+        removed = self._table.remove(keys)
+        for key in keys:
+            del self._over[key]
         return removed
+
+
+# The entries of two states of one set that are not the same objects, as they are in the table. Both
+# are sorted, and differ in few places: what is alike before the first and after the last is skipped.
+def _apart(identity: PolicySetId, old: Entries, new: Entries) -> tuple[dict[bytes, bytes], dict[bytes, bytes]]:
+    shorter = min(len(old), len(new))
+    start = _alike(old, new, shorter)
+    end = _alike(reversed(old), reversed(new), shorter - start)
+    left = {id(entry): entry for entry in old[start : len(old) - end]}
+    come = {id(entry): entry for entry in new[start : len(new) - end]}
+    both = left.keys() & come.keys()
+    before = tuple(entry for key, entry in left.items() if key not in both)
+    after = tuple(entry for key, entry in come.items() if key not in both)
+    return dict(encode.verdicts(PolicySet(identity, before))), dict(encode.verdicts(PolicySet(identity, after)))
+
+
+def _alike(one: Iterable[VerdictEntry], other: Iterable[VerdictEntry], most: int) -> int:
+    differ = map(is_not, islice(one, most), islice(other, most))
+    return next(compress(count(), differ), most)

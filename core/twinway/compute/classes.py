@@ -13,8 +13,9 @@ as there are different answers of the atoms, at most one for each entry.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from types import MappingProxyType
 
@@ -57,12 +58,22 @@ def address_class(members: Members) -> AddressClass:
     return AddressClass(ClassId(content_id(b"class", content)), members, atoms, ports)
 
 
-@dataclass(frozen=True, slots=True)
 class ClassChange:
     """Classes that came into use, and those that no address has any more."""
 
-    come: tuple[AddressClass, ...]
-    gone: tuple[AddressClass, ...]
+    def __init__(self, come: Iterable[AddressClass] = (), gone: Iterable[AddressClass] = ()) -> None:
+        """Of both, each once."""
+        self.come = tuple(come)
+        self.gone = frozenset(each.id for each in gone)
+
+    @cached_property
+    def having(self) -> Mapping[AtomId, Sequence[AddressClass]]:
+        """The classes that came, by atom: who asks few atoms need not look at all of them."""
+        found: dict[AtomId, list[AddressClass]] = {}
+        for each in self.come:
+            for atom in each.atoms:
+                found.setdefault(atom, []).append(each)
+        return found
 
 
 class ClassTable:

@@ -118,6 +118,22 @@ def rows_of(clause: Clause) -> int:
     return sum(cost(first, last) for _, first, last in clause.spans or ())
 
 
+def content_of(clauses: Iterable[Clause]) -> bytes:
+    """Everything that a verdict depends on besides the class, as bytes: equal for equal clauses alone."""
+    words = [
+        (
+            each.stage,
+            str(each.action),
+            each.rule,
+            None if each.peers is None else sorted(each.peers),
+            each.spans,
+            each.named,
+        )
+        for each in clauses
+    ]
+    return repr(words).encode()
+
+
 @dataclass(frozen=True, slots=True)
 class _Given:
     # One rule as its policy gives it. `namespace` is what peers without one of their own mean.

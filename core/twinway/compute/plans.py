@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 
 from twinway.compute.atoms import Atom, AtomId
 from twinway.compute.classes import AddressClass, ClassChange
@@ -23,33 +24,40 @@ class PlansInUse:
     def __init__(self) -> None:
         """None is in use."""
         self.atoms: Mapping[AtomId, Atom] = {}
+        self._uses: Counter[AtomId] = Counter()
         self._rulings = Rulings()
         # Beside each plan stands what it was made of, so that the identities in its key stay taken.
         self._plans: dict[_Key, tuple[Selected, PlannedSet | None]] = {}
+        self._keys: dict[int, tuple[Selected, _Key]] = {}  # by identity: a key is long
         self._fresh: set[PlannedSet] = set()
 
     @property
     def sets(self) -> list[PlannedSet]:
         """The sets of all plans in use."""
-        return [planned for _, planned in self._plans.values() if planned is not None]
+        return _planned(self._plans.values())
 
     def update(self, selected: Mapping[ObjectRef, Selected]) -> bool:
         """Have the plans that these pods need; whether they are others than before."""
+        self._fresh = set()
+        keys = {id(each): self._keys.get(id(each)) or (each, _key(each)) for each in selected.values()}
+        known, self._keys = self._keys.keys(), keys
+        if keys.keys() == known:
+            return False
         before = self._plans
         self._plans = {}
-        self._fresh = set()
-        for each in selected.values():
-            key = _key(each)
+        for each, key in keys.values():
             if key not in self._plans:
                 self._plans[key] = before.get(key) or self._make(each)
         if self._plans.keys() == before.keys():
             return False
-        self.atoms = self._all_atoms()
+        come = [self._plans[key] for key in self._plans.keys() - before.keys()]
+        gone = [before[key] for key in before.keys() - self._plans.keys()]
+        self._count_atoms(_planned(come), _planned(gone))
         return True
 
     def classify(self, change: ClassChange, live: Mapping[ClassId, AddressClass]) -> bool:
         """Bring the sets up to date with the classes in use; whether any of them changed."""
-        everything = ClassChange(come=tuple(live.values()), gone=()) if self._fresh else change
+        everything = ClassChange(live.values()) if self._fresh else change
         changed = False
         for planned in self.sets:
             if planned in self._fresh:
@@ -60,7 +68,7 @@ class PlansInUse:
 
     def set_of(self, selected: Selected) -> PolicySetId:
         """The policy set of pods that are selected so, `NO_POLICY` where nothing limits them."""
-        planned = self._plans[_key(selected)][1]
+        planned = self._plans[self._keys[id(selected)][1]][1]
         return planned.value.id if planned else NO_POLICY
 
     def _make(self, selected: Selected) -> tuple[Selected, PlannedSet | None]:
@@ -71,12 +79,22 @@ class PlansInUse:
         self._fresh.add(planned)
         return selected, planned
 
-    def _all_atoms(self) -> dict[AtomId, Atom]:
-        atoms: dict[AtomId, Atom] = {}
-        for planned in self.sets:
+    def _count_atoms(self, come: Iterable[PlannedSet], gone: Iterable[PlannedSet]) -> None:
+        atoms = dict(self.atoms)
+        for planned in come:
+            self._uses.update(planned.plan.atoms.keys())
             for id_, atom in planned.plan.atoms.items():
                 enter(atoms, id_, atom, "peers of policies")
-        return atoms
+        for planned in gone:
+            self._uses.subtract(planned.plan.atoms.keys())
+            for id_ in planned.plan.atoms:
+                if not self._uses[id_]:
+                    del self._uses[id_], atoms[id_]
+        self.atoms = atoms
+
+
+def _planned(plans: Iterable[tuple[Selected, PlannedSet | None]]) -> list[PlannedSet]:
+    return [planned for _, planned in plans if planned is not None]
 
 
 def _key(selected: Selected) -> _Key:

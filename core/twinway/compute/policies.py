@@ -93,8 +93,8 @@ def _state(old: PolicyState, planned: Iterable[PlannedSet], classes: ClassTable)
         enter(shapes, each.value.id, each.shape, "policy sets")
         known = old.sets.get(each.value.id)
         sets[each.value.id] = known if known == each.value else each.value
-        for rule in each.rules:
-            enter(rules, rule, each.plan.rules[rule], "rules")
+        for rule, ref in each.rules.items():
+            enter(rules, rule, ref, "rules")
     same_sets, same_rules = old.sets == sets, old.rules == rules
     if same_sets and same_rules and old.classes is classes.table:
         return old

@@ -1,6 +1,10 @@
-"""The policy set of one plan, kept up to date: both sides together, under the id of their content."""
+"""The policy set of one plan, kept up to date: both sides together, under the id of what they follow from."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import chain
+from types import MappingProxyType
 
 from twinway.compute.classes import ClassChange
 from twinway.compute.ids import content_id
@@ -8,11 +12,17 @@ from twinway.compute.plan import Plan
 from twinway.compute.rulings import Ruling, Rulings
 from twinway.compute.sides import LIMIT, ROWS, Live, Side
 from twinway.model.net import Rejected
-from twinway.model.node import NO_CLASS, ClassId, PolicySet, PolicySetId, RuleId
+from twinway.model.node import PolicySet, PolicySetId, RuleId, RuleRef
 from twinway.model.policy import Direction
 
-Shape = tuple[tuple[Ruling, tuple[tuple[ClassId, Ruling], ...]], ...]
-"""For each direction the ruling under class 0 and those under other classes: equal for equal entries."""
+Shape = tuple[tuple[bytes, Ruling], ...]
+"""
+For each direction the plan's content, and the ruling under class 0.
+
+Under equal shapes a class that has entries always has the same ones: what they say follows from the
+shape and from the class's members, and which classes have none from the shape's ruling. So one id
+stands for them, and a set that gains and loses classes keeps it.
+"""
 
 _TOO_LARGE = (
     f"singles out more than {ROWS:,} ports, or makes more than {LIMIT:,} entries, with the other policies of the "
@@ -28,7 +38,7 @@ class PlannedSet:
         self.plan = plan
         self.value = PolicySet(PolicySetId(0), ())
         self.shape: Shape = ()
-        self.rules: frozenset[RuleId] = frozenset()
+        self.rules: Mapping[RuleId, RuleRef] = MappingProxyType({})
         self.rejected: tuple[Rejected, ...] = ()
         self._sides = {direction: Side(plan, direction, rulings) for direction in Direction}
 
@@ -38,10 +48,13 @@ class PlannedSet:
         changed = [side.update(change, live) for side in sides]
         if not any(changed):
             return False
-        self.shape = tuple((side.default, _sorted(side.explicit)) for side in sides)
-        entries = tuple(entry for side in sides for entry in side.entries())
-        self.value = PolicySet(PolicySetId(content_id(b"policy set", _bytes(self.shape))), entries)
-        self.rules = frozenset().union(*(side.rules() for side in sides))
+        shape = tuple((side.content, side.default) for side in sides)
+        identity = self.value.id
+        if shape != self.shape:
+            self.shape = shape
+            identity = PolicySetId(content_id(b"policy set", _bytes(shape)))
+        self.value = PolicySet(identity, tuple(chain.from_iterable(side.entries for side in sides)))
+        self._tell(frozenset().union(*(side.rules() for side in sides)))
         self.rejected = tuple(
             Rejected(self.plan.closing[direction].object, f"spec.{direction.name.lower()}", _TOO_LARGE)
             for direction, side in self._sides.items()
@@ -49,15 +62,13 @@ class PlannedSet:
         )
         return True
 
-
-def _sorted(rulings: dict[ClassId, Ruling]) -> tuple[tuple[ClassId, Ruling], ...]:
-    return tuple((id_, rulings[id_]) for id_ in sorted(rulings))
+    def _tell(self, rules: frozenset[RuleId]) -> None:
+        if rules != self.rules.keys():
+            self.rules = MappingProxyType({rule: self.plan.rules[rule] for rule in rules})
 
 
 def _bytes(shape: Shape) -> bytes:
-    # Each side begins with class 0, which no other entry has: two sides cannot be taken for one.
+    # Each side says first how long it is: two sides cannot be taken for one.
     return b"".join(
-        id_.to_bytes(8, "big") + ruling.id.to_bytes(8, "big")
-        for default, explicit in shape
-        for id_, ruling in ((NO_CLASS, default), *explicit)
+        len(content).to_bytes(8, "big") + content + ruling.id.to_bytes(8, "big") for content, ruling in shape
     )

@@ -21,11 +21,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from weakref import WeakValueDictionary
 
 from twinway.compute.atoms import NO_ATOM, AtomId
 from twinway.compute.classes import AddressClass, ClassChange
-from twinway.compute.plan import Clause, Plan, rows_of, rule_id
+from twinway.compute.plan import Clause, Plan, content_of, rows_of, rule_id
 from twinway.compute.rulings import Ruling, Rulings, Saying, Span
 from twinway.model.node import NO_CLASS, ClassId, RuleId, VerdictEntry
 from twinway.model.policy import ClusterAction, Direction
@@ -46,7 +47,8 @@ class Side:
     What a plan says in one direction to each class in use, kept up to date.
 
     `default` stands under class 0, `explicit` under others, and `too_large` tells that there is
-    nothing else than the closing rule.
+    nothing else than the closing rule. What is said to a class follows from its members and
+    `content` alone: it is never another as long as the class and the plan are the same.
     """
 
     def __init__(self, plan: Plan, direction: Direction, rulings: Rulings) -> None:
@@ -58,7 +60,6 @@ class Side:
         for index, clause in enumerate(self._clauses):
             for atom in {*(clause.peers or ()), *(port for _, port in clause.named)}:
                 self._asking.setdefault(atom, []).append(index)
-        self._asked = frozenset(self._asking)
         self._decided: WeakValueDictionary[_Hits, Ruling] = WeakValueDictionary()
         closing = Saying(0, ClusterAction.DENY, rule_id(plan.closing[direction]), None)
         self._closed = rulings.decide([closing])
@@ -68,57 +69,63 @@ class Side:
         self._special: dict[ClassId, Ruling] = {}
         """The classes to which something else is said."""
         self._counts: Counter[Ruling] = Counter()
-        self._made: dict[ClassId, tuple[Ruling, tuple[VerdictEntry, ...]]] = {}
+        self._made: dict[ClassId, tuple[VerdictEntry, ...]] = {}
         self._chosen: Ruling | None = None
+        self.content = content_of(self._clauses)
         self.default = self._plain
-        self.explicit: dict[ClassId, Ruling] = {}
+        self.explicit: Mapping[ClassId, Ruling] = self._special
+        self.entries: tuple[VerdictEntry, ...] = ()
+        """Sorted."""
         self.too_large = self._hopeless
 
     def update(self, change: ClassChange, live: Live) -> bool:
         """Take over classes that came and went; whether the entries are others now."""
         told = set() if self._hopeless else self._take(change)
-        chosen = self._choose(len(live) - len(self._special))
+        plain = len(live) - len(self._special)
+        chosen = self._choose(plain)
         if chosen is self._chosen and told <= {chosen}:
             return False
-        said = self._special
-        if chosen is not self._plain:
-            said = {id_: self._special.get(id_, self._plain) for id_ in live}
-        self._chosen = self.default = chosen
-        self.explicit = {id_: ruling for id_, ruling in said.items() if ruling is not chosen}
-        size = len(chosen.rows) + sum(len(ruling.rows) for ruling in self.explicit.values())
+        counts = {**self._counts, self._plain: plain}
+        del counts[chosen]
+        size = len(chosen.rows) + sum(count * len(ruling.rows) for ruling, count in counts.items())
+        self._chosen = chosen
         self.too_large = self._hopeless or size > LIMIT
         if self.too_large:
             self.default, self.explicit = self._closed, {}
+        else:
+            self.default, self.explicit = chosen, self._explicit(chosen, live)
+        self.entries = self._entries()
         return True
 
     def rules(self) -> set[RuleId]:
         """The rules that entries name."""
         return set(self.default.rules).union(*(ruling.rules for ruling in set(self.explicit.values())))
 
-    def entries(self) -> Iterator[VerdictEntry]:
-        """The entries, sorted."""
-        yield from self._entries(NO_CLASS, self.default)
-        for id_ in sorted(self.explicit):
-            yield from self._entries(id_, self.explicit[id_])
-
     def _take(self, change: ClassChange) -> set[Ruling]:
         # What is told to the classes that came, and was told to those that went.
-        return {self._forget(gone) for gone in change.gone} | {self._learn(come) for come in change.come}
+        known = self._special.keys() & change.gone
+        told = {self._forget(id_) for id_ in known}
+        having = change.having
+        asked = {each.id: each for atom in self._asking.keys() & having.keys() for each in having[atom]}
+        told |= {self._learn(each) for each in asked.values()}
+        if len(known) < len(change.gone) or len(asked) < len(change.come):
+            told.add(self._plain)
+        for id_ in self._made.keys() & change.gone:
+            del self._made[id_]
+        return told
 
     def _learn(self, cls: AddressClass) -> Ruling:
-        ruling = self._plain if self._asked.isdisjoint(cls.atoms) else self._decide(self._hits(cls))
+        ruling = self._decide(self._hits(cls))
         if ruling is not self._plain:
             self._special[cls.id] = ruling
             self._counts[ruling] += 1
         return ruling
 
-    def _forget(self, cls: AddressClass) -> Ruling:
-        self._made.pop(cls.id, None)
-        ruling = self._special.pop(cls.id, self._plain)
-        if ruling is not self._plain:
-            self._counts[ruling] -= 1
-            if not self._counts[ruling]:
-                del self._counts[ruling]
+    def _forget(self, id_: ClassId) -> Ruling:
+        ruling = self._special.pop(id_)
+        self._counts[ruling] -= 1
+        if not self._counts[ruling]:
+            del self._counts[ruling]
         return ruling
 
     def _choose(self, plain: int) -> Ruling:
@@ -130,12 +137,20 @@ class Side:
                 best, saved = ruling, saves
         return best
 
-    def _entries(self, id_: ClassId, ruling: Ruling) -> tuple[VerdictEntry, ...]:
-        made = self._made.get(id_)
-        if made is None or made[0] is not ruling:
-            entries = tuple(VerdictEntry(self._direction, id_, *row) for row in ruling.rows)
-            made = self._made[id_] = ruling, entries
-        return made[1]
+    def _explicit(self, chosen: Ruling, live: Live) -> Mapping[ClassId, Ruling]:
+        if chosen is self._plain:
+            return self._special
+        said = {id_: self._special.get(id_, self._plain) for id_ in live}
+        return {id_: ruling for id_, ruling in said.items() if ruling is not chosen}
+
+    def _entries(self) -> tuple[VerdictEntry, ...]:
+        for id_ in self.explicit.keys() - self._made.keys():
+            self._made[id_] = self._under(id_, self.explicit[id_])
+        groups = map(self._made.__getitem__, sorted(self.explicit))
+        return (*self._under(NO_CLASS, self.default), *chain.from_iterable(groups))
+
+    def _under(self, id_: ClassId, ruling: Ruling) -> tuple[VerdictEntry, ...]:
+        return tuple(VerdictEntry(self._direction, id_, *row) for row in ruling.rows)
 
     def _hits(self, cls: AddressClass) -> _Hits:
         indices = {index for atom in cls.atoms if atom in self._asking for index in self._asking[atom]}

@@ -142,10 +142,17 @@ class VerdictEntry:
 
 @dataclass(frozen=True, slots=True)
 class PolicySet:
-    """Everything that pods of equal policy are under. Id: of the entries."""
+    """
+    Everything that pods of equal policy are under. Id: of their rules, and of what class 0 is told.
+
+    So one id may have more or fewer entries in the next state, as classes come into use and go out of
+    it, but never other ones: what it says of a class follows from the two ids. Between two states of
+    an id, a class that both use and that one of them has no entries for has none in the other.
+    """
 
     id: PolicySetId
     entries: tuple[VerdictEntry, ...]
+    """Sorted by direction, then by class."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,22 +61,26 @@ def _entries(direction: Direction, identity: int, actions: tuple[Action, Action]
 actions = st.tuples(st.sampled_from(Action), st.sampled_from(Action))
 
 
-@st.composite
-def policy_sets(draw: st.DrawFn) -> PolicySet:
-    """A set that speaks of class 0 and some others; its id is its content."""
-    speaks_of = draw(st.fixed_dictionaries({0: actions}, optional=dict.fromkeys((1, 2, 3), actions)))
-    return _set(
+said = st.fixed_dictionaries({0: actions}, optional=dict.fromkeys((1, 2, 3), actions))
+OFTEN = [
+    {0: (Action.DENY, Action.DENY), 1: (Action.ALLOW, Action.ALLOW), 2: (Action.DENY, Action.ALLOW)},
+    {0: (Action.ALLOW, Action.ALLOW), 1: (Action.DENY, Action.DENY), 3: (Action.ALLOW, Action.DENY)},
+]
+"""What sets say that many states have, each time of the classes that are in use there."""
+Speaks = Mapping[int, tuple[Action, Action]]
+
+
+def _set(speaks_of: Speaks, live: Iterable[int] | None = None) -> PolicySet:
+    # The id is of everything that the set would say; the entries are for classes in use.
+    entries = [
         entry
         for direction in Direction
         for identity, what in sorted(speaks_of.items())
+        if live is None or identity in {0, *live}
         for entry in _entries(direction, identity, what if direction else what[::-1])
-    )
-
-
-def _set(entries: Iterable[VerdictEntry]) -> PolicySet:
-    content = tuple(entries)
+    ]
     # two is the least: 0 is no set, 1 the closed one
-    return PolicySet(PolicySetId(2 + abs(hash(content)) % 2**62), content)
+    return PolicySet(PolicySetId(2 + abs(hash(tuple(sorted(speaks_of.items())))) % 2**62), tuple(entries))
 
 
 classes = st.dictionaries(st.sampled_from(NETWORKS), st.integers(1, 3).map(ClassId), max_size=5)
@@ -85,10 +89,12 @@ classes = st.dictionaries(st.sampled_from(NETWORKS), st.integers(1, 3).map(Class
 @st.composite
 def states(draw: st.DrawFn) -> NodeState:
     """Up to three pods, each under one of up to two sets or none, and classes of addresses."""
-    sets = {each.id: each for each in draw(st.lists(policy_sets(), max_size=2))}
+    table = draw(classes)
+    speaks = draw(st.lists(st.sampled_from(OFTEN) | said, max_size=2))
+    sets = {each.id: each for each in (_set(what, table.values()) for what in speaks)}
     chosen = st.sampled_from([NO_POLICY, *sets])
     pods = draw(st.dictionaries(st.sampled_from(PODS), chosen))
-    return state_of(pods, {each: sets[each] for each in set(pods.values()) & set(sets)}, draw(classes))
+    return state_of(pods, {each: sets[each] for each in set(pods.values()) & set(sets)}, table)
 
 
 def state_of(
@@ -159,14 +165,13 @@ def is_open(answer: Action | None) -> bool:
     return answer != Action.DENY
 
 
-def set_of(speaks_of: Mapping[int, tuple[Action, Action]]) -> PolicySet:
-    """A set that says this of each class, in both directions: of all ports, and of 80."""
-    found = [_entries(direction, *each) for direction in Direction for each in speaks_of.items()]
-    return _set(entry for entries in found for entry in entries)
+def set_of(speaks_of: Speaks) -> PolicySet:
+    """A set that says this of each class, towards a pod in the reverse order: of all ports, and of 80."""
+    return _set(speaks_of)
 
 
-def policy_of(speaks_of: Mapping[int, tuple[Action, Action]], table: Mapping[IPNetwork, ClassId]) -> NodeState:
-    """Two pods under a set that says this of each class, in both directions."""
+def policy_of(speaks_of: Speaks, table: Mapping[IPNetwork, ClassId]) -> NodeState:
+    """Two pods under a set that says this of each class."""
     chosen = set_of(speaks_of)
     return state_of(dict.fromkeys(PODS[:2], chosen.id), {chosen.id: chosen}, table)
 

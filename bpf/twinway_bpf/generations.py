@@ -1,0 +1,170 @@
+"""
+The class of each prefix in the kernel, in two generations, of which pods look at one.
+
+The table is kept here as columns in the order of the state's own mapping, which compute keeps: what
+changed is found by comparing columns, without looking any prefix up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from itertools import compress, count, islice
+from operator import is_, is_not, ne
+from typing import Any
+
+from twinway.model.net import IPNetwork
+from twinway.model.node import ClassId
+from twinway_bpf import encode
+from twinway_bpf.maps import Map
+
+Classes = Mapping[IPNetwork, ClassId]
+Row = tuple[IPNetwork, bytes, int, int]
+"""A prefix, its key in the table, and the class in each generation."""
+
+UNWRITTEN = -1
+"""In place of a class: the prefix is not in the table yet."""
+FEW = 32
+"""Prefixes that came and went, up to which the columns are mended instead of sorted anew."""
+_WHOLE = 128
+
+
+class ClassGenerations:
+    """tw_class. A failure leaves it unsure what the kernel holds: `adopt` again."""
+
+    def __init__(self, table: Map) -> None:
+        """The open map."""
+        self._table = table
+        self._load(())
+
+    def adopt(self) -> None:
+        """Read back what an earlier process left."""
+        entries = self._table.entries().items()
+        self._load([(_network(key), key, *encode.class_ids(value)) for key, value in entries])
+
+    def says(self, classes: Classes, generation: int) -> bool:
+        """Whether a generation says just what `classes` says."""
+        self._align(classes)
+        return len(self._networks) == len(classes) and self._ids[generation] == list(classes.values())
+
+    def fill(self, classes: Classes, using: int) -> int:
+        """
+        Have the generation that is not `using` say what `classes` says; how many entries were written.
+
+        A new prefix must not change what the generation in use says of its addresses: there it repeats
+        the class of the prefix around it. One that ends keeps its place until pods have turned.
+        """
+        self._align(classes)
+        self._repeat(using)
+        wanted: list[int] = list(classes.values())
+        if len(self._networks) > len(wanted):
+            table = {network: id_ for network, id_ in classes.items() if network.prefixlen < network.max_prefixlen}
+            lengths = _lengths(table)
+            wanted += [_around(network, table, lengths) for network in self._networks[len(wanted) :]]
+        changed = list(compress(count(), map(ne, self._ids[1 - using], wanted)))
+        self._ids[1 - using] = wanted
+        keys, (first, second) = self._keys, self._ids
+        self._table.write({keys[at]: encode.class_value(first[at], second[at]) for at in changed})
+        return len(changed)
+
+    def settle(self, classes: Classes) -> int:
+        """Remove prefixes that `classes`, to which pods have turned, does not have; how many."""
+        self._align(classes)
+        removed = self._table.remove(self._keys[len(classes) :])
+        for column in self._columns():
+            del column[len(classes) :]
+        return removed
+
+    def _load(self, rows: Sequence[Row]) -> None:
+        self._networks: list[IPNetwork] = [row[0] for row in rows]
+        self._keys: list[bytes] = [row[1] for row in rows]
+        self._ids: list[list[int]] = [[row[2] for row in rows], [row[3] for row in rows]]
+
+    def _columns(self) -> tuple[list[Any], ...]:
+        return (self._networks, self._keys, *self._ids)
+
+    # What a new prefix says in the generation in use: what its addresses are told already.
+    def _repeat(self, using: int) -> None:
+        ids = self._ids[using]
+        if UNWRITTEN not in ids:
+            return
+        rows = zip(self._networks, self._keys, ids, strict=True)
+        table = {network: id_ for network, key, id_ in rows if id_ != UNWRITTEN and key[0] < _WHOLE}
+        lengths = _lengths(table)
+        for at, id_ in enumerate(ids):
+            if id_ == UNWRITTEN:
+                ids[at] = _around(self._networks[at], table, lengths)
+
+    # Columns in the order of `classes`, and after that what is over.
+    def _align(self, classes: Classes) -> None:
+        networks = list(classes)
+        if len(networks) <= len(self._networks) and all(map(is_, networks, self._networks)):
+            return
+        left = _left(self._networks, networks)
+        kept = len(self._networks) - len(left)
+        taken = {row[0]: row for row in self._take(left)}
+        for network in networks[kept:]:
+            row = taken.pop(network, None) or _new(network)
+            self._put((network, *row[1:]))
+        for row in taken.values():
+            self._put(row)
+
+    def _take(self, positions: Sequence[int]) -> list[Row]:
+        rows = [(self._networks[at], self._keys[at], self._ids[0][at], self._ids[1][at]) for at in positions]
+        if len(positions) == len(self._networks):
+            self._load(())
+            return rows
+        for column in self._columns():
+            for at in reversed(positions):
+                del column[at]
+        return rows
+
+    def _put(self, row: Row) -> None:
+        self._networks.append(row[0])
+        self._keys.append(row[1])
+        self._ids[0].append(row[2])
+        self._ids[1].append(row[3])
+
+
+# Positions in `ours` of what is not in `networks`, so that the rest are the first of those; or all
+# of them, where many came, went, or moved.
+def _left(ours: Sequence[IPNetwork], networks: Sequence[IPNetwork]) -> list[int]:
+    left: list[int] = []
+    at = 0
+    while len(left) <= FEW:
+        differ = map(is_not, islice(ours, at, None), islice(networks, at - len(left), None))
+        same = next(compress(count(), differ), None)
+        if same is None:
+            kept = min(len(ours) - len(left), len(networks))
+            return [*left, *range(kept + len(left), len(ours))]
+        left.append(at + same)
+        at += same + 1
+    return list(range(len(ours)))
+
+
+def _new(network: IPNetwork) -> Row:
+    return network, encode.class_key(network), UNWRITTEN, UNWRITTEN
+
+
+def _lengths(table: Mapping[IPNetwork, int]) -> list[int]:
+    return sorted({network.prefixlen for network in table}, reverse=True)
+
+
+# What the nearest prefix around this one says, of those lengths that there are at all.
+def _around(network: IPNetwork, table: Mapping[IPNetwork, int], lengths: Sequence[int]) -> int:
+    for bits in lengths:
+        if bits < network.prefixlen:
+            found = table.get(network.supernet(new_prefix=bits))
+            if found is not None:
+                return found
+    return 0
+
+
+def _network(key: bytes) -> IPNetwork:
+    bits = int.from_bytes(key[:4], "little")
+    address = encode.address_back(key[4:])
+    if address.version == 4 and bits >= 96:
+        return IPv4Network((address, bits - 96))
+    found = ip_network((key[4:], bits))
+    assert isinstance(found, IPv6Network)  # noqa: S101 (sixteen bytes)
+    return found

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from tests.bench import http, knocks, shop
 from tests.bench.http import PORT
-from tests.bench.places import BenchFailed, Lab, Place, lab
+from tests.bench.places import FIRST, BenchFailed, Lab, Place, lab
 from tests.bench.results import NONE, Bar, Effort, Figure, Section
 from twinway.files import write_whole
 from twinway_lab import agents, manifests
@@ -24,6 +24,8 @@ DRIVERS = ("tc", "sockops")
 ENDS = 10
 """Clients, and as many servers."""
 CHANGES_A_SECOND, CONNECTIONS_A_SECOND = 50, 500
+REACHED = 0.98
+"""Of the load that is asked for; with less of it, a run has shown less."""
 PATIENCE = 0.9
 """Less than the second after which TCP sends a SYN again: an attempt meets one state of the policy, or two."""
 PATIENCE_AT_FIRST = 60.0
@@ -91,16 +93,29 @@ def measure(effort: Effort) -> Section:
 
 
 def _figures(driver: str, history: History, attempts: Sequence[Attempt]) -> Iterator[Figure]:
-    first, last = (pick(each.begun for each in attempts) for pick in (min, max))
-    made = sum(first <= moment.before <= last for moments in history.moments.values() for moment in moments)
-    yield Figure(f"{driver}: connections a second", len(attempts) / (last - first))
-    yield Figure(f"{driver}: changes a second", made / (last - first))
+    first, last = span(attempts)
+    begun = [each.begun for each in attempts]
+    changed = [moment.before for moments in history.moments.values() for moment in moments]
+    for what, times, asked in (
+        ("connections", begun, CONNECTIONS_A_SECOND),
+        ("changes", changed, CHANGES_A_SECOND),
+    ):
+        rate = sum(first <= each <= last for each in times) / (last - first)
+        yield Figure(f"{driver}: {what} a second", rate, "", Bar(REACHED * asked, at_least=True))
     certain = sum(len(history.possible(each, WINDOW)) == 1 for each in attempts)
     yield Figure(f"{driver}: attempts that can only have one outcome", certain)
     found = [attempt for attempt, _ in wrong(history, attempts, WINDOW)]
     yield Figure(f"{driver}: of which wrongly allowed", sum(each.stood for each in found), "", NONE)
     yield Figure(f"{driver}: of which wrongly denied", sum(not each.stood for each in found), "", NONE)
     yield Figure(f"{driver}: window that would have been enough", sufficient(history, attempts), "s", Bar(WINDOW))
+
+
+def span(attempts: Sequence[Attempt]) -> tuple[float, float]:
+    """From when all clients knocked until the first of them stopped: what they reach together, they reach then."""
+    begun: dict[int, list[float]] = {}
+    for each in attempts:
+        begun.setdefault(each.client, []).append(each.begun)
+    return max(map(min, begun.values())), min(map(max, begun.values()))
 
 
 def wrong(history: History, attempts: Sequence[Attempt], window: float) -> Iterator[tuple[Attempt, list[Moment]]]:
@@ -179,7 +194,16 @@ def cluster(driver: str) -> Iterator[tuple[Lab, list[Place], list[Place]]]:
 def knocking(clients: Sequence[Place]) -> Iterator[list[Attempt]]:
     """Attempts during the block; they are in the list when it has ended."""
     targets = [f"{_vip(number)}:80" for number in range(ENDS)]
-    words = [sys.executable, knocks.__file__, str(CONNECTIONS_A_SECOND / ENDS), str(PATIENCE), *targets]
+    words = [
+        *FIRST,
+        sys.executable,
+        "-I",
+        "-S",
+        knocks.__file__,
+        str(CONNECTIONS_A_SECOND / ENDS),
+        str(PATIENCE),
+        *targets,
+    ]
     processes = [
         subprocess.Popen(client.command(*words), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         for client in clients

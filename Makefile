@@ -25,6 +25,10 @@ conformance: setup ## what every driver must do, on every device, in every addre
 	@CONFORMANCE=all $(PYTEST) tests/conformance --family 4 --family 6 --family dual --seeds $(or $(SEEDS),500) \
 		-n $(or $(JOBS),2) --dist loadgroup $(if $(PAGE),--semantics $(PAGE))
 
+fuzz: setup ## every parser, for longer than in `make test` (ROUNDS=)
+	@$(MAKE) --silent -C integrations/terway/plugin fuzz ROUNDS=$(or $(ROUNDS),20000000) SEED=$$RANDOM
+	@$(PYTEST) --hypothesis-profile=long --timeout=3600 tests/unit/sources tests/unit/cni tests/packets/test_any_frame.py
+
 test-kernels: setup ## the same on other kernels, in virtual machines (KERNELS= DRIVERS= DEVICES= SUITE= BUDGET= PAGE=)
 	@tools/setup.sh kernels
 	@$(PYTEST) -m vm tests/kernels

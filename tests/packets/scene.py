@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
+from typing import TypedDict, Unpack
 
 import pytest
 
@@ -20,6 +21,14 @@ from twinway_bpf import programs
 
 only_v4 = pytest.mark.parametrize("net", [V4], ids=["v4"], indirect=True)
 only_v6 = pytest.mark.parametrize("net", [V6], ids=["v6"], indirect=True)
+
+
+class Given(TypedDict, total=False):
+    """What `Rig.run` may be told of a packet."""
+
+    mark: int
+    segments: int
+    whole: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +100,7 @@ class Scene:
         """Meet a packet for the client inside the client's namespace."""
         return partial(self._meet, programs.POD_IN, "eth0")
 
-    def _meet(self, program: programs.Program, at: str, packet: bytes, **given: int) -> Outcome:
+    def _meet(self, program: programs.Program, at: str, packet: bytes, **given: Unpack[Given]) -> Outcome:
         return self.rig.run(program, packet, at, **given)
 
     def open(self, protocol: int = TCP) -> Outcome:

@@ -216,12 +216,12 @@ def test_short_packet_is_dropped(scene: Scene) -> None:
 
 
 @only_v6
-@pytest.mark.parametrize("kind", [130, 133, 135, 136, 143])
-def test_neighbours_are_found(scene: Scene, net: Net, kind: int) -> None:
+@pytest.mark.parametrize(("kind", "limit"), [(130, 1), (133, 255), (135, 255), (136, 255), (143, 1)])
+def test_neighbours_are_found(scene: Scene, net: Net, kind: int, limit: int) -> None:
     """Under the strictest policy neighbour discovery goes on."""
     allow(scene)
     for meet, src, dst in (meets(scene, EGRESS), meets(scene, INGRESS)):
-        packet = icmp(src.address, dst.address, kind, 0, bytes(20))
+        packet = icmp(src.address, dst.address, kind, 0, bytes(20), ttl=limit)
         assert untouched(meet(packet), packet)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable
 
 import pytest
@@ -13,6 +12,8 @@ from tests.packets.build import (
     HOP_OPTIONS,
     TCP,
     Extension,
+    Fields,
+    Fragment,
     echo,
     icmp,
     tcp,
@@ -121,12 +122,26 @@ def test_truncated_quote_is_dropped(scene: Scene) -> None:
     assert scene.client_sends(message).reason == Reason.DROP_SHORT
 
 
+OF_LINK = [(130, 1), (133, 255), (134, 255), (135, 255), (136, 255), (143, 1)]
+"""Multicast listeners, routers, neighbours, and the hop limit they are sent with."""
+
+
 @only_v6
-@pytest.mark.parametrize("kind", [130, 133, 134, 135, 136, 143])
-def test_neighbour_discovery_passes(scene: Scene, kind: int) -> None:
+@pytest.mark.parametrize(("kind", "limit"), OF_LINK)
+def test_neighbour_discovery_passes(scene: Scene, kind: int, limit: int) -> None:
     """Neighbour discovery and multicast listeners pass, whatever the source: IPv6 cannot do without."""
-    outcome = scene.client_sends(icmp(scene.net.other, scene.net.server, kind, 0, struct.pack("!I16x", 0)))
+    outcome = scene.client_sends(icmp(scene.net.other, scene.net.server, kind, 0, bytes(20), ttl=limit))
     assert (outcome.reason, outcome.action) == (Reason.PASS_NEIGHBOUR, UNSPEC)
+
+
+@only_v6
+@pytest.mark.parametrize(("kind", "limit"), OF_LINK)
+def test_neighbour_discovery_is_no_way_round_policy(scene: Scene, kind: int, limit: int) -> None:
+    """With a hop limit that leads off the link, or in fragments, it is judged like any other packet."""
+    scene.furnish(client_policy=7)
+    for ip in (Fields(ttl=64), Fields(ttl=limit, fragment=Fragment(0, more=True))):
+        outcome = scene.client_sends(icmp(scene.net.client, scene.net.server, kind, 0, bytes(20), **ip))
+        assert outcome.action == SHOT
 
 
 def test_port_of_an_echo_is_its_identifier(scene: Scene) -> None:

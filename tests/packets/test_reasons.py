@@ -23,7 +23,7 @@ def _to_closed_port(scene: Scene, **ip: object) -> bytes:
 
 
 def _neighbour(scene: Scene) -> Outcome:
-    return scene.client_sends(icmp(V6.client, V6.server, 135, 0, bytes(20)))
+    return scene.client_sends(icmp(V6.client, V6.server, 135, 0, bytes(20), ttl=255))
 
 
 def _fragment(scene: Scene) -> Outcome:

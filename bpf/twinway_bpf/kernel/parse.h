@@ -131,6 +131,20 @@ static __always_inline int parse_ip6(struct __sk_buff *skb, __u16 at, struct tw_
 	return TW_GO_ON;
 }
 
+/*
+ * Multicast listeners (hop limit 1: RFC 2710, RFC 3810), routers and neighbours (255: RFC 4861),
+ * never in fragments (RFC 6980): as they are sent on their link, and with no other limit, which
+ * would carry them past policy to a pod elsewhere.
+ */
+static __always_inline bool icmp_is_of_link(const struct tw_pkt *pkt, __u8 type)
+{
+	if (pkt->frag)
+		return 0;
+	if (type >= 133 && type <= 137)
+		return pkt->ttl == 255;
+	return pkt->ttl == 1 && ((type >= 130 && type <= 132) || type == 143);
+}
+
 static __always_inline __u8 icmp_kind(const struct tw_pkt *pkt, __u8 type)
 {
 	if (pkt->proto == PROTO_ICMP) {
@@ -143,10 +157,7 @@ static __always_inline __u8 icmp_kind(const struct tw_pkt *pkt, __u8 type)
 		return TW_ICMP_ECHO;
 	if (type >= 1 && type <= 4)
 		return TW_ICMP_ERROR;
-	/* RFC 4890: MLD 130-132 and 143, router and neighbour discovery 133-137 */
-	if ((type >= 130 && type <= 137) || type == 143)
-		return TW_ICMP_NEIGHBOUR;
-	return TW_ICMP_OTHER;
+	return icmp_is_of_link(pkt, type) ? TW_ICMP_NEIGHBOUR : TW_ICMP_OTHER;
 }
 
 static __always_inline int parse_icmp(struct __sk_buff *skb, struct tw_pkt *pkt)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from compileall import compile_dir
+from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -23,6 +25,7 @@ DRIVERS = sorted(point.name for point in entry_points(group=ENTRY_POINTS))
 DEVICES = ("ipvlan", "macvlan", "veth")
 collect_ignore = [] if os.environ.get("SUITE") else ["test_suite.py"]
 FLEET = pytest.StashKey[Fleet]()
+PREPARED = pytest.StashKey[dict[str, float]]()
 
 
 def _chosen(variable: str, known: list[str]) -> tuple[str, ...]:
@@ -43,10 +46,24 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             metafunc.parametrize(name, values, scope="session")
 
 
+@contextmanager
+def timed(config: pytest.Config, what: str) -> Iterator[None]:
+    """Seconds of the block stand in the report of the run, as part of what was prepared."""
+    begin = time.monotonic()
+    yield
+    config.stash.setdefault(PREPARED, {})[what] = time.monotonic() - begin
+
+
 @pytest.fixture(scope="session")
-def unpacked() -> Callable[[str], Unpacked]:
+def unpacked(pytestconfig: pytest.Config) -> Callable[[str], Unpacked]:
     """The kernel of a row, brought when first asked for."""
-    return cache(lambda name: fetch(ROWS[name], table.cache(), table.system_mirror()))
+
+    @cache
+    def bring(name: str) -> Unpacked:
+        with timed(pytestconfig, f"kernel {name}"):
+            return fetch(ROWS[name], table.cache(), table.system_mirror())
+
+    return bring
 
 
 @pytest.fixture(scope="session")
@@ -62,11 +79,12 @@ def any_kernel(unpacked: Callable[[str], Unpacked]) -> Unpacked:
 
 
 @pytest.fixture(scope="session")
-def bundles() -> Path:
+def bundles(pytestconfig: pytest.Config) -> Path:
     """A folder with the bundles of all programs, compiled on this machine; guests can read it."""
     folder = table.cache().parent / "bundles"
-    for source in programs.SOURCES:
-        ensure_bundle(source, folder)
+    with timed(pytestconfig, "bundles"):
+        for source in programs.SOURCES:
+            ensure_bundle(source, folder)
     return folder
 
 
@@ -79,8 +97,9 @@ def fleet(
 ) -> Iterator[Fleet]:
     """The guests of all kernels that are chosen, each with all cases, under way."""
     words = [f"{driver}/{device}" for device in CHOICES["device"] for driver in CHOICES["driver"]]
-    for folder in ("core", "bpf", "drivers", "lab", "integrations"):
-        compile_dir(table.TREE / folder, quiet=2)  # once here, not in every guest
+    with timed(request.config, "byte code"):
+        for folder in ("core", "bpf", "drivers", "lab", "integrations"):
+            compile_dir(table.TREE / folder, quiet=2)  # once here, not in every guest
     made = Fleet(tmp_path_factory.mktemp("smoke"), words)
     request.config.stash[FLEET] = made
     for name in CHOICES["kernel_name"]:
@@ -95,7 +114,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if made is None:
         return
     terminalreporter.section("other kernels")
-    for line in report.lines(made):
+    for line in report.lines(made, config.stash.setdefault(PREPARED, {})):
         terminalreporter.write_line(line)
     if page := os.environ.get("PAGE"):
         Path(page).write_text(report.page(made), encoding="utf-8")

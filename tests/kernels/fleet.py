@@ -14,7 +14,7 @@ from tests.kernels.fetch import Unpacked
 from tests.kernels.table import HarnessError
 from tests.kernels.vm import Finished, boot, with_bundles
 
-BOOT_SECONDS, CASE_SECONDS = 120, 400
+BOOT_SECONDS, START_SECONDS, CASE_SECONDS = 120, 240, 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Fleet:
                 unpacked(kernel),
                 [*command, *self._words],
                 folder=self._folder / kernel,
-                timeout=BOOT_SECONDS + CASE_SECONDS * len(self._words),
+                timeout=BOOT_SECONDS + START_SECONDS + CASE_SECONDS * len(self._words),
             )
 
         self._guests[kernel] = self._pool.submit(run)
@@ -87,7 +87,7 @@ class Fleet:
         error = self._guests[kernel].exception()
         file = self._folder / kernel / "shared/results" / f"{driver}-{device}.json"
         if not file.is_file():
-            raise error or HarnessError(f"kernel {kernel}: {self._guests[kernel].result().output}")
+            raise error or HarnessError(f"kernel {kernel}: {self.output(kernel)}")
         document = json.loads(file.read_text())
         case = Case(kernel, driver, device, tuple(document["checks"]), document["seconds"])
         self.cases.append(case)
@@ -98,10 +98,21 @@ class Fleet:
         future = self._guests.get(kernel)
         return future.result() if future and future.done() and not future.exception() else None
 
+    def output(self, kernel: str) -> str:
+        """What that kernel's guest printed; raises `GuestFailure` where it was lost."""
+        return self._guests[kernel].result().output
+
     def features(self, kernel: str) -> list[dict[str, Any]]:
         """What `twinway check` said there of each driver; empty where it said nothing."""
         file = self._folder / kernel / "shared/results/check.json"
         return list(json.loads(file.read_text())["drivers"]) if file.is_file() else []
+
+    def starts(self, kernel: str) -> dict[str, dict[str, dict[str, float]]]:
+        """Seconds of an agent's start there, by driver and turn, when the guest has ended; empty: none came."""
+        self._guests[kernel].exception()
+        file = self._folder / kernel / "shared/results/agents.json"
+        text = file.read_text() if file.is_file() else ""
+        return dict(json.loads(text)) if text else {}
 
     def close(self) -> None:
         """Start no more guests, and wait for those that run."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from tests.kernels.fleet import Case, Fleet
 
@@ -10,12 +10,15 @@ COLUMNS = ("kernel", "driver", "device", "IPv4", "IPv6", "lab", "seconds")
 FAMILIES = (4, 6, None)
 
 
-def lines(fleet: Fleet) -> Iterator[str]:
-    """The report of a run: one line a case, then where the time of each guest went."""
-    rows = [COLUMNS, *(_row(case) for case in _in_order(fleet))]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
-    for row in rows:
-        yield "  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip()
+STARTS = ("kernel", "driver", "imports", "the rest", "again: imports", "the rest")
+TURNS = ("first", "again")
+
+
+def lines(fleet: Fleet, prepared: Mapping[str, float]) -> Iterator[str]:
+    """The report of a run: a line a case, a line for each start of an agent, then where the time went."""
+    yield from _columns(COLUMNS, [_row(case) for case in _in_order(fleet)])
+    yield from _columns(STARTS, _starts(fleet))
+    yield "prepared: " + ", ".join(f"{what} {seconds:.0f} s" for what, seconds in prepared.items())
     for kernel in fleet.kernels:
         if guest := fleet.guest(kernel):
             off = guest.total - guest.boot - guest.command
@@ -26,6 +29,7 @@ def page(fleet: Fleet) -> str:
     """docs/kernels.md, from a run of everything."""
     kernels = fleet.kernels
     parts = [HEAD, *_markdown(COLUMNS[:-1], [_row(case)[:-1] for case in _in_order(fleet)])]
+    parts += ["", START, *_markdown(STARTS, _starts(fleet))]
     parts += ["", "## What a kernel does without", ""]
     for kernel in kernels:
         parts += [f"### {kernel}", "", *_without(fleet, kernel), ""]
@@ -39,7 +43,15 @@ Made by `make test-kernels PAGE=docs/kernels.md`, under emulation: every driver 
 kernel of `tests/kernels/kernels.toml`, from programs that were compiled elsewhere.
 
 A number is checks that hold, of all: the smoke of `tests/kernels/guest/smoke.py`, which is Services and a policy,
-over TCP and UDP. *lab* is the lab's own coming and going.
+over TCP and UDP, and on ipvlan and macvlan what the wire of the pods' parent shows of it: nothing that stays
+on the node. *lab* is the lab's own coming and going.
+"""
+START = """\
+## Agent start
+
+Seconds by the guest's clock, on an emulated processor that other guests share: from an agent's start until
+its state is in force, on a kernel that holds nothing yet and beside what that agent left. *imports* is what
+Python's own log of imports sums up to; keeping it costs time, which is in *the rest*.
 """
 PROGRAMS = """\
 ## Programs
@@ -58,6 +70,14 @@ def _row(case: Case) -> tuple[str, ...]:
     return (case.kernel, case.driver, case.device, *counts, seconds)
 
 
+def _starts(fleet: Fleet) -> list[tuple[str, ...]]:
+    return [
+        (kernel, driver, *(f"{taken[turn][part]:.1f}" for turn in TURNS for part in ("imports", "rest")))
+        for kernel in fleet.kernels
+        for driver, taken in sorted(fleet.starts(kernel).items())
+    ]
+
+
 def _without(fleet: Fleet, kernel: str) -> list[str]:
     missing: dict[str, list[str]] = {}
     for driver in fleet.features(kernel):
@@ -65,6 +85,13 @@ def _without(fleet: Fleet, kernel: str) -> list[str]:
             if not need["present"]:
                 missing.setdefault(f"- {need['feature']}: {need['without']}", []).append(driver["driver"])
     return [f"{line} ({', '.join(drivers)})" for line, drivers in missing.items()] or ["Nothing."]
+
+
+def _columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    table = [head, *rows]
+    widths = [max(len(row[column]) for row in table) for column in range(len(head))]
+    for row in table:
+        yield "  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip()
 
 
 def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

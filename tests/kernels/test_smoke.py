@@ -12,3 +12,8 @@ def test_smoke(kernel_name: str, driver: str, device: str, fleet: Fleet):
     """TCP and UDP reach a Service's pods, policy decides both ways, and the lab leaves nothing behind."""
     faults = fleet.result(kernel_name, driver, device).faults
     assert not faults, "\n".join(faults)
+
+
+def test_an_agent_alone_comes_into_force(kernel_name: str, driver: str, fleet: Fleet):
+    """Without a compiler, on a kernel that holds nothing yet, and again beside what it left."""
+    assert set(fleet.starts(kernel_name).get(driver, ())) == {"first", "again"}, fleet.output(kernel_name)

@@ -50,11 +50,23 @@ def test_a_case_without_result_is_an_error(fleet: Fleet):
 def test_the_report_counts_what_holds(fleet: Fleet):
     """The terminal's table and the page say the same of each case."""
     fleet.result("5.10", "tc", "ipvlan")
-    head, row, *rest = report.lines(fleet)
+    head, row, starts, prepared = report.lines(fleet, {"bundles": 2.0, "kernel 5.10": 9.6})
     assert head.split() == list(report.COLUMNS)
     assert row.split() == ["5.10", "tc", "ipvlan", "1/1", "0/1", "1/1", "up", "20"]
-    assert rest == []  # a guest that was lost has no times
+    assert starts == "  ".join(report.STARTS)
+    assert prepared == "prepared: bundles 2 s, kernel 5.10 10 s"  # and a guest that was lost has no times
     assert "| 5.10 | tc | ipvlan | 1/1 | 0/1 | 1/1 |" in report.page(fleet)
+
+
+def test_starts_of_agents_are_reported(fleet: Fleet, tmp_path: Path):
+    """What a guest measured before it was lost stands in both; what it broke off counts as none."""
+    file = tmp_path / "5.10/shared/results/agents.json"
+    turn = {"imports": 7.55, "rest": 1.449}
+    file.write_text(json.dumps({"tc": {"first": turn, "again": turn}}))
+    assert any(line.split() == ["5.10", "tc", *["7.5", "1.4"] * 2] for line in report.lines(fleet, {}))
+    assert "| 5.10 | tc | 7.5 | 1.4 | 7.5 | 1.4 |" in report.page(fleet)
+    file.write_text("")
+    assert fleet.starts("5.10") == {}
 
 
 def test_the_page_tells_what_a_kernel_lacks(fleet: Fleet, tmp_path: Path):

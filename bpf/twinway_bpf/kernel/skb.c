@@ -76,15 +76,15 @@ static __always_inline bool tcp_is_stream(const struct bpf_sock *sk)
 }
 
 /*
- * First of all: most packets are of a connection that was judged, and may go on. (A socket may be
- * told to listen after it was connected.)
+ * First of all: most packets are of a connection that was judged, and may go on. What a listener
+ * sends answers what it was allowed to hear. (It may have been connected once, to somebody else.)
  */
-static __always_inline bool tcp_was_allowed(struct bpf_sock *sk, __u32 rev)
+static __always_inline bool tcp_was_allowed(struct bpf_sock *sk, __u32 rev, bool out)
 {
 	struct tw_skpol *known;
 
 	if (sk->state == STATE_LISTEN)
-		return 0;
+		return out;
 	known = tw_skpol_v2.sk_storage_get(sk, 0, 0);
 	return known && known->said == said_of(rev, TW_ALLOW, 0);
 }
@@ -99,16 +99,15 @@ static __always_inline void tcp_let_go(struct bpf_sock *sk, __u32 rev)
 }
 
 static __always_inline int tcp_check(struct __sk_buff *skb, const struct tw_pkt *pkt,
-				     struct bpf_sock *sk, const struct tw_view *view, __u32 rev,
-				     bool out)
+				     struct bpf_sock *sk, const struct tw_view *view, __u32 rev)
 {
 	struct tw_skpol *known = 0;
 	__u8 side = TW_PASSIVE, action;
 	__u64 rule = 0;
 
 	if (sk->state == STATE_LISTEN) {
-		/* what a listener sends answers what it was allowed to hear */
-		if (out)
+		/* what goes on is of a beginning that was heard, and judged by what it becomes */
+		if (!(pkt->tcp & TCP_SYN))
 			return TW_GO_ON;
 	} else {
 		known = tw_skpol_v2.sk_storage_get(sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
@@ -118,9 +117,9 @@ static __always_inline int tcp_check(struct __sk_buff *skb, const struct tw_pkt 
 			known->side =
 				tcp_is_listened(skb, pkt, view->local) ? TW_PASSIVE : TW_ACTIVE;
 		side = known->side;
+		if ((__u32)known->said == rev)
+			return verdict_of(said_way(known->said, 1), known->rule, side == TW_ACTIVE);
 	}
-	if (known && (__u32)known->said == rev)
-		return verdict_of(said_way(known->said, 1), known->rule, side == TW_ACTIVE);
 	action = judge(view, PROTO_TCP, side == TW_ACTIVE, &rule);
 	if (known) {
 		known->rule = rule;
@@ -282,7 +281,7 @@ static __always_inline int skb_check(struct __sk_buff *skb, struct bpf_sock *sk,
 	if (addr_equal(pkt.src.addr, pkt.dst.addr))
 		return self_check(sk, &pkt, out);
 	if (pkt.proto == PROTO_TCP && tcp_is_stream(sk))
-		return tcp_check(skb, &pkt, sk, &view, rev, out);
+		return tcp_check(skb, &pkt, sk, &view, rev);
 	if (pkt.proto == PROTO_TCP || pkt.proto == PROTO_UDP)
 		return both_check(skb, sk, &view, pkt.proto, rev, out);
 	return TW_GO_ON;
@@ -307,7 +306,7 @@ static __always_inline int skb_finish(struct __sk_buff *skb, bool out)
 	if (!sk || !cfg)
 		return 1;
 	rev = cfg->rev + 1;
-	if (tcp_was_allowed(sk, rev))
+	if (tcp_was_allowed(sk, rev, out))
 		return 1;
 	reason = skb_check(skb, sk, rev, out);
 	if (reason < TW_FIRST_DROPPED)

@@ -114,7 +114,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if made is None:
         return
     terminalreporter.section("other kernels")
-    for line in report.lines(made, config.stash.setdefault(PREPARED, {})):
+    prepared = config.stash.setdefault(PREPARED, {})
+    for line in report.lines(made, prepared):
         terminalreporter.write_line(line)
     if page := os.environ.get("PAGE"):
         Path(page).write_text(report.page(made), encoding="utf-8")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from twinway.errors import TwinwayError
 
-_BUILT = Path(__file__).parents[1] / "build" / "twinway"
+_BUILT = Path(__file__).with_name("build") / "twinway"
 
 
 def plugin_path() -> Path:

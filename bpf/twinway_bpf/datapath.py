@@ -52,6 +52,8 @@ class Datapath:
         self._started = False
         self._node: frozenset[IPAddress] = frozenset()
         self._pods_known: list[Attachment] = []
+        self._found: dict[ObjectRef, PodDevice] = {}
+        self._hooked_known: list[tuple[Attachment, PodDevice | None]] = []
 
     def start(self) -> None:
         """Open or make tables, load programs, set socket hooks; what an earlier process left is adopted."""
@@ -77,16 +79,15 @@ class Datapath:
         if not change.complete:
             return self._apply_part(change)
         whole = change.repair or change.previous is None
-        devices = self._devices.find(change.state.endpoints, again=whole)
-        self._node = self._node_addresses(change, again=whole)
+        devices = self._look(change, again=whole)
         step, placed = self._turn(change, devices, check=whole)
         if change.previous is None or change.repair:
             step += self._services.rebuild(change.state.services, remove=True)
         else:
             step += self._services.change(change.previous.services, change.state.services)
         self._settings.flag(CfgFlag.PODS_AT_SOCKET, on=self._at_socket)
-        step += self._endpoints.settle(change, devices, self._node)
-        self._leave_pods(self._hooked(change), devices)
+        step += self._endpoints.settle(change)
+        self._leave_pods(self._hooked(change), devices, check=whole)
         repaired = tuple(f"hook {name} was missing" for name in placed) if change.repair else ()
         return Report(step.written + len(placed), step.removed, repaired)
 
@@ -138,15 +139,16 @@ class Datapath:
     ) -> tuple[Step, tuple[str, ...]]:
         placed: tuple[str, ...] = ()
         hooked = self._hooked(change)
+        stands = not check and _pairs(hooked, devices) == self._hooked_known
         if self._at_socket:
             if hooked:
                 self._policy_at_socket.attach(self._cgroup, again=check)
-            placed = self._packets.attach(hooked, devices, check=check)
+            placed = () if stands else self._packets.attach(hooked, devices, check=check)
         turn = self._endpoints.turn(change, devices, self._node)
         if turn.judged_anew:
             # connections carry the revision that they were judged under
             self._settings.write(rev=(self._settings.read().rev + 1) & 0xFFFFFFFF)
-        if not self._at_socket:
+        if not self._at_socket and not stands:
             # what began in between is known thereafter
             new = self._packets.new(hooked, devices)
             self._seed(change, new)
@@ -154,9 +156,15 @@ class Datapath:
             self._seed(change, new)
         return turn.step, placed
 
-    # Where nobody is under a policy, sockets' packets pass unseen: what looks at them goes last.
-    def _leave_pods(self, hooked: Mapping[ObjectRef, Endpoint], devices: Mapping[ObjectRef, PodDevice]) -> None:
-        self._packets.detach_stale(hooked, devices)
+    # Most changes move no pod: then every hook stands where it should. Where nobody is under a policy,
+    # sockets' packets pass unseen: what looks at them goes last.
+    def _leave_pods(
+        self, hooked: Mapping[ObjectRef, Endpoint], devices: Mapping[ObjectRef, PodDevice], *, check: bool
+    ) -> None:
+        pairs = _pairs(hooked, devices)
+        if check or pairs != self._hooked_known:
+            self._packets.detach_stale(hooked, devices)
+            self._hooked_known = pairs
         if self._at_socket and not hooked:
             self._policy_at_socket.detach()
 
@@ -179,13 +187,24 @@ class Datapath:
             return endpoints
         return {ref: endpoint for ref, endpoint in endpoints.items() if endpoint.policy != NO_POLICY}
 
-    # Pods coming and going may give the host addresses (a ptp plugin's gateways), nothing else does.
-    def _node_addresses(self, change: Change, *, again: bool) -> frozenset[IPAddress]:
-        attachments = [endpoint.attachment for endpoint in change.state.endpoints.values()]
-        if again or attachments != self._pods_known:
+    # The pods' devices. Pods coming and going may give the host addresses (a ptp plugin's gateways),
+    # nothing else does.
+    def _look(self, change: Change, *, again: bool) -> Mapping[ObjectRef, PodDevice]:
+        endpoints = change.state.endpoints
+        attachments = [endpoint.attachment for endpoint in endpoints.values()]
+        moved = again or attachments != self._pods_known
+        if moved or len(self._found) < len(endpoints):
+            self._found = self._devices.find(endpoints, again=again)
+        if moved:
+            self._node = local_addresses() | frozenset(change.state.addresses)
             self._pods_known = attachments
-            return local_addresses() | frozenset(change.state.addresses)
-        return self._node
+        return self._found
+
+
+def _pairs(
+    endpoints: Mapping[ObjectRef, Endpoint], devices: Mapping[ObjectRef, PodDevice]
+) -> list[tuple[Attachment, PodDevice | None]]:
+    return [(endpoint.attachment, devices.get(ref)) for ref, endpoint in endpoints.items()]
 
 
 def _map(maps: Mapping[str, Map], name: str) -> Map:

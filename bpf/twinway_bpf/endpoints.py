@@ -41,6 +41,7 @@ class EndpointTables:
         self._map = endpoints
         self._policy = policy
         self._held: dict[bytes, bytes] | None = None
+        self._wanted: dict[bytes, bytes] = {}
 
     def turn(self, change: Change, devices: Devices, node: Iterable[IPAddress]) -> Turn:
         """Write pods, node addresses and policy of a complete state; nothing is removed yet."""
@@ -51,20 +52,20 @@ class EndpointTables:
             self._end_mixture(change)
         prepared, generation = self._policy.prepare(policy)
         wanted = _entries(change.state.endpoints, devices, node, generation)
-        writes = {key: value for key, value in wanted.items() if held.get(key) != value}
+        writes = dict(wanted.items() - held.items())
         self._map.write(writes)
         # an address that comes may be another pod's by now, and still have that one's connections
         anew = any(key not in held or _identity(held[key]) != _identity(value) for key, value in writes.items())
         held.update(writes)
+        self._wanted = wanted
         self._policy.turned(generation)
         # a process that ended, or failed, may have let pods turn and done no more
         return Turn(prepared + Step(len(writes)), anew or whole or bool(prepared.written))
 
-    def settle(self, change: Change, devices: Devices, node: Iterable[IPAddress]) -> Step:
-        """Remove pods, prefixes and policy sets that are over."""
+    def settle(self, change: Change) -> Step:
+        """Remove pods, prefixes and policy sets that are over, after `turn` for the same change."""
         held = self._read(repair=False)
-        wanted = _entries(change.state.endpoints, devices, node, self._policy.generation)
-        over = [key for key in held if key not in wanted]
+        over = list(held.keys() - self._wanted.keys())
         removed = self._map.remove(over)
         for key in over:
             del held[key]
@@ -123,6 +124,4 @@ def _place(endpoint: Endpoint, device: PodDevice | None) -> encode.Place:
 
 # All of an entry but the generation, which says the same of both.
 def _identity(value: bytes) -> bytes:
-    ep = Ep.from_buffer_copy(value)
-    ep.gen = 0
-    return bytes(ep)
+    return value[: Ep.gen.offset] + value[Ep.gen.offset + Ep.gen.size :]

@@ -8,6 +8,7 @@ changed is found by comparing columns, without looking any prefix up.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from itertools import compress, count, islice
 from operator import is_, is_not, ne
@@ -26,7 +27,8 @@ UNWRITTEN = -1
 """In place of a class: the prefix is not in the table yet."""
 FEW = 32
 """Prefixes that came and went, up to which the columns are mended instead of sorted anew."""
-_WHOLE = 128
+_BROAD = bytes(bits != 128 for bits in range(256))
+"""For each length of a prefix whether it is one around others."""
 
 
 class ClassGenerations:
@@ -47,24 +49,27 @@ class ClassGenerations:
         self._align(classes)
         return len(self._networks) == len(classes) and self._ids[generation] == list(classes.values())
 
-    def fill(self, classes: Classes, using: int) -> int:
+    def fill(self, classes: Classes, using: int | None) -> int:
         """
-        Have the generation that is not `using` say what `classes` says; how many entries were written.
+        Have the generation that is not `using`, or both, say what `classes` says; how many entries were written.
 
         A new prefix must not change what the generation in use says of its addresses: there it repeats
         the class of the prefix around it. One that ends keeps its place until pods have turned.
         """
         self._align(classes)
-        self._repeat(using)
         wanted: list[int] = list(classes.values())
-        if len(self._networks) > len(wanted):
-            table = {network: id_ for network, id_ in classes.items() if network.prefixlen < network.max_prefixlen}
-            lengths = _lengths(table)
-            wanted += [_around(network, table, lengths) for network in self._networks[len(wanted) :]]
-        changed = list(compress(count(), map(ne, self._ids[1 - using], wanted)))
-        self._ids[1 - using] = wanted
+        over = self._networks[len(wanted) :]
+        if over:
+            table = self._wide(wanted)
+            wanted += map(partial(_around, table, _lengths(table)), over)
+        if using is not None:
+            self._repeat(using)
+        changed: set[int] = set()
+        for generation in {0, 1} - {using}:
+            changed.update(compress(count(), map(ne, self._ids[generation], wanted)))
+            self._ids[generation] = list(wanted)
         keys, (first, second) = self._keys, self._ids
-        self._table.write({keys[at]: encode.class_value(first[at], second[at]) for at in changed})
+        self._table.write({keys[at]: encode.class_value(first[at], second[at]) for at in sorted(changed)})
         return len(changed)
 
     def settle(self, classes: Classes) -> int:
@@ -76,27 +81,35 @@ class ClassGenerations:
         return removed
 
     def _load(self, rows: Sequence[Row]) -> None:
+        self._aligned: Classes | None = None
         self._networks: list[IPNetwork] = [row[0] for row in rows]
         self._keys: list[bytes] = [row[1] for row in rows]
+        self._bits = bytearray(row[1][0] for row in rows)
         self._ids: list[list[int]] = [[row[2] for row in rows], [row[3] for row in rows]]
 
-    def _columns(self) -> tuple[list[Any], ...]:
-        return (self._networks, self._keys, *self._ids)
+    def _columns(self) -> tuple[list[Any] | bytearray, ...]:
+        return (self._networks, self._keys, self._bits, *self._ids)
 
     # What a new prefix says in the generation in use: what its addresses are told already.
     def _repeat(self, using: int) -> None:
         ids = self._ids[using]
         if UNWRITTEN not in ids:
             return
-        rows = zip(self._networks, self._keys, ids, strict=True)
-        table = {network: id_ for network, key, id_ in rows if id_ != UNWRITTEN and key[0] < _WHOLE}
+        table = self._wide(ids)
         lengths = _lengths(table)
-        for at, id_ in enumerate(ids):
-            if id_ == UNWRITTEN:
-                ids[at] = _around(self._networks[at], table, lengths)
+        for at in [at for at, id_ in enumerate(ids) if id_ == UNWRITTEN]:
+            ids[at] = _around(table, lengths, self._networks[at])
+
+    # What the prefixes that may be around others say. Single addresses, which are most, are around none.
+    def _wide(self, ids: Sequence[int]) -> dict[IPNetwork, int]:
+        places = compress(range(len(ids)), self._bits.translate(_BROAD))
+        return {self._networks[at]: ids[at] for at in places if ids[at] != UNWRITTEN}
 
     # Columns in the order of `classes`, and after that what is over.
     def _align(self, classes: Classes) -> None:
+        if classes is self._aligned:
+            return
+        self._aligned = classes
         networks = list(classes)
         if len(networks) <= len(self._networks) and all(map(is_, networks, self._networks)):
             return
@@ -111,17 +124,17 @@ class ClassGenerations:
 
     def _take(self, positions: Sequence[int]) -> list[Row]:
         rows = [(self._networks[at], self._keys[at], self._ids[0][at], self._ids[1][at]) for at in positions]
-        if len(positions) == len(self._networks):
-            self._load(())
-            return rows
         for column in self._columns():
-            for at in reversed(positions):
+            if len(positions) == len(column):
+                column.clear()
+            for at in reversed(positions if column else ()):
                 del column[at]
         return rows
 
     def _put(self, row: Row) -> None:
         self._networks.append(row[0])
         self._keys.append(row[1])
+        self._bits.append(row[1][0])
         self._ids[0].append(row[2])
         self._ids[1].append(row[3])
 
@@ -151,7 +164,7 @@ def _lengths(table: Mapping[IPNetwork, int]) -> list[int]:
 
 
 # What the nearest prefix around this one says, of those lengths that there are at all.
-def _around(network: IPNetwork, table: Mapping[IPNetwork, int], lengths: Sequence[int]) -> int:
+def _around(table: Mapping[IPNetwork, int], lengths: Sequence[int], network: IPNetwork) -> int:
     for bits in lengths:
         if bits < network.prefixlen:
             found = table.get(network.supernet(new_prefix=bits))

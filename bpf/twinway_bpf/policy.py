@@ -28,6 +28,7 @@ class PolicyTables:
         """The generation that pods look at."""
         self.mixed = False
         """Whether some pods look at the other one: an earlier process ended while they were turning."""
+        self._unseen = False  # no pod looks at either
 
     def adopt(self, generations: frozenset[int]) -> None:
         """
@@ -38,6 +39,7 @@ class PolicyTables:
         self._settled = None
         self.generation = min(generations, default=0)
         self.mixed = len(generations) > 1
+        self._unseen = not generations
         self._classes.adopt()
         self._sets.adopt()
 
@@ -59,12 +61,14 @@ class PolicyTables:
         step = self._sets.write(self._sets.missing(policy))
         if not self.mixed and self._classes.says(policy.classes, self.generation):
             return step, self.generation
+        if self._unseen:
+            return step + Step(self._classes.fill(policy.classes, None)), self.generation
         return step + Step(self._classes.fill(policy.classes, self.generation)), 1 - self.generation
 
     def turned(self, generation: int) -> None:
         """Every pod looks at `generation` now."""
         self.generation = generation
-        self.mixed = False
+        self.mixed = self._unseen = False
 
     def settle(self, policy: PolicyState) -> Step:
         """Remove prefixes that `policy` does not have, and verdicts that nobody asks for any more."""

@@ -127,7 +127,7 @@ class Process:
         """Turn and settle, as the datapath does; whether established connections are to be judged anew."""
         change = Change(state, self._previous, repair=repair)
         turn = self._tables.turn(change, {}, ())
-        self._tables.settle(change, {}, ())
+        self._tables.settle(change)
         self._previous = state
         return turn.judged_anew
 

@@ -32,7 +32,7 @@ def test_every_state_comes_into_force(history: list[NodeState]) -> None:
 @settings(max_examples=40, deadline=None)
 @given(st.lists(states(), min_size=1, max_size=4))
 def test_nothing_is_left_over(history: list[NodeState]) -> None:
-    """However a state was reached, the tables are as large as from nothing; the next step sees to the last of it."""
+    """However a state was reached, the tables are as large as from nothing, one step later."""
     with recorded(Log()) as maps, recorded(Log()) as fresh:
         process = Process(maps)
         for state in (*history, history[-1]):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from twinway_conformance.objects import Object
-from twinway_conformance.probes import AT_ONCE_SECONDS, DROPPED, SILENCE_SECONDS, Answer, Query
+from twinway_conformance.probes import ANSWER_SECONDS, AT_ONCE_SECONDS, DROPPED, SILENCE_SECONDS, Answer, Query
 from twinway_conformance.reference import expected
 
 State = tuple[Object, ...]
@@ -36,10 +36,16 @@ class Mismatch:
 
 
 def patient(state: State, query: Query) -> Query:
-    """The query with the patience that it needs in this state: where silence alone is due, it is soon believed."""
+    """
+    The query with the patience that it needs in this state.
+
+    Where silence alone is due, it is soon believed. A datagram is not sent again, so that waiting for its answer
+    hides no loss; a SYN is, after a second.
+    """
     fates = expected(state, query.source, query.to, query.protocol).fates
-    silent = fates == {(DROPPED, None)}
-    return replace(query, timeout=SILENCE_SECONDS if silent else AT_ONCE_SECONDS)
+    if fates == {(DROPPED, None)}:
+        return replace(query, timeout=SILENCE_SECONDS)
+    return replace(query, timeout=ANSWER_SECONDS if query.protocol == "udp" else AT_ONCE_SECONDS)
 
 
 def mismatches(

@@ -10,7 +10,7 @@ from twinway_conformance.targets import Target
 
 
 def write(case: Case, found: Sequence[Mismatch], target: Target, folder: Path) -> str:
-    """What to type to see it again; the manifests it names are in `folder`."""
+    """What to type to see it again; `folder` has it as `again.sh`, and the manifests that it names."""
     folder.mkdir(parents=True, exist_ok=True)
     name = "again"
     lines = []
@@ -22,7 +22,9 @@ def write(case: Case, found: Sequence[Mismatch], target: Target, folder: Path) -
         for one in found:
             if one.step == step:
                 lines += [f"# due: {one.due}; came: {one.came}", f"twinway {one.query.command()} --name {name}"]
-    return "\n".join([*lines, f"twinway lab down --name {name}"])
+    words = "\n".join([*lines, f"twinway lab down --name {name}"])
+    (folder / "again.sh").write_text(words + "\n")
+    return words
 
 
 def shown(case: Case) -> str:

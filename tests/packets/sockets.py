@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import os
 import socket
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -98,7 +99,8 @@ class Site:
 
     def open(self, kind: Kind, what: socket.SocketKind) -> socket.socket:
         """A client's socket."""
-        made = self._sockets.enter_context(socket.socket(kind.family, what))
+        made = socket.socket(kind.family, what)
+        self.keep(made)
         made.settimeout(SECONDS)
         return made
 
@@ -125,7 +127,8 @@ class Site:
 
     def _bound(self, end: End, what: socket.SocketKind) -> socket.socket:
         family = socket.AF_INET if end.address.version == 4 else socket.AF_INET6
-        made = self._sockets.enter_context(socket.socket(family, what))
+        made = socket.socket(family, what)
+        self.keep(made)
         made.settimeout(SECONDS)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind((str(end.address), end.port))
@@ -141,7 +144,9 @@ class Site:
         return health(self.tables.settings, self.cgroup)
 
     def keep(self, made: socket.socket) -> None:
-        """Close a socket with the others."""
+        """Close a socket with the others, and at once: nothing of it is sent again in a later test."""
+        if made.type == socket.SOCK_STREAM:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._sockets.enter_context(made)
 
     def close(self) -> None:

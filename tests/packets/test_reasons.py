@@ -13,6 +13,7 @@ from tests.packets.rig import REDIRECT, SHOT, UNSPEC, V6, Outcome
 from tests.packets.scene import Doctor, Scene
 from tests.packets.test_guard import REACHED as BY_GUARD
 from tests.packets.test_parse import PADDING
+from tests.packets.test_socket_reasons import REACHED as BY_SOCKET_POLICY
 from tests.packets.test_sockets import REACHED as BY_SOCKETS
 from twinway_bpf.layout import Reason
 from twinway_bpf.source import flatten
@@ -115,7 +116,8 @@ def test_every_reason_of_the_source_is_reached() -> None:
     reached = set(REACHED) | BY_LACKING_TABLES
     assert named("tc.c") == reached
     assert named("sock.c") == set(BY_SOCKETS)
-    assert {reason for reason in named("guard.c") if reason >= FIRST_DROPPED} == set(BY_GUARD)
+    for source, by in (("guard.c", BY_GUARD), ("skb.c", BY_SOCKET_POLICY)):
+        assert {reason for reason in named(source) if reason >= FIRST_DROPPED} == set(by)
     assert reached | set(BY_SOCKETS) == set(Reason) - {Reason.GO_ON}
 
 

@@ -13,15 +13,9 @@
 #ifndef TW_CONNTRACK_H
 #define TW_CONNTRACK_H
 
+#include "idle.h"
 #include "parse.h"
 #include "service.h"
-#include "tw_features.h"
-
-/* Idle times, in units of 2^30 ns (1.07 s); the defaults of nf_conntrack, rounded. */
-#define CT_IDLE_TCP 432000
-#define CT_IDLE_CLOSING 60
-#define CT_IDLE_ONE_WAY 30
-#define CT_IDLE_UDP 180
 
 /* What is known of a packet's connection, apart from its entries. */
 struct tw_names {
@@ -36,6 +30,7 @@ struct tw_names {
 	__u8 hairpin; /* a pod's connection to itself through a Service */
 	__u8 moved;   /* asked a backend by its own name, and was given another port */
 	__u8 turned; /* meets this hook again, translated; the pod may pretend that, to its own harm */
+	__u8 over; /* this is the connection's last packet */
 };
 
 /* verifier: pointers into maps may stand on the stack alone, so this does */
@@ -44,14 +39,6 @@ struct tw_conn {
 	struct tw_ct *ct;    /* the record; NULL: none yet */
 	struct tw_ct *alias; /* the alias; NULL: none yet, or no Service */
 };
-
-/* Units that pass at least once a tick. A clock that is read without asking the hardware will do. */
-static __always_inline __u32 ct_now(void)
-{
-	if (features() & TW_HAS_COARSE_CLOCK)
-		return bpf_ktime_get_coarse_ns() >> 30;
-	return bpf_ktime_get_ns() >> 30;
-}
 
 static __always_inline bool end_before(const struct tw_end *a, const struct tw_end *b)
 {

@@ -34,11 +34,9 @@ static __always_inline bool guard_echo_request(struct __sk_buff *skb, const stru
 static __always_inline int guard_way(const struct tw_view *view, __u8 proto, bool egress)
 {
 	__u64 rule = 0;
+	__u8 action = judge(view, proto, egress, &rule);
 
-	if (judge(view, proto, egress, &rule) == TW_ALLOW)
-		return TW_GO_ON;
-	verdict_denied(rule);
-	return egress ? TW_DROP_POLICY_EGRESS : TW_DROP_POLICY_INGRESS;
+	return judged(action, rule, egress);
 }
 
 static __always_inline int guard_either(const struct tw_view *view, __u8 proto, bool out)

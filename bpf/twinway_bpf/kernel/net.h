@@ -3,7 +3,7 @@
 #ifndef TW_NET_H
 #define TW_NET_H
 
-#include <linux/types.h>
+#include "tw_types.h"
 
 #define be16(x) ((__be16)__builtin_bswap16(x))
 #define be32(x) ((__be32)__builtin_bswap32(x))
@@ -112,6 +112,17 @@ static __always_inline void addr_map4(__be32 *to, __be32 address)
 static __always_inline bool addr_equal(const __be32 *a, const __be32 *b)
 {
 	return a[0] == b[0] && a[1] == b[1] && a[2] == b[2] && a[3] == b[3];
+}
+
+static __always_inline void end_copy(struct tw_end *to, const struct tw_end *from)
+{
+	addr_copy(to->addr, from->addr);
+	to->port = from->port;
+}
+
+static __always_inline bool end_equal(const struct tw_end *a, const struct tw_end *b)
+{
+	return a->port == b->port && addr_equal(a->addr, b->addr);
 }
 
 #endif

@@ -15,17 +15,6 @@ struct tw_choice {
 	__u32 pad;
 };
 
-static __always_inline void end_copy(struct tw_end *to, const struct tw_end *from)
-{
-	addr_copy(to->addr, from->addr);
-	to->port = from->port;
-}
-
-static __always_inline bool end_equal(const struct tw_end *a, const struct tw_end *b)
-{
-	return a->port == b->port && addr_equal(a->addr, b->addr);
-}
-
 static __always_inline int service_pick(const struct tw_fe *fe, __u32 random, struct tw_choice *out)
 {
 	struct tw_slot_key key = {};

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* How long a connection may be silent before it is over, and the clock that tells. */
+#ifndef TW_IDLE_H
+#define TW_IDLE_H
+
+#include "net.h"
+#include "tw_features.h"
+
+/* Idle times, in units of 2^30 ns (1.07 s); the defaults of nf_conntrack, rounded. */
+#define CT_IDLE_TCP 432000
+#define CT_IDLE_CLOSING 60
+#define CT_IDLE_ONE_WAY 30
+#define CT_IDLE_UDP 180
+
+/* Units that pass at least once a tick. A clock that is read without asking the hardware will do. */
+static __always_inline __u32 ct_now(void)
+{
+	if (features() & TW_HAS_COARSE_CLOCK)
+		return bpf_ktime_get_coarse_ns() >> 30;
+	return bpf_ktime_get_ns() >> 30;
+}
+
+#endif

@@ -1,0 +1,85 @@
+"""Every reason for which policy at sockets drops a packet, each reached by a socket's."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.packets.build import tcp
+from tests.packets.sockets import KINDS, Site
+from tests.packets.test_socket_policy import (
+    CLIENTS_SET,
+    DATAGRAM,
+    EGRESS,
+    INGRESS,
+    SERVERS_SET,
+    STREAM,
+    beginning,
+    pod,
+    site,
+)
+from twinway_bpf.layout import Reason
+
+__all__ = ["site"]
+V4 = KINDS["v4"]
+ROOM = Path("/proc/sys/net/core/optmem_max")
+"""How much a socket may have kept on it, by network namespace since 6.8."""
+
+
+def _denied_ingress(site: Site) -> None:
+    pod(site, V4.server, SERVERS_SET, EGRESS)
+    beginning(site, V4, DATAGRAM)
+
+
+def _denied_egress(site: Site) -> None:
+    pod(site, V4.client, CLIENTS_SET, INGRESS)
+    beginning(site, V4, DATAGRAM)
+
+
+def _short(site: Site) -> None:
+    pod(site, V4.client, CLIENTS_SET, EGRESS, INGRESS)
+    cut = tcp(V4.client, V4.server)[14 : 14 + 20 + 2]
+    with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as raw:
+        raw.sendto(cut, (str(V4.server.address), 0))
+
+
+def _without_room(site: Site) -> None:
+    pod(site, V4.client, CLIENTS_SET, EGRESS, INGRESS)
+    with _room(0), site.at(V4, STREAM, V4.client) as client:
+        client.setblocking(False)
+        client.connect_ex(V4.spelled(V4.server))
+
+
+@contextlib.contextmanager
+def _room(size: int) -> Iterator[None]:
+    if not ROOM.exists():
+        pytest.skip("this kernel has one net.core.optmem_max for all namespaces (6.8)")
+    before = ROOM.read_text()
+    ROOM.write_text(str(size))
+    try:
+        yield
+    finally:
+        ROOM.write_text(before)
+
+
+REACHED: dict[Reason, Callable[[Site], None]] = {
+    Reason.DROP_SHORT: _short,
+    Reason.DROP_POLICY_INGRESS: _denied_ingress,
+    Reason.DROP_POLICY_EGRESS: _denied_egress,
+    Reason.DROP_NO_ENTRY: _without_room,
+}
+"""What leads to each reason that policy at sockets can drop for."""
+
+
+@pytest.mark.parametrize("reason", REACHED, ids=lambda reason: reason.name.lower())
+def test_is_reached(site: Site, reason: Reason) -> None:
+    """A packet gets there, and is counted for it and for nothing else."""
+    before = site.tables.counts()
+    REACHED[reason](site)
+    after = site.tables.counts()
+    dropped = {each for each in Reason if each >= Reason.DROP_SHORT and after[each] != before[each]}
+    assert dropped == {reason}

@@ -33,16 +33,15 @@ class PodAnswers:
         gone: Mapping[AtomId, Atom],
         namespaces: Mapping[ObjectRef, Namespace],
         population: Population,
-    ) -> set[IPAddress]:
-        """Take over what changed; the addresses about which the answers are others now."""
+    ) -> set[Profile]:
+        """Take over what changed; the profiles about which the answers are others now."""
         profiles = population.profiles()
         if len(self._members) > len(profiles):
             for profile in self._members.keys() - profiles.keys():
                 self._drop(profile)
         left, entered = difference(self._namespaces, namespaces)
         self._namespaces = namespaces
-        changed = self._remove(gone) | self._add(come) | self._renew({each.ref.name for each in (*left, *entered)})
-        return {address for profile in changed for address in profiles.get(profile, ())}
+        return self._remove(gone) | self._add(come) | self._renew({each.ref.name for each in (*left, *entered)})
 
     def of(self, profile: Profile) -> Members:
         """The members of pods of this profile."""

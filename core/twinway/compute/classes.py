@@ -18,13 +18,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from types import MappingProxyType
+from typing import cast
 
 from twinway.compute.answers import NOTHING, PodAnswers, node_answers
 from twinway.compute.atoms import Atom, AtomId, Members
 from twinway.compute.blocks import Grounds, block_prefixes
 from twinway.compute.collisions import enter
 from twinway.compute.ids import content_id
-from twinway.compute.population import Population
+from twinway.compute.matching import Profile
+from twinway.compute.population import Home, Population
 from twinway.model.cluster import Cluster, Node
 from twinway.model.difference import unchanged
 from twinway.model.net import IPAddress, IPNetwork, ObjectRef
@@ -96,8 +98,6 @@ class ClassTable:
         self._node_members: dict[IPAddress, Members] = {}
         self._grounds = Grounds()
         self._entries: dict[IPNetwork, ClassId] = {}
-        self._networks: dict[IPAddress, IPNetwork] = {}
-        """The entries of single addresses: each stands there even where it is the border of a block."""
 
     def update(
         self, cluster: Cluster, attachments: Mapping[ObjectRef, Attachment], atoms: Mapping[AtomId, Atom]
@@ -109,15 +109,17 @@ class ClassTable:
         self._atoms = atoms
         kinds = {type(atom) for atom in (*come.values(), *gone.values())}
         touched = self._population.update(cluster.pods, attachments)
-        touched |= self._pods.update(come, gone, cluster.namespaces, self._population)
+        profiles = self._pods.update(come, gone, cluster.namespaces, self._population)
+        home = self._population.home
         if NodePeer in kinds or not unchanged(self._nodes, cluster.nodes):
-            touched |= self._update_nodes(cluster.nodes)
+            touched.update(map(home, self._update_nodes(cluster.nodes)))
         changed = [False]
         if Block in kinds or not self._entries:
             moved, borders = self._update_blocks()
             changed.append(borders)
-            touched |= moved
-        changed += [self._update_address(address) for address in touched]
+            touched.update(map(home, moved))
+        changed += [self._update_home(each) for each in touched]
+        changed += [self._update_profile(profile) for profile in profiles]
         if any(changed):
             self.table = MappingProxyType(dict(self._entries))
         return ClassChange(
@@ -138,43 +140,72 @@ class ClassTable:
         changed = [self._enter(each, new.get(each)) for each in borders if not self._is_taken(each)]
         return moved, any(changed)
 
-    def _update_address(self, address: IPAddress) -> bool:
+    def _update_home(self, home: Home) -> bool:
         # Whether its entry changed. An address that no pod or node gives members has none of its own.
-        members = self._node_members.get(address, NOTHING)
-        for profile in self._population.at(address):
+        members = self._node_members.get(home.address, NOTHING)
+        for profile in home.profiles():
             members |= self._pods.of(profile)
-        network = self._networks.get(address)
         if members:
-            if network is None:
-                network = self._networks[address] = _single(address)
-            return self._enter(network, members | self._grounds.enter(address))
+            if home.network is None:
+                home.network = _single(home.address)
+            home.blocks = self._grounds.enter(home.address)
+            old, home.told = home.told, self._put(home.network, members | home.blocks)
+            return home.told != old
+        network, home.network, home.told = home.network, None, None
+        self._population.leave(home)
         if network is None:
             return False
-        del self._networks[address]
-        self._grounds.leave(address)
+        self._grounds.leave(home.address)
         return self._enter(network, self._grounds.prefixes.get(network))
 
+    def _update_profile(self, profile: Profile) -> bool:
+        # Whether any entry changed: each address that only a pod of this profile has is told as the others.
+        members = self._pods.of(profile)
+        classes: dict[Members, ClassId] = {}
+        changed = False
+        for home in self._population.profiles().get(profile, ()):
+            if not members or home.told is None or len(home.claims) > 1 or self._node_members:
+                changed |= self._update_home(home)
+                continue
+            new = classes.get(home.blocks)
+            if new is None:
+                new = classes[home.blocks] = self._class_of(members | home.blocks)
+            if new != home.told:
+                self._uses[new] += 1
+                self._release(home.told)
+                self._entries[cast(IPNetwork, home.network)] = home.told = new
+                changed = True
+        return changed
+
     def _is_taken(self, prefix: IPNetwork) -> bool:
-        return prefix.prefixlen == prefix.max_prefixlen and prefix.network_address in self._networks
+        # The entry of a single address stands there even where it is the border of a block.
+        return prefix.prefixlen == prefix.max_prefixlen and self._population.has_entry(prefix.network_address)
+
+    def _put(self, network: IPNetwork, members: Members) -> ClassId:
+        # The class that an entry has now.
+        old = self._entries.get(network)
+        new = self._class_of(members)
+        self._uses[new] += 1
+        if old is not None:
+            self._release(old)
+        self._entries[network] = new
+        return new
 
     def _enter(self, network: IPNetwork, members: Members | None) -> bool:
         # Whether the entry changed; None takes it out.
         old = self._entries.get(network)
-        new = self._use(members) if members is not None else None
+        if members is not None:
+            return self._put(network, members) != old
         if old is not None:
             self._release(old)
-        if new is not None:
-            self._entries[network] = new
-        elif old is not None:
             del self._entries[network]
-        return new != old
+        return old is not None
 
-    def _use(self, members: Members) -> ClassId:
+    def _class_of(self, members: Members) -> ClassId:
         known = self._by_members.get(members)
         if known is None:
             known = self._by_members[members] = address_class(members)
             enter(self.live, known.id, known, "address classes")
-        self._uses[known.id] += 1
         return known.id
 
     def _release(self, id_: ClassId) -> None:

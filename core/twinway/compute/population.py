@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from twinway.compute.atoms import Members
 from twinway.compute.matching import Profile, profile_of
 from twinway.model.cluster import Pod
 from twinway.model.difference import difference
-from twinway.model.net import IPAddress, ObjectRef
-from twinway.model.node import Attachment
+from twinway.model.net import IPAddress, IPNetwork, ObjectRef
+from twinway.model.node import Attachment, ClassId
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,33 @@ class _Resident:
     pod: Pod
     profile: Profile
     addresses: tuple[IPAddress, ...]
+
+
+@dataclass(slots=True, eq=False)
+class Home:
+    """
+    One address: the pods that have it, and what `classes` notes of it.
+
+    An object of its own, because an address is slow to hash, and most questions are about thousands.
+    """
+
+    address: IPAddress
+    claims: tuple[_Resident, ...] = ()
+    network: IPNetwork | None = None
+    """Its entry in the table of classes."""
+    blocks: Members = frozenset()
+    """Those that hold it, while it has an entry."""
+    told: ClassId | None = None
+    """The class in its entry."""
+
+    def profiles(self) -> list[Profile]:
+        """
+        The profiles of the pods that have this address: one, as a rule, or none.
+
+        While an address changes hands two pods may claim it: then one that is not terminating has it.
+        """
+        staying = [each for each in self.claims if not each.pod.terminating]
+        return [each.profile for each in staying or self.claims]
 
 
 class Population:
@@ -33,11 +61,11 @@ class Population:
         self._pods: Mapping[ObjectRef, Pod] = {}
         self._attachments: Mapping[ObjectRef, Attachment] = {}
         self._residents: dict[ObjectRef, _Resident] = {}
-        self._at: dict[IPAddress, tuple[_Resident, ...]] = {}
-        self._profiles: dict[Profile, dict[IPAddress, int]] = {}
+        self._homes: dict[IPAddress, Home] = {}
+        self._profiles: dict[Profile, dict[Home, int]] = {}
         # For each profile its addresses, and how many pods of the profile are there (one, as a rule).
 
-    def update(self, pods: Mapping[ObjectRef, Pod], attachments: Mapping[ObjectRef, Attachment]) -> set[IPAddress]:
+    def update(self, pods: Mapping[ObjectRef, Pod], attachments: Mapping[ObjectRef, Attachment]) -> set[Home]:
         """Be these pods from now on; the addresses whose pods changed."""
         gone, come = difference(self._pods, pods)
         moved = [
@@ -46,24 +74,31 @@ class Population:
             if self._attachments.get(ref) != attachments.get(ref)
         ]
         self._pods, self._attachments = pods, dict(attachments)
-        touched: set[IPAddress] = set()
+        touched: set[Home] = set()
         for ref in {*(pod.ref for pod in gone), *(pod.ref for pod in come), *moved}:
             touched |= self._replace(self._residents.get(ref), self._resident(ref))
         return touched
 
-    def profiles(self) -> Mapping[Profile, Mapping[IPAddress, int]]:
+    def profiles(self) -> Mapping[Profile, Mapping[Home, int]]:
         """Every profile that some pod has, and the addresses of those pods."""
         return self._profiles
 
-    def at(self, address: IPAddress) -> list[Profile]:
-        """
-        The profiles of the pods that have this address: one, as a rule, or none.
+    def home(self, address: IPAddress) -> Home:
+        """What is known of an address; kept until `leave`."""
+        found = self._homes.get(address)
+        if found is None:
+            found = self._homes[address] = Home(address)
+        return found
 
-        While an address changes hands two pods may claim it: then one that is not terminating has it.
-        """
-        claims = self._at.get(address, ())
-        staying = [each for each in claims if not each.pod.terminating]
-        return [each.profile for each in staying or claims]
+    def has_entry(self, address: IPAddress) -> bool:
+        """Whether an address has an entry of its own in the table of classes."""
+        found = self._homes.get(address)
+        return found is not None and found.told is not None
+
+    def leave(self, home: Home) -> None:
+        """Keep nothing of an address that no pod has."""
+        if not home.claims:
+            del self._homes[home.address]
 
     def _resident(self, ref: ObjectRef) -> _Resident | None:
         pod = self._pods.get(ref)
@@ -73,28 +108,30 @@ class Population:
         addresses = attachment.addresses if attachment else pod.addresses
         return _Resident(pod, profile_of(pod), tuple(dict.fromkeys(addresses)))
 
-    def _replace(self, old: _Resident | None, new: _Resident | None) -> set[IPAddress]:
+    def _replace(self, old: _Resident | None, new: _Resident | None) -> set[Home]:
+        touched: set[Home] = set()
         if old is not None:
             del self._residents[old.pod.ref]
-            for address in old.addresses:
-                self._leave(old, address)
+            touched.update(self._leave(old, address) for address in old.addresses)
         if new is not None:
             self._residents[new.pod.ref] = new
-            for address in new.addresses:
-                self._at[address] = (*self._at.get(address, ()), new)
-                there = self._profiles.setdefault(new.profile, {})
-                there[address] = there.get(address, 0) + 1
-        return {address for each in (old, new) if each is not None for address in each.addresses}
+            touched.update(self._enter(new, address) for address in new.addresses)
+        return touched
 
-    def _leave(self, old: _Resident, address: IPAddress) -> None:
-        others = tuple(each for each in self._at[address] if each is not old)
+    def _enter(self, new: _Resident, address: IPAddress) -> Home:
+        home = self.home(address)
+        home.claims = (*home.claims, new)
+        there = self._profiles.setdefault(new.profile, {})
+        there[home] = there.get(home, 0) + 1
+        return home
+
+    def _leave(self, old: _Resident, address: IPAddress) -> Home:
+        home = self._homes[address]
+        home.claims = tuple(each for each in home.claims if each is not old)
         there = self._profiles[old.profile]
-        there[address] -= 1
-        if not there[address]:
-            del there[address]
+        there[home] -= 1
+        if not there[home]:
+            del there[home]
         if not there:
             del self._profiles[old.profile]
-        if others:
-            self._at[address] = others
-        else:
-            del self._at[address]
+        return home

@@ -44,7 +44,7 @@ kernel of `tests/kernels/kernels.toml`, from programs that were compiled elsewhe
 
 A number is checks that hold, of all: the smoke of `tests/kernels/guest/smoke.py`, which is Services and a policy,
 over TCP and UDP, and on ipvlan and macvlan what the wire of the pods' parent shows of it: nothing that stays
-on the node. *lab* is the lab's own coming and going.
+on the node. *lab* is the lab's own coming and going, and on ipvlan that it is laid out as Terway lays it out.
 """
 START = """\
 ## Agent start

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.kernels.guest import layout
 from tests.kernels.guest.checks import CHECKS, FAMILIES, SHARED_PARENT, WIRE
 
 TWINWAY = ".venv/bin/twinway"
@@ -69,7 +70,11 @@ def probed(device: str) -> list[dict[str, object]]:
         for wire in WIRE
         for family in FAMILIES
     ]
-    return checks + shown
+    laid_out: list[dict[str, object]] = [
+        {"name": claim, "family": None, "fault": fault}
+        for claim, fault in (layout.faults() if device == "ipvlan" else {}).items()
+    ]
+    return checks + shown + laid_out
 
 
 def asked() -> list[dict[str, object]]:

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from twinway.bell import Bell
+from twinway.collector import settle_heap
 from twinway.driver import Change, Driver, Health, Report
 from twinway.errors import DriverError, TwinwayError
 from twinway.model.cluster import Cluster
@@ -188,6 +189,7 @@ class Reconciler:
             last_success=time.time(),
         )
         _log_apply(change, report, seconds)
+        settle_heap(whole=change.repair or change.previous is None)
 
     def _fail(self, error: Exception, version: str) -> None:
         self._failures += 1

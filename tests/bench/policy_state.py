@@ -17,6 +17,7 @@ from tests.bench.policy_sizes import classes_due, verdicts_due
 from tests.bench.results import NONE, Bar, Effort, Figure, Section
 from tests.bench.took import Took, timed
 from tests.packets import site
+from twinway.collector import settle_heap
 from twinway.compute.desired import Memo
 from twinway.driver import Change, Driver, Inspection
 from twinway.model.cluster import Cluster
@@ -28,8 +29,8 @@ DRIVERS = ("tc", "sockops")
 METHOD = (
     f"{5 * NAMESPACES:,} policies and {PODS:,} pods, of which 121 are on this node with a veth each, through an "
     "agent's driver object. A change is one pod that takes another application's labels: from the decoded Pod to "
-    "the kernel, compute and apply. Table sizes are those that the kernel holds, against the formulas of "
-    "`compute/classes.py` and `compute/sides.py`."
+    "the kernel, compute and apply; after each the process settles its heap, as the agent does. Table sizes are "
+    "those that the kernel holds, against the formulas of `compute/classes.py` and `compute/sides.py`."
 )
 
 
@@ -138,6 +139,7 @@ def run(node: Node, *, driver: str, count: int) -> dict[str, Any]:
         computing, state = timed(memo.desired, cluster, HERE, attachments)
         applying, _ = timed(started.apply, Change(state, None))
         memory = resident() - before
+        settle_heap(whole=True)  # as the agent does after what it applied
         again = started.apply(Change(state, state))
         history = History(started, memo, attachments, state)
         taken = {
@@ -169,6 +171,7 @@ class History:
             computing, wanted = timed(self._memo.desired, cluster, HERE, self._attachments)
             applying, report = timed(self._driver.apply, Change(wanted, self._state))
             self._state = wanted
+            settle_heap(whole=False)
             yield Step(computing, applying, report.written)
 
     def settle(self, cluster: Cluster) -> NodeState:

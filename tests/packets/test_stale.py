@@ -108,7 +108,7 @@ def test_ends_and_is_given_another(site: Site, kind: Kind, where: str) -> None:
 
 
 def test_ends_where_its_service_alone_lost_the_backend(site: Site, kind: Kind) -> None:
-    """A backend that another Service still has is gone for the clients of the one that it left, and for no others."""
+    """A backend that another Service still has is gone for the clients of the one that it left alone."""
     other = End(kind.vip.address, kind.vip.port + 1)
     site.tables.service(other, kind.server, protocol=UDP)
     clients = [site.open(kind, DATAGRAM) for _ in range(2)]

@@ -1,0 +1,147 @@
+"""Policies that come, change and go at sockets, while pods that every one of them allows speak."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import cycle, islice, pairwise
+from pathlib import Path
+
+import pytest
+
+from tests.packets import site
+from tests.packets.test_takeover import (
+    ADDRESSES,
+    NODE,
+    SECONDS,
+    SERVED,
+    SILENT,
+    Conversation,
+    Node,
+    conversation,
+    node,
+)
+from twinway.driver import Change, NodeContext
+from twinway.model.node import NO_POLICY, NodeState, PolicySet, PolicyState
+from twinway_bpf import netns
+from twinway_bpf.datapath import Datapath
+
+__all__ = ["conversation", "node"]
+CHANGES = 30
+HOOKS = {"tw_skb_in", "tw_skb_out"}
+
+
+@pytest.fixture
+def bpffs(tmp_path: Path) -> Iterator[Path]:
+    """Where the node's pins are."""
+    with site.bpf_file_system(tmp_path / "bpf") as folder:
+        yield folder / "node"
+
+
+@pytest.fixture
+def datapath(node: Node, bundles: Path, bpffs: Path, tmp_path: Path) -> Iterator[Datapath]:
+    """Policy at sockets, started."""
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "bundles").symlink_to(bundles)
+    made = Datapath(
+        NodeContext(NODE, bpffs, node.cgroup, tmp_path / "cache", ()), at_socket=True, capacities={"ct": 1024}
+    )
+    made.start()
+    yield made
+    made.remove()
+    made.close()
+
+
+@pytest.fixture
+def states(node: Node) -> list[NodeState]:
+    """No policy, one, and another one of the same rules; pod b may speak with anybody under each."""
+    one = node.state("one", server_may_open=True)
+    free = {ref: replace(endpoint, policy=NO_POLICY) for ref, endpoint in one.endpoints.items()}
+    (rules,) = one.policy.sets.values()
+    again = PolicySet(SILENT, rules.entries)
+    other = {ref: replace(each, policy=SILENT) if each.policy else each for ref, each in one.endpoints.items()}
+    return [
+        replace(one, version="none", endpoints=free, policy=PolicyState({}, {}, {})),
+        one,
+        replace(one, version="other", endpoints=other, policy=PolicyState({SILENT: again}, {}, {})),
+    ]
+
+
+def dropped(datapath: Datapath) -> int:
+    """Packets that were dropped in silence, for any reason."""
+    return sum(count for name, count in datapath.usage().counters.items() if name.startswith("drop"))
+
+
+@contextlib.contextmanager
+def talking(*ends: tuple[socket.socket, socket.socket]) -> Iterator[Callable[[], int]]:
+    """Pairs of sockets ask and answer all the time; how many answers each had at least."""
+    answered, over, faults = [0] * len(ends), threading.Event(), list[OSError]()
+
+    def talk(number: int) -> None:
+        asker, answerer = ends[number]
+        try:
+            while not over.is_set():
+                for speaker, listener in ((asker, answerer), (answerer, asker)):
+                    speaker.send(b"hello")
+                    listener.recv(5)
+                answered[number] += 1
+        except OSError as error:
+            faults.append(error)
+
+    threads = [threading.Thread(target=talk, args=(number,)) for number in range(len(ends))]
+    for thread in threads:
+        thread.start()
+    try:
+        yield lambda: min(answered)
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+    assert not faults
+
+
+def datagrams(node: Node) -> tuple[socket.socket, socket.socket]:
+    """A socket of each pod, connected to the other's."""
+    made = []
+    for name in ("a", "b"):
+        with netns.inside(str(node.pods[name])):
+            made.append(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+    for each, name in zip(made, "ab", strict=True):
+        each.bind((ADDRESSES[name], SERVED[1]))
+        each.settimeout(SECONDS)
+    made[0].connect(SERVED)
+    made[1].connect((ADDRESSES["a"], SERVED[1]))
+    return made[0], made[1]
+
+
+def test_allowed_lose_nothing(
+    node: Node, datapath: Datapath, states: list[NodeState], conversation: Conversation
+) -> None:
+    """While policies come, change and go, not one packet is dropped of those that all of them allow."""
+    before = dropped(datapath)
+    datapath.apply(Change(states[0], None))
+    asker, answerer = datagrams(node)
+    with asker, answerer, talking(conversation, (asker, answerer)) as answered:
+        for old, new in islice(pairwise(cycle(states)), CHANGES):
+            done = answered()
+            datapath.apply(Change(new, old))
+            while answered() == done:
+                assert dropped(datapath) == before, f"from {old.version} to {new.version}"
+    assert dropped(datapath) == before
+
+
+def test_hooks_are_there_for_policies(bpffs: Path, datapath: Datapath, states: list[NodeState]) -> None:
+    """Sockets' packets are looked at while some pod is under a policy, and not before or after."""
+    links = bpffs / "links" / "policy"
+
+    def hooks() -> set[str]:
+        return {path.name for path in links.iterdir()} if links.exists() else set()
+
+    previous = None
+    for state, expected in ((states[0], set()), (states[1], HOOKS), (states[2], HOOKS), (states[0], set())):
+        datapath.apply(Change(state, previous))
+        assert hooks() == expected
+        previous = state

@@ -120,6 +120,8 @@ class Ct(ctypes.Structure):
         ("flags", u8),
         ("pad", u8),
         ("port", be16),
+        ("fin", u32),
+        ("pad2", u32),
     )
 
 
@@ -188,6 +190,8 @@ class CtFlag(IntFlag):
     HAIRPIN = 8
     REPLIED = 16
     CLOSING = 32
+    FIN_FIRST = 64
+    FIN_BOTH = 128
 
 
 class CfgFlag(IntFlag):

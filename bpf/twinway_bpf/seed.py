@@ -34,7 +34,7 @@ _ANYWHERE = (IPv4Address(0), IPv6Address(0))
 
 _ORDER = struct.Struct("=4IH")
 _KEY = struct.Struct("=20s20sB3x")
-_VALUE = struct.Struct("=20xIQIB3x")
+_VALUE = struct.Struct("=20xIQIB11x")
 
 
 class _Record(NamedTuple):

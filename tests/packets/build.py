@@ -100,9 +100,17 @@ def _summed(src: IPAddress, dst: IPAddress, protocol: int, segment: bytes, at: i
     return segment[:at] + struct.pack("!H", total or (0xFFFF if protocol == UDP else 0)) + segment[at + 2 :]
 
 
-def tcp(src: End, dst: End, flags: int = SYN, data: bytes = b"", **ip: Unpack[Fields]) -> bytes:
-    """A TCP segment."""
-    head = struct.pack("!HHIIBBHHH", src.port, dst.port, 1, 0, 0x50, flags, 0xFFFF, 0, 0)
+def tcp(
+    src: End,
+    dst: End,
+    flags: int = SYN,
+    data: bytes = b"",
+    *,
+    numbers: tuple[int, int] = (1, 0),
+    **ip: Unpack[Fields],
+) -> bytes:
+    """A TCP segment; `numbers` are its own and the one that it acknowledges."""
+    head = struct.pack("!HHIIBBHHH", src.port, dst.port, *numbers, 0x50, flags, 0xFFFF, 0, 0)
     body = _summed(src.address, dst.address, TCP, head + data, 16)
     return frame(src.address, dst.address, TCP, body, **ip)
 

@@ -10,6 +10,7 @@
 
 #include "conntrack.h"
 #include "deliver.h"
+#include "ending.h"
 #include "icmp.h"
 #include "nat.h"
 #include "policy.h"
@@ -112,30 +113,38 @@ static __always_inline int pod_judge(const struct tw_pkt *pkt, const struct tw_c
 	return policy_judge(&ends);
 }
 
+static __always_inline void pod_note(struct __sk_buff *skb, const struct tw_pkt *pkt,
+				     struct tw_conn *conn)
+{
+	ct_touch(pkt, conn);
+	if (pkt->proto == PROTO_TCP && (conn->ct->flags & TW_CT_CLOSING))
+		conn->names->over = ending_follow(skb, pkt, conn->ct, conn->names->forward);
+}
+
 /* Let the connection be known and allowed under the policy of now; else say which side denies it. */
-static __always_inline int pod_admit(const struct tw_pkt *pkt, struct tw_conn *conn,
-				     const struct tw_cfg *cfg)
+static __always_inline int pod_admit(struct __sk_buff *skb, const struct tw_pkt *pkt,
+				     struct tw_conn *conn, const struct tw_cfg *cfg)
 {
 	__u32 rev = cfg->rev;
 	int rc;
 
-	if (conn->ct && conn->ct->rev == rev) {
-		ct_touch(pkt, conn);
-		return TW_GO_ON;
+	if (!conn->ct || conn->ct->rev != rev) {
+		rc = pod_judge(pkt, conn);
+		if (rc)
+			return rc;
 	}
-	rc = pod_judge(pkt, conn);
-	if (rc)
-		return rc;
 	if (!conn->ct)
 		return ct_create(pkt, conn, rev);
-	conn->ct->rev = rev;
-	ct_touch(pkt, conn);
+	if (conn->ct->rev != rev)
+		conn->ct->rev = rev;
+	pod_note(skb, pkt, conn);
 	return TW_GO_ON;
 }
 
 static __always_inline int pod_remember_alias(const struct tw_pkt *pkt, const struct tw_conn *conn,
 					      const struct tw_cfg *cfg)
 {
+	__u8 closing = conn->ct ? conn->ct->flags & TW_CT_CLOSING : 0;
 	struct tw_ct *alias = conn->alias;
 
 	if (!alias)
@@ -144,6 +153,8 @@ static __always_inline int pod_remember_alias(const struct tw_pkt *pkt, const st
 		alias->seen = conn->names->now;
 	if (alias->rev != cfg->rev)
 		alias->rev = cfg->rev;
+	if (closing != (alias->flags & TW_CT_CLOSING))
+		alias->flags ^= TW_CT_CLOSING;
 	return TW_GO_ON;
 }
 
@@ -172,13 +183,14 @@ static __always_inline bool pod_is_settled(const struct tw_pkt *pkt, const struc
 	if (!conn->alias || conn->alias->seen != conn->names->now || conn->alias->rev != cfg->rev)
 		return 0;
 	if (pkt->proto == PROTO_TCP)
-		return !(pkt->tcp & (TCP_SYN | TCP_FIN | TCP_RST));
+		return !(pkt->tcp & (TCP_SYN | TCP_FIN | TCP_RST)) &&
+		       !(conn->alias->flags & TW_CT_CLOSING);
 	return tw_be_v1.lookup(&conn->names->choice.backend) != 0;
 }
 
 /* A packet of a pod that is more than one of many. */
-static __always_inline int pod_decide(struct tw_pkt *pkt, struct tw_conn *conn,
-				      const struct tw_cfg *cfg, bool in_pod)
+static __always_inline int pod_decide(struct __sk_buff *skb, struct tw_pkt *pkt,
+				      struct tw_conn *conn, const struct tw_cfg *cfg, bool in_pod)
 {
 	int rc;
 
@@ -187,7 +199,7 @@ static __always_inline int pod_decide(struct tw_pkt *pkt, struct tw_conn *conn,
 	if (rc)
 		return rc;
 	if (!conn->names->choice.backend && !conn->names->moved) {
-		rc = pod_admit(pkt, conn, cfg);
+		rc = pod_admit(skb, pkt, conn, cfg);
 		/* in the pod, replies are translated where they come in; but a hairpin's never comes in */
 		if (!rc && pod_is_reply_of_service(conn) && (!in_pod || conn->names->hairpin))
 			pod_translate_back(pkt, conn);
@@ -195,7 +207,7 @@ static __always_inline int pod_decide(struct tw_pkt *pkt, struct tw_conn *conn,
 	}
 	rc = pod_translate(pkt, conn);
 	if (!rc)
-		rc = pod_admit(pkt, conn, cfg);
+		rc = pod_admit(skb, pkt, conn, cfg);
 	return rc ? rc : pod_remember_alias(pkt, conn, cfg);
 }
 
@@ -216,7 +228,7 @@ static __always_inline int pod_sends(struct __sk_buff *skb, struct tw_scratch *s
 	}
 	ct_find(pkt, conn);
 	if (!pod_is_settled(pkt, conn, cfg))
-		return pod_decide(pkt, conn, cfg, in_pod);
+		return pod_decide(skb, pkt, conn, cfg, in_pod);
 	pod_become(pkt, conn->names->hairpin, &conn->names->choice.to);
 	pkt->src.port = conn->names->given_port;
 	return TW_GO_ON;
@@ -240,7 +252,7 @@ static __always_inline int pod_receives(struct __sk_buff *skb, struct tw_scratch
 	ct_find(pkt, conn);
 	if (conn->alias) /* a reply that has been translated already, where it was sent */
 		return TW_GO_ON;
-	rc = pod_admit(pkt, conn, cfg);
+	rc = pod_admit(skb, pkt, conn, cfg);
 	if (rc)
 		return rc;
 	if (pod_is_reply_of_service(conn))

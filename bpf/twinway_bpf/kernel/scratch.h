@@ -33,6 +33,7 @@ static __always_inline struct tw_scratch *scratch_get(void)
 	scratch->names.hairpin = 0;
 	scratch->names.moved = 0;
 	scratch->names.turned = 0;
+	scratch->names.over = 0;
 	return scratch;
 }
 

@@ -98,7 +98,12 @@ int tw_host_from(struct __sk_buff *skb)
 		return no_scratch();
 	conn.names = &scratch->names;
 	rc = from_pod(skb, scratch, &conn, 0);
-	return finish(scratch, rc ? rc : deliver_from_host_side(skb, &scratch->pkt));
+	if (!rc)
+		rc = deliver_from_host_side(skb, &scratch->pkt);
+	/* what leaves the node may be lost, and then more is to come */
+	if (rc == TW_PASS_PEER && conn.ct && scratch->names.over && !scratch->names.hairpin)
+		ending_forget(&scratch->pkt, &conn);
+	return finish(scratch, rc);
 }
 
 /* the host's stack → [host side of a pod's veth, egress] → pod's eth0 */

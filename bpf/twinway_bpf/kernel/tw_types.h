@@ -128,7 +128,9 @@ enum tw_ct_flag {
 	TW_CT_FIRST = 4,   /* the initiator is end 0 of the key, else end 1; of aliases, too */
 	TW_CT_HAIRPIN = 8, /* a pod that was given itself: the client's address is replaced, too */
 	TW_CT_REPLIED = 16,
-	TW_CT_CLOSING = 32, /* a FIN or RST was seen */
+	TW_CT_CLOSING = 32,   /* a FIN or RST was seen */
+	TW_CT_FIN_FIRST = 64, /* the last FIN was end 0's of the key, else end 1's */
+	TW_CT_FIN_BOTH = 128, /* it acknowledged the other end's */
 };
 
 struct tw_ct {
@@ -139,6 +141,8 @@ struct tw_ct {
 	__u8 flags;    /* enum tw_ct_flag */
 	__u8 pad;
 	__be16 port; /* with NAT, the client's: in a record its own, in an alias the one it was given */
+	__u32 fin; /* of a record: what acknowledges the last FIN, host order; 0: none was seen */
+	__u32 pad2;
 };
 
 /* The one entry of tw_cfg. */

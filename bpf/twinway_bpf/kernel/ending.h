@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The end of a TCP connection. When each end has acknowledged the other's FIN, nothing is to come,
+ * and both entries go: a table that holds the living alone evicts none of them, and what is new is
+ * written where the processor's caches still are. What ends otherwise is left to time.
+ */
+#ifndef TW_ENDING_H
+#define TW_ENDING_H
+
+#include "conntrack.h"
+
+struct tcp_place {
+	__be32 seq;
+	__be32 ack;
+	__u8 offset; /* of the data, in units of 4 bytes, in the upper half */
+};
+
+/* The number that acknowledges all of this segment, its FIN included. */
+static __always_inline __u32 ending_after(const struct tw_pkt *pkt, const struct tcp_place *tcp)
+{
+	__u32 headers = pkt->l4 - ETH_HLEN + (tcp->offset >> 4) * 4;
+
+	return be32(tcp->seq) + pkt->len - headers + 1;
+}
+
+/* Follow a record that is closing; answers whether this packet is the last one. */
+static __always_inline bool ending_follow(struct __sk_buff *skb, const struct tw_pkt *pkt,
+					  struct tw_ct *ct, bool forward)
+{
+	bool first = forward == !!(ct->flags & TW_CT_FIRST);
+	bool other = ct->fin && first != !!(ct->flags & TW_CT_FIN_FIRST);
+	struct tcp_place tcp;
+
+	if (packet_get(skb, pkt->l4 + 4, &tcp))
+		return 0;
+	if (!(pkt->tcp & TCP_FIN))
+		return other && (ct->flags & TW_CT_FIN_BOTH) && be32(tcp.ack) == ct->fin;
+	if (other) {
+		ct->flags &= ~(TW_CT_FIN_BOTH | TW_CT_FIN_FIRST);
+		ct->flags |= be32(tcp.ack) == ct->fin ? TW_CT_FIN_BOTH : 0;
+	}
+	ct->flags |= first ? TW_CT_FIN_FIRST : 0;
+	ct->fin = ending_after(pkt, &tcp);
+	return 0;
+}
+
+/* Remove what is known of a connection through whose record pkt, the last one, has come. */
+static __always_inline void ending_forget(struct tw_pkt *pkt, const struct tw_conn *conn)
+{
+	bool nat = conn->ct->flags & TW_CT_NAT, by_name = !conn->ct->backend;
+	struct tw_ct_key *key = &conn->names->key;
+
+	tw_ct_v1.delete(key);
+	if (!nat)
+		return;
+	/* the client's names for both: a reply has them by now */
+	if (conn->names->forward) {
+		pkt->src.port = conn->names->own_port;
+		end_copy(&pkt->dst, &conn->names->vip);
+	}
+	ct_key(key, &pkt->src, &pkt->dst, pkt->proto);
+	key->written = by_name;
+	tw_ct_v1.delete(key);
+	key->written = 0;
+}
+
+#endif

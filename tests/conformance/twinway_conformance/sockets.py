@@ -124,6 +124,10 @@ class Socket:
         """How many of `size` bytes came back right through the connection, sent and read at once."""
         return int(self._call("flood", size=size, timeout=20.0 * self._remote.slow))
 
+    def ended(self) -> int:
+        """How many bytes still came before the peer closed."""
+        return int(self._call("ended"))
+
     def close(self) -> None:
         """Closed."""
         self._call("close")

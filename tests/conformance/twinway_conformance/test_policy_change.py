@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from functools import partial
 from itertools import cycle, islice
 
 import pytest
@@ -14,13 +15,15 @@ from twinway_conformance.objects import Object, at, both, container_port, pod, p
 from twinway_conformance.policies import ANY, labels, pods, policy, source
 from twinway_conformance.probes import Query, connects
 from twinway_conformance.running import SERVED, knocking, loading, never_opened, serving
-from twinway_conformance.sockets import CallError, Remote, Socket
+from twinway_conformance.sockets import CallError, Remote, Socket, refusal
 from twinway_conformance.stage import Stage
 
 pytestmark = pytest.mark.policy
 
 JUDGED_SECONDS = 1.0
 """Within this time after a change, established connections are judged by it."""
+OLD_PORT = 4321
+"""A port of the client's own choice."""
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -117,6 +120,33 @@ def test_in_force_on_return(stage: Stage) -> None:
         )
         stage.delete(closed(way))
         stage.expect(stage.allowed(CLIENT, FAR), stage.allowed(CLIENT, FAR, 53, "udp"))
+
+
+@pytest.mark.row("np-time-wait")
+def test_ports_in_time_wait_are_judged(stage: Stage) -> None:
+    """A client's port that the server still has in TIME_WAIT opens nothing: a new connection from it is judged."""
+    stage.hold()
+    ends = (cast.pod_addresses(name, stage.families) for name in (CLIENT, FAR))
+    pairs = list(zip(stage.families, *ends, strict=True))
+    with stage.talk(CLIENT) as talk:
+        for family, own, to in pairs:
+            first = talk.tcp(family, bind=[own, OLD_PORT])
+            first.connect(to, SERVED)
+            assert first.ask("bye") == f"{FAR} {own} bye"
+            assert first.ended() == 0
+            first.close()
+        waiting = stage.lab.execute(FAR, "ss", "-Htan", "state", "time-wait")
+        assert waiting.count(f":{OLD_PORT}") == len(pairs), waiting
+        stage.apply(closed("ingress"))
+        for family, own, to in pairs:
+            second = talk.tcp(family, bind=[own, OLD_PORT])
+            assert refusal(partial(second.connect, to, SERVED)) == "timeout"
+            second.close()
+        stage.delete(closed("ingress"))
+        for family, own, to in pairs:
+            third = talk.tcp(family, bind=[own, OLD_PORT])
+            third.connect(to, SERVED)
+            assert third.ask("back") == f"{FAR} {own} back"
 
 
 @pytest.mark.row("np-first-packet")

@@ -3,8 +3,9 @@ Answer on one port, TCP and UDP, IPv4 and IPv6: each line comes back as `NAME CL
 
     serve.py NAME PORT
 
-A TCP line `flood N` is answered with N bytes of a known pattern. Prints `ready` once it listens.
-Run by path in a pod's namespace, with the standard library alone. Ends when its input does.
+A TCP line `flood N` is answered with N bytes of a known pattern, and after `bye` the server closes.
+Prints `ready` once it listens. Run by path in a pod's namespace, with the standard library alone.
+Ends when its input does.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ class Lines(socketserver.StreamRequestHandler):
                 self.wfile.write((bytes(range(256)) * (size // 256 + 1))[:size])
             else:
                 self.wfile.write(answer(self.server.name, self.client_address[0], word))
+            if word == "bye":
+                return
 
 
 class Datagram(socketserver.BaseRequestHandler):

@@ -32,6 +32,7 @@ def open_(name: int, kind: str, family: int, patience: float, **how: Any) -> Non
     if family == 6:
         made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if how.get("mapped") else 1)
     if "bind" in how:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind(tuple(how["bind"]))
     _sockets[name] = made
 
@@ -76,6 +77,14 @@ def flood(name: int, size: int, timeout: float) -> int:
     return come
 
 
+def ended(name: int) -> int:
+    # How many bytes came before the other side closed.
+    come = 0
+    while piece := _sockets[name].recv(65536):
+        come += len(piece)
+    return come
+
+
 def peer(name: int) -> Address:
     host, port, *_ = _sockets[name].getpeername()
     return host, port
@@ -97,6 +106,7 @@ _VERBS: dict[str, Callable[..., Any]] = {
     "ask": ask,
     "ask_at": ask_at,
     "flood": flood,
+    "ended": ended,
     "peer": peer,
     "own": own,
     "close": close,

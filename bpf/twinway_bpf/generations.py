@@ -7,11 +7,10 @@ changed is found by comparing columns, without looking any prefix up.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from itertools import compress, count, islice
-from operator import is_, is_not, ne
+from itertools import compress, count
+from operator import is_, ne
 from typing import Any
 
 from twinway.model.net import IPNetwork
@@ -25,8 +24,6 @@ Row = tuple[IPNetwork, bytes, int, int]
 
 UNWRITTEN = -1
 """In place of a class: the prefix is not in the table yet."""
-FEW = 32
-"""Prefixes that came and went, up to which the columns are mended instead of sorted anew."""
 _BROAD = bytes(bits != 128 for bits in range(256))
 """For each length of a prefix whether it is one around others."""
 
@@ -60,8 +57,7 @@ class ClassGenerations:
         wanted: list[int] = list(classes.values())
         over = self._networks[len(wanted) :]
         if over:
-            table = self._wide(wanted)
-            wanted += map(partial(_around, table, _lengths(table)), over)
+            wanted += map(self._around(wanted), over)
         if using is not None:
             self._repeat(using)
         changed: set[int] = set()
@@ -95,15 +91,30 @@ class ClassGenerations:
         ids = self._ids[using]
         if UNWRITTEN not in ids:
             return
-        table = self._wide(ids)
-        lengths = _lengths(table)
+        around = self._around(ids)
         for at in [at for at, id_ in enumerate(ids) if id_ == UNWRITTEN]:
-            ids[at] = _around(table, lengths, self._networks[at])
+            ids[at] = around(self._networks[at])
 
-    # What the prefixes that may be around others say. Single addresses, which are most, are around none.
-    def _wide(self, ids: Sequence[int]) -> dict[IPNetwork, int]:
+    # What the nearest prefix around one says. Single addresses, which are most, are around none.
+    def _around(self, ids: Sequence[int]) -> Callable[[IPNetwork], int]:
+        tables: dict[tuple[int, int], dict[int, int]] = {}  # by family and bits, longest first
+        for at in sorted(self._broad(ids), key=self._bits.__getitem__, reverse=True):
+            network = self._networks[at]
+            table = tables.setdefault((network.version, network.prefixlen), {})
+            table[int(network.network_address) >> (network.max_prefixlen - network.prefixlen)] = ids[at]
+
+        def around(network: IPNetwork) -> int:
+            number, width = int(network.network_address), network.max_prefixlen
+            for (version, bits), table in tables.items():
+                if version == network.version and bits < network.prefixlen and number >> (width - bits) in table:
+                    return table[number >> (width - bits)]
+            return 0
+
+        return around
+
+    def _broad(self, ids: Sequence[int]) -> list[int]:
         places = compress(range(len(ids)), self._bits.translate(_BROAD))
-        return {self._networks[at]: ids[at] for at in places if ids[at] != UNWRITTEN}
+        return [at for at in places if ids[at] != UNWRITTEN]
 
     # Columns in the order of `classes`, and after that what is over.
     def _align(self, classes: Classes) -> None:
@@ -115,20 +126,22 @@ class ClassGenerations:
             return
         left = _left(self._networks, networks)
         kept = len(self._networks) - len(left)
-        taken = {row[0]: row for row in self._take(left)}
-        for network in networks[kept:]:
-            row = taken.pop(network, None) or _new(network)
-            self._put((network, *row[1:]))
-        for row in taken.values():
+        rows = self._take(left) if left else []
+        come = networks[kept:]
+        taken = {row[0]: row for row in rows} if come else {}
+        for network in come:
+            row = taken.pop(network, None) if taken else None
+            self._put((network, *(row or _new(network))[1:]))
+        for row in taken.values() if come else rows:
             self._put(row)
 
     def _take(self, positions: Sequence[int]) -> list[Row]:
         rows = [(self._networks[at], self._keys[at], self._ids[0][at], self._ids[1][at]) for at in positions]
+        staying = bytearray(b"\1") * len(self._networks)
+        for at in positions:
+            staying[at] = 0
         for column in self._columns():
-            if len(positions) == len(column):
-                column.clear()
-            for at in reversed(positions if column else ()):
-                del column[at]
+            column[:] = compress(column, staying)
         return rows
 
     def _put(self, row: Row) -> None:
@@ -140,37 +153,17 @@ class ClassGenerations:
 
 
 # Positions in `ours` of what is not in `networks`, so that the rest are the first of those; or all
-# of them, where many came, went, or moved.
+# of them, where some moved, or are other objects.
 def _left(ours: Sequence[IPNetwork], networks: Sequence[IPNetwork]) -> list[int]:
-    left: list[int] = []
-    at = 0
-    while len(left) <= FEW:
-        differ = map(is_not, islice(ours, at, None), islice(networks, at - len(left), None))
-        same = next(compress(count(), differ), None)
-        if same is None:
-            kept = min(len(ours) - len(left), len(networks))
-            return [*left, *range(kept + len(left), len(ours))]
-        left.append(at + same)
-        at += same + 1
+    same = set(map(id, networks))
+    stays = [id(network) in same for network in ours]
+    if all(map(is_, compress(ours, stays), networks)):
+        return [at for at, stay in enumerate(stays) if not stay]
     return list(range(len(ours)))
 
 
 def _new(network: IPNetwork) -> Row:
     return network, encode.class_key(network), UNWRITTEN, UNWRITTEN
-
-
-def _lengths(table: Mapping[IPNetwork, int]) -> list[int]:
-    return sorted({network.prefixlen for network in table}, reverse=True)
-
-
-# What the nearest prefix around this one says, of those lengths that there are at all.
-def _around(table: Mapping[IPNetwork, int], lengths: Sequence[int], network: IPNetwork) -> int:
-    for bits in lengths:
-        if bits < network.prefixlen:
-            found = table.get(network.supernet(new_prefix=bits))
-            if found is not None:
-                return found
-    return 0
 
 
 def _network(key: bytes) -> IPNetwork:

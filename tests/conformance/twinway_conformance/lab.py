@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from twinway_conformance.commands import Cold, Commands
 from twinway_conformance.objects import Object
-from twinway_conformance.probes import Answer, Query
+from twinway_conformance.probes import ANSWER_SECONDS, Answer, Query
 
 
 class LabError(Exception):
@@ -78,7 +78,9 @@ class Lab:
 
     def matrix(self) -> dict[tuple[str, str, str], Answer]:
         """(from, to, protocol) → answer, every pod to every other's address and declared port."""
-        return {(words["from"], words["to"], words["protocol"]): Answer.of(words) for words in self.json("matrix")}
+        patience = () if self.slow == 1.0 else ("--timeout", f"{ANSWER_SECONDS * self.slow:g}")
+        answers = self.json("matrix", *patience)
+        return {(words["from"], words["to"], words["protocol"]): Answer.of(words) for words in answers}
 
     def status(self) -> dict[str, Any]:
         """The lab's own account of itself."""

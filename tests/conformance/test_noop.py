@@ -54,32 +54,52 @@ def test_it_is_known(installed: dict[str, str]) -> None:
     assert "noop" in done.stderr + done.stdout
 
 
+def judged(installed: dict[str, str], folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """What the suite says of the driver, run from outside of the tree."""
+    command = [sys.executable, "-m", "pytest", "-q", "--tb=line", "-p", "no:cacheprovider", "--pyargs", *words]
+    return subprocess.run(
+        [*command, "--driver", "noop", "--family", "4"],
+        env=installed,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=580,
+    )
+
+
 @pytest.mark.timeout(600)
 def test_suite_finds_it_wanting(installed: dict[str, str], tmp_path: Path) -> None:
     """With a driver that does nothing, the rows that ask for nothing pass, and every other one fails."""
     path = tmp_path / "semantics.md"
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "--tb=line",
-        "-p",
-        "no:cacheprovider",
-        "--pyargs",
-        *MODULES,
-        "--driver",
-        "noop",
-        "--family",
-        "4",
-        "--semantics",
-        str(path),
-    ]
-    done = subprocess.run(
-        command, env=installed, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=580
-    )
+    done = judged(installed, tmp_path, *MODULES, "--semantics", str(path))
     assert done.returncode == 1, done.stdout[-2000:]
     rows = dict(re.findall(r"^\| `([\w-]+)` \| .* \| (\S+) \|$", path.read_text(), re.MULTILINE))
     assert {row for row, outcome in rows.items() if outcome == "pass"} == FREE
     assert set(rows.values()) == {"pass", "FAIL"}
     assert len(rows) >= 25
+
+
+@pytest.mark.timeout(600)
+def test_what_is_printed_shows_the_failure_again(installed: dict[str, str], tmp_path: Path) -> None:
+    """The commands that a failed random case ends with come to the same wrong answer, from nothing."""
+    words = ("twinway_conformance.test_fuzz", "-k", "test_services", "--seeds", "1", "--keep", str(tmp_path))
+    done = judged(installed, tmp_path, *words)
+    script = tmp_path / "seed-1" / "again.sh"
+    assert script.read_text() in done.stdout, done.stdout[-2000:]
+    lines = script.read_text().splitlines()
+    assert [line for line in lines if line.startswith("# due: connected")]
+    here = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    name = f"again-{os.getpid()}"  # a name of its own, beside whatever else runs here
+    typed = "\n".join(line.replace("--name again", f"--name {name}") for line in lines)
+    again = subprocess.run(
+        ["bash", "-c", typed],
+        env=installed | {"PATH": here},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert again.returncode == 0, again.stderr
+    assert "dropped" in again.stdout
+    assert "connected" not in again.stdout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from tests.kernels import suite
 from tests.kernels.fleet import Case, Fleet
 
 COLUMNS = ("kernel", "driver", "device", "IPv4", "IPv6", "lab", "seconds")
@@ -30,6 +31,8 @@ def page(fleet: Fleet) -> str:
     kernels = fleet.kernels
     parts = [HEAD, *_markdown(COLUMNS[:-1], [_row(case)[:-1] for case in _in_order(fleet)])]
     parts += ["", START, *_markdown(STARTS, _starts(fleet))]
+    if runs := list(suite.lines()):
+        parts += ["", SUITE, *_markdown(suite.COLUMNS, runs)]
     parts += ["", "## What a kernel does without", ""]
     for kernel in kernels:
         parts += [f"### {kernel}", "", *_without(fleet, kernel), ""]
@@ -52,6 +55,11 @@ START = """\
 Seconds by the guest's clock, on an emulated processor that other guests share: from an agent's start until
 its state is in force, on a kernel that holds nothing yet and beside what that agent left. *imports* is what
 Python's own log of imports sums up to; keeping it costs time, which is in *the rest*.
+"""
+SUITE = """\
+## The conformance suite
+
+What was last run of it in a guest (`make test-kernels SUITE=… PAGE=…`), by rows of its semantics table.
 """
 PROGRAMS = """\
 ## Programs

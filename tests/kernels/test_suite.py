@@ -3,7 +3,8 @@ The conformance suite on other kernels, as much of it as SUITE= asks for.
 
     make test-kernels KERNELS=6.12 DRIVERS=tc DEVICES=ipvlan SUITE="-k services_reach"
 
-Collected only then: the whole suite takes hours under emulation.
+Collected only then: the whole suite takes hours under emulation. With PAGE= what came of it is kept
+in suite.json, for that page.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from tests.kernels import suite
 from tests.kernels.fetch import Unpacked
 from tests.kernels.vm import boot, with_bundles
 
@@ -27,8 +29,12 @@ pytestmark = [pytest.mark.vm, pytest.mark.timeout(HOURS * 3600)]
 def test_suite(kernel: Unpacked, driver: str, device: str, bundles: Path, tmp_path: Path):
     """What is asked for of the suite passes in a guest."""
     words = ["--driver", driver, "--pod-device", device, "--slow", SLOW, "--timeout", "0", *SUITE]
-    suite = [".venv/bin/pytest", "-p", "no:cacheprovider", "--pyargs", "twinway_conformance", *words]
-    done = boot(kernel, [*with_bundles(bundles), *suite], folder=tmp_path, timeout=HOURS * 3600)
+    words += ["--semantics", "/run/shared/semantics.md"]
+    command = [".venv/bin/pytest", "-p", "no:cacheprovider", "--pyargs", "twinway_conformance", *words]
+    done = boot(kernel, [*with_bundles(bundles), *command], folder=tmp_path, timeout=HOURS * 3600)
+    if os.environ.get("PAGE"):
+        table = (done.shared / "semantics.md").read_text()
+        suite.record((kernel.kernel.name, driver, device), os.environ["SUITE"], table)
     end = "\n".join(done.output.splitlines()[-LAST_LINES:])
     print(end)
     assert done.status == 0, end

@@ -1,0 +1,46 @@
+"""
+What of the conformance suite was last run on which kernel: suite.json, kept for docs/kernels.md.
+
+The suite takes hours under emulation, so that the page cannot have it run anew each time.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+FILE = Path(__file__).with_name("suite.json")
+COLUMNS = ("kernel", "driver", "device", "rows that hold", "not applicable", "red", "of the suite")
+_ROW = re.compile(r"^\| `(?P<row>[^`]+)` \| .* \| (?P<outcome>pass|FAIL|n/a)[^|]* \|$", re.MULTILINE)
+
+
+def outcomes(table: str) -> dict[str, str]:
+    """Row → outcome, of the table that the suite wrote of one driver on one device."""
+    return {found["row"]: found["outcome"] for found in _ROW.finditer(table)}
+
+
+def record(target: tuple[str, str, str], asked: str, table: str, file: Path = FILE) -> None:
+    """Keep what came of a run, in place of what came before: of rows that both ran, the newer counts."""
+    kept = _kept(file)
+    entry = kept.setdefault("/".join(target), {"asked": [], "rows": {}})
+    entry["asked"] = sorted({*entry["asked"], asked})
+    entry["rows"] = dict(sorted({**entry["rows"], **outcomes(table)}.items()))
+    file.write_text(json.dumps(kept, indent=2, sort_keys=True) + "\n")
+
+
+def lines(file: Path = FILE) -> Iterator[tuple[str, ...]]:
+    """One line of the page's table for each kernel, driver and device."""
+    for target, entry in sorted(_kept(file).items()):
+        by = {word: [row for row, outcome in entry["rows"].items() if outcome == word] for word in _WORDS}
+        counts = (str(len(by["pass"])), str(len(by["n/a"])), ", ".join(by["FAIL"]) or "none")
+        yield (*target.split("/"), *counts, "; ".join(f"`{asked}`" for asked in entry["asked"]))
+
+
+_WORDS = ("pass", "n/a", "FAIL")
+
+
+def _kept(file: Path) -> dict[str, Any]:
+    return dict(json.loads(file.read_text())) if file.is_file() else {}

@@ -1,0 +1,41 @@
+"""What is kept of runs of the conformance suite on other kernels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.kernels import suite
+
+TABLE = """\
+| Driver and device | Address families | pass | FAIL | n/a |
+| --- | --- | --- | --- | --- |
+| tc ipvlan | dual stack | 1 | 1 | 1 |
+
+| Row | Claim | tc ipvlan |
+| --- | --- | --- |
+| `hairpin` | A pod reaches itself \\| through a Service | pass |
+| `sctp` | SCTP, too | FAIL |
+| `change` | Another driver | n/a (1) |
+"""
+TARGET = ("6.12", "tc", "ipvlan")
+
+
+def test_outcomes_are_read_from_the_suites_table():
+    """Each row comes with its outcome, and the count above is none."""
+    assert suite.outcomes(TABLE) == {"hairpin": "pass", "sctp": "FAIL", "change": "n/a"}
+
+
+def test_newer_results_take_the_place_of_older_ones(tmp_path: Path):
+    """Parts that ran at different times add up, and a row that ran twice counts as it came last."""
+    file = tmp_path / "suite.json"
+    suite.record(TARGET, "-k services", TABLE, file)
+    suite.record(TARGET, "-k sctp", TABLE.replace("FAIL |\n| `change`", "pass |\n| `change`"), file)
+    assert list(suite.lines(file)) == [(*TARGET, "2", "1", "none", "`-k sctp`; `-k services`")]
+
+
+def test_a_red_row_is_named(tmp_path: Path):
+    """What does not hold stands in the page by its name."""
+    file = tmp_path / "suite.json"
+    suite.record(TARGET, "-k services", TABLE, file)
+    ((*_, held, absent, red, _),) = suite.lines(file)
+    assert (held, absent, red) == ("1", "1", "sctp")

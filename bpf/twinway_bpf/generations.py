@@ -8,9 +8,10 @@ changed is found by comparing columns, without looking any prefix up.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from itertools import compress, count
-from operator import is_, ne
+from operator import eq, is_, is_not, ne, not_
 from typing import Any
 
 from twinway.model.net import IPNetwork
@@ -92,7 +93,7 @@ class ClassGenerations:
         if UNWRITTEN not in ids:
             return
         around = self._around(ids)
-        for at in [at for at, id_ in enumerate(ids) if id_ == UNWRITTEN]:
+        for at in list(compress(count(), map(partial(eq, UNWRITTEN), ids))):
             ids[at] = around(self._networks[at])
 
     # What the nearest prefix around one says. Single addresses, which are most, are around none.
@@ -155,10 +156,11 @@ class ClassGenerations:
 # Positions in `ours` of what is not in `networks`, so that the rest are the first of those; or all
 # of them, where some moved, or are other objects.
 def _left(ours: Sequence[IPNetwork], networks: Sequence[IPNetwork]) -> list[int]:
-    same = set(map(id, networks))
-    stays = [id(network) in same for network in ours]
-    if all(map(is_, compress(ours, stays), networks)):
-        return [at for at, stay in enumerate(stays) if not stay]
+    start = next(compress(count(), map(is_not, ours, networks)), min(len(ours), len(networks)))
+    rest, new = ours[start:], networks[start:]
+    stays = list(map(set(map(id, new)).__contains__, map(id, rest)))
+    if all(map(is_, compress(rest, stays), new)):
+        return list(compress(count(start), map(not_, stays)))
     return list(range(len(ours)))
 
 

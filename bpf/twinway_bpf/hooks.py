@@ -146,11 +146,11 @@ class PacketHooks:
             os.close(descriptor)
         self._loaded = {}
 
-    # What looks for a stamp must have gone before the stamp does: without it nothing is the pod's own.
-    # Else nobody waits, for each wait is one for every processor.
+    # What looks for a stamp must have gone before the stamp does, for without it nothing is the pod's own;
+    # and the stamp before another one comes. Else nobody waits: each wait is one for every processor.
     def _detach(self, name: str, *, at_once: bool = False) -> None:
         hook = self._placed.pop(name, None)
-        if at_once or name.endswith(_STAMPED):
+        if at_once or name.endswith((_STAMPED, _STAMP)):
             self._pins.end_link(self._group, name)
         if hook is not None:
             tchook.detach(self._pins, self._group, hook)

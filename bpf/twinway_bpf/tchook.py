@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import errno
 import os
+import time
 from collections.abc import Iterator
 from ctypes import c_int, c_size_t, c_uint32
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ PRIORITY = 25000
 HANDLE = 0x7477
 
 _REPLACE = 1  # BPF_TC_F_REPLACE
+_LEAVING_SECONDS = 2
 
 
 class Side(Enum):
@@ -149,12 +151,24 @@ def _attach_tcx(pins: Pins, group: str, hook: Hook, prog: int) -> bool:
         finally:
             os.close(link)
         pins.unpin_link(group, hook.name)  # it was another device's, which has gone
-    link = libbpf.link_create(prog, hook.ifindex, hook.side.value[1], first=hook.first)
+    link = _linked(hook, prog)
     try:
         pins.pin_link(group, hook.name, link)
     finally:
         os.close(link)
     return True
+
+
+# A program stands at a hook once. One that was just unpinned stands there until the kernel gets round to it.
+def _linked(hook: Hook, prog: int) -> int:
+    ends = time.monotonic() + _LEAVING_SECONDS
+    while True:
+        try:
+            return libbpf.link_create(prog, hook.ifindex, hook.side.value[1], first=hook.first)
+        except FileExistsError:
+            if time.monotonic() > ends:
+                raise
+            time.sleep(0.001)
 
 
 def _attach_clsact(hook: Hook, prog: int) -> bool:

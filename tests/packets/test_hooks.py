@@ -83,6 +83,14 @@ def speaking(pod: Path) -> Iterator[Callable[[], int]]:
         speaker.close()
 
 
+def test_comes_back_at_once(hooks: PacketHooks, pod: Path) -> None:
+    """A pod that leaves its policy and comes under one again has its guard at once, each time."""
+    endpoints, devices = attached(pod, 0)
+    for _ in range(TURNS):
+        assert len(hooks.attach(endpoints, devices, check=False)) == len(("stamp", "out", "in"))
+        hooks.detach_stale({}, {})
+
+
 def test_no_packet_is_taken_for_anothers(loader: Loader, hooks: PacketHooks, pod: Path) -> None:
     """While the guard comes to a pod and leaves it, what the pod sends is never taken for another pod's."""
     tables = Tables(loader.maps)

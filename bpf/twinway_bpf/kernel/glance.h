@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * A first look at a packet, for programs that let most of them pass: is it a TCP segment that begins
- * nothing, with nothing before its ports that would have to be walked through?
+ * nothing, linear as headers nearly always are, with nothing before its ports to be walked through?
  */
 #ifndef TW_GLANCE_H
 #define TW_GLANCE_H
 
-#include "net.h"
-#include "tw_types.h"
+#include "packet.h"
 
-/* RFC 9293, as far as the flags. */
+/* RFC 9293, as far as the window. */
 struct glance_tcp {
 	__be16 src;
 	__be16 dst;
@@ -17,42 +16,43 @@ struct glance_tcp {
 	__be32 ack;
 	__u8 offset;
 	__u8 flags;
-} __attribute__((packed));
+	__be16 window;
+};
 
 struct glance4 {
 	struct ip4_hdr ip;
 	struct glance_tcp tcp;
-} __attribute__((packed));
+};
 
 struct glance6 {
 	struct ip6_hdr ip;
 	struct glance_tcp tcp;
-} __attribute__((packed));
+};
 
 static __always_inline bool glance4_goes_on(struct __sk_buff *skb, struct tw_addr *src)
 {
-	struct glance4 head;
+	const struct glance4 *head = packet_peek(skb, ETH_HLEN, sizeof(*head));
 
-	if (bpf_skb_load_bytes(skb, ETH_HLEN, &head, sizeof(head)))
+	if (!head)
 		return 0;
-	if (head.ip.version_ihl != 0x45 || head.ip.protocol != PROTO_TCP)
+	if (head->ip.version_ihl != 0x45 || head->ip.protocol != PROTO_TCP)
 		return 0;
-	if (head.ip.frag_off & be16(IP4_MORE_FRAGMENTS | IP4_OFFSET))
+	if (head->ip.frag_off & be16(IP4_MORE_FRAGMENTS | IP4_OFFSET))
 		return 0;
-	addr_map4(src->addr, head.ip.saddr);
-	return !(head.tcp.flags & TCP_SYN);
+	addr_map4(src->addr, head->ip.saddr);
+	return !(head->tcp.flags & TCP_SYN);
 }
 
 static __always_inline bool glance6_goes_on(struct __sk_buff *skb, struct tw_addr *src)
 {
-	struct glance6 head;
+	const struct glance6 *head = packet_peek(skb, ETH_HLEN, sizeof(*head));
 
-	if (bpf_skb_load_bytes(skb, ETH_HLEN, &head, sizeof(head)))
+	if (!head)
 		return 0;
-	if ((be32(head.ip.version_class_flow) >> 28) != 6 || head.ip.nexthdr != PROTO_TCP)
+	if ((be32(head->ip.version_class_flow) >> 28) != 6 || head->ip.nexthdr != PROTO_TCP)
 		return 0;
-	addr_copy(src->addr, head.ip.saddr);
-	return !(head.tcp.flags & TCP_SYN);
+	addr_copy(src->addr, head->ip.saddr);
+	return !(head->tcp.flags & TCP_SYN);
 }
 
 /* A segment that goes on, and who it says that it is from. 0: look closer. */

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import groupby
 from operator import attrgetter
 from weakref import WeakValueDictionary
@@ -60,13 +61,19 @@ class Rulings:
 
     def decide(self, sayings: Sequence[Saying]) -> Ruling:
         """The ruling of these sayings, sorted by stage; the last one must be about everything."""
-        rows = tuple(row for protocol in PROTOCOLS for row in _rows(sayings, protocol))
+        rows = _all_rows(tuple(sayings))
         known = self._known.get(rows)
         if known is None:
             content = repr([(*row[:3], int(row[3].action), row[3].rule) for row in rows])
             rules = frozenset(verdict.rule for *_, verdict in rows)
             known = self._known[rows] = Ruling(content_id(b"ruling", content.encode()), rows, rules)
         return known
+
+
+# Pods come under a plan, leave it and come back, one by one: it is worked out again each time.
+@lru_cache(maxsize=1024)
+def _all_rows(sayings: tuple[Saying, ...]) -> tuple[Row, ...]:
+    return tuple(row for protocol in PROTOCOLS for row in _rows(sayings, protocol))
 
 
 def _rows(sayings: Sequence[Saying], protocol: int) -> Iterator[Row]:

@@ -130,12 +130,10 @@ class Side:
 
     def _choose(self, plain: int) -> Ruling:
         # The ruling to stand under class 0, when `plain` classes are told nothing special.
-        best, saved = self._plain, (plain - 1) * len(self._plain.rows)
-        for ruling in sorted(self._counts, key=lambda each: each.id):
-            saves = (self._counts[ruling] - 1) * len(ruling.rows)
-            if saves > saved:
-                best, saved = ruling, saves
-        return best
+        saved = (plain - 1) * len(self._plain.rows)
+        saving = {ruling: (count - 1) * len(ruling.rows) for ruling, count in self._counts.items()}
+        better = [ruling for ruling, saves in saving.items() if saves > saved]
+        return min(better, key=lambda each: (-saving[each], each.id), default=self._plain)
 
     def _explicit(self, chosen: Ruling, live: Live) -> Mapping[ClassId, Ruling]:
         if chosen is self._plain:

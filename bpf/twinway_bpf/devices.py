@@ -13,6 +13,8 @@ from twinway.errors import DriverError
 from twinway.model.net import IPAddress
 from twinway_bpf import netns, rtnetlink
 
+_NO_MAC = bytes(6)
+
 
 @dataclass(frozen=True, slots=True)
 class Device:
@@ -33,6 +35,8 @@ class PodDevice:
     netns: str
     inside: Device
     host: Device | None
+    beside: bytes = _NO_MAC
+    """MAC by which a pod on a shared parent reaches its node without the wire; zero where it cannot."""
 
 
 def pod_device(path: str, ifname: str) -> PodDevice:
@@ -48,7 +52,7 @@ def pod_device(path: str, ifname: str) -> PodDevice:
         raise DriverError(f"namespace {path}: {error.strerror}") from error
     if inside is None:
         raise DriverError(f"namespace {path}: no interface {ifname}")
-    return PodDevice(path, inside, _host_side(inside))
+    return PodDevice(path, inside, _host_side(inside), _beside(inside))
 
 
 # An index alone may be another device's: namespaces number on their own. The pair must name each other.
@@ -59,6 +63,17 @@ def _host_side(inside: Device) -> Device | None:
     if host is None or host.kind != "veth" or host.link != inside.ifindex:
         return None
     return host
+
+
+# All of a parent's ipvlans share its MAC, and what none of them has an address for is the parent's own.
+# Of macvlans the node needs one of its own.
+def _beside(inside: Device) -> bytes:
+    if inside.kind == "ipvlan":
+        return inside.mac
+    if inside.kind != "macvlan":
+        return _NO_MAC
+    own = (link.mac for link in rtnetlink.links() if (link.kind, link.link) == ("macvlan", inside.link))
+    return next(own, _NO_MAC)
 
 
 def uplinks(names: tuple[str, ...]) -> tuple[Device, ...]:

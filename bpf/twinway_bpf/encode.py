@@ -43,8 +43,9 @@ class Place:
     """
     Where a pod is, so that its packets can be known: behind a veth, or by a stamp.
 
-    `ifindex` and `host_mac` are the host side's, `mac` the pod's; zero where there is no host side,
-    and then `stamp` is what a program in the pod's namespace writes on its packets.
+    `ifindex` and `host_mac` are the host side's, `mac` the pod's. Where there is no host side `ifindex`
+    is zero, `host_mac` is the node's on the same parent, and `stamp` is what a program in the pod's
+    namespace writes on its packets.
     """
 
     ifindex: int = 0

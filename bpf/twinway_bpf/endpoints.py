@@ -118,7 +118,7 @@ def _place(endpoint: Endpoint, device: PodDevice | None) -> encode.Place:
     if device is None:
         return encode.NOWHERE
     if device.host is None:
-        return encode.Place(stamp=stamp.of(endpoint.attachment))
+        return encode.Place(0, device.inside.mac, device.beside, stamp.of(endpoint.attachment))
     return encode.Place(device.host.ifindex, device.inside.mac, device.host.mac)
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.packets.build import RECEIVER_MAC, SENDER_MAC, UDP, End, end, tcp, udp
 from tests.packets.read import macs
 from tests.packets.rig import CLIENT_MAC, GATEWAY_MAC, HOST_MAC, NEIGHBOUR_MAC, REDIRECT, UNSPEC, Net
 from tests.packets.scene import Doctor, Scene
+from twinway_bpf import encode
 from twinway_bpf.layout import Reason
 
 MTU = 1500
@@ -130,6 +133,35 @@ def test_pod_to_a_neighbour_yet_to_be_found(scene: Scene, net: Net) -> None:
     outcome = scene.leaves_pod(scene.first())
     assert (outcome.reason, outcome.action) == (Reason.PASS_OUT, REDIRECT)
     assert outcome.seen.dst == End(net.other, 8080)
+
+
+def test_pod_to_a_pod_of_the_same_parent(scene: Scene, net: Net) -> None:
+    """In the pod, what goes to a pod of the same parent has that one's MAC, whatever routes say."""
+    scene.tables.pod(net.client, replace(scene.rig.behind("eth0"), host_mac=HOST_MAC))
+    scene.tables.pod(net.other, encode.Place(stamp=1, mac=CLIENT_MAC, host_mac=HOST_MAC))
+    scene.tables.service(scene.vip, End(net.other, 8080))
+    outcome = scene.leaves_pod(scene.first())
+    assert (outcome.reason, outcome.action) == (Reason.PASS_STACK, UNSPEC)
+    assert (macs(outcome.packet), outcome.seen.dst) == ((CLIENT_MAC, SENDER_MAC), End(net.other, 8080))
+
+
+def test_pod_to_its_node(scene: Scene, net: Net) -> None:
+    """In the pod, what goes to the node itself has the MAC of the node's device on the same parent."""
+    scene.tables.pod(net.client, replace(scene.rig.behind("eth0"), host_mac=HOST_MAC))
+    scene.tables.node(net.other)
+    scene.tables.service(scene.vip, End(net.other, 8080))
+    outcome = scene.leaves_pod(scene.first())
+    assert (outcome.reason, outcome.action) == (Reason.PASS_STACK, UNSPEC)
+    assert macs(outcome.packet) == (HOST_MAC, SENDER_MAC)
+
+
+def test_pod_to_a_pod_of_another_parent(scene: Scene, net: Net) -> None:
+    """In the pod, what goes to a pod of another parent goes by the routes, as to any other place."""
+    scene.tables.pod(net.client, replace(scene.rig.behind("eth0"), host_mac=HOST_MAC))
+    scene.tables.pod(net.other, encode.Place(stamp=1, mac=CLIENT_MAC, host_mac=CLIENT_MAC))
+    scene.tables.service(scene.vip, End(net.other, 8080))
+    outcome = scene.leaves_pod(scene.first())
+    assert (outcome.reason, outcome.action) == (Reason.PASS_OUT, REDIRECT)
 
 
 def test_pod_without_a_route_to_the_backend(scene: Scene, net: Net) -> None:

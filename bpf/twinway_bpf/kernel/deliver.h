@@ -165,21 +165,43 @@ static __always_inline int deliver_to_self(struct __sk_buff *skb, struct tw_pkt 
 }
 
 /*
- * In the pod, after translation: the stack chose the next hop for the Service's address. Ask its
- * routes for the new one's; where the neighbour is not known yet, the kernel finds it.
+ * In the pod, for a pod on the same parent or for the node: the MAC by which the device finds it,
+ * so that the parent's wire never sees the packet; NULL: it is elsewhere. Routes are not asked, for
+ * a namespace that does not forward, as no pod does, gets no answer.
+ */
+static __always_inline const __u8 *deliver_beside(const struct tw_pkt *pkt)
+{
+	struct tw_ep *own = ep_get(pkt->src.addr), *to;
+
+	if (!own || !mac_known(own->host_mac))
+		return 0;
+	to = ep_get(pkt->dst.addr);
+	if (!to)
+		return 0;
+	if (to->kind == TW_EP_NODE)
+		return own->host_mac;
+	return mac_equal(to->host_mac, own->host_mac) ? to->mac : 0;
+}
+
+/*
+ * In the pod, after translation: the stack chose the next hop for the Service's address. What is not
+ * beside it has the one that its routes name; where the neighbour is not known yet, the kernel finds it.
  */
 static __always_inline int deliver_next_hop(struct __sk_buff *skb, struct tw_pkt *pkt)
 {
+	const __u8 *beside = deliver_beside(pkt);
 	struct bpf_fib_lookup fib = {};
-	long found = deliver_route(skb, pkt, &fib, BPF_FIB_LOOKUP_OUTPUT);
+	long found;
 
+	if (beside)
+		return bpf_skb_store_bytes(skb, 0, beside, 6, 0) ? TW_DROP_REWRITE : TW_PASS_STACK;
+	found = deliver_route(skb, pkt, &fib, BPF_FIB_LOOKUP_OUTPUT);
 	if (found == BPF_FIB_LKUP_RET_SUCCESS && fib.ifindex == skb->ifindex) {
 		if (bpf_skb_store_bytes(skb, 0, fib.dmac, 6, 0))
 			return TW_DROP_REWRITE;
 		return TW_PASS_STACK;
 	}
-	if (found == BPF_FIB_LKUP_RET_FWD_DISABLED ||
-	    (found == BPF_FIB_LKUP_RET_NO_NEIGH && fib.ifindex == skb->ifindex)) {
+	if (found == BPF_FIB_LKUP_RET_NO_NEIGH && fib.ifindex == skb->ifindex) {
 		/* it passes this hook once more, translated as it is */
 		skb->mark = TW_MARK_TURNED;
 		pkt->action = redirect_neigh(skb->ifindex, 0, 0, 0);

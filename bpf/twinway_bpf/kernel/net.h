@@ -93,6 +93,20 @@ static __always_inline void mac_copy(__u16 *to, const void *mac)
 	to[2] = from[2];
 }
 
+static __always_inline bool mac_equal(const void *one, const void *other)
+{
+	const __u16 *a = one, *b = other;
+
+	return a[0] == b[0] && a[1] == b[1] && a[2] == b[2];
+}
+
+static __always_inline bool mac_known(const void *mac)
+{
+	const __u16 *a = mac;
+
+	return a[0] || a[1] || a[2];
+}
+
 static __always_inline void addr_copy(__be32 *to, const __be32 *from)
 {
 	to[0] = from[0];

@@ -70,9 +70,8 @@ struct tw_ep {
 	__u32 ifindex; /* host-side device that leads into the pod; 0: none (hooks are in the pod) */
 	__u8 kind;     /* enum tw_ep_kind */
 	__u8 gen;      /* which id of tw_class this pod's policy set speaks of: 0 or 1 */
-	__u8 mac[6]; /* the pod's own, as its host side, or a pod of the same parent, must address it */
-	__u8 host_mac
-		[6]; /* the host side's own; hooks in the pod: the node's beside it, on the same parent */
+	__u8 mac[6];   /* the pod's own, as the host side or a pod beside it must address it */
+	__u8 host_mac[6]; /* the host side's own, or the node's on the pod's parent */
 	__u16 pad;
 	__u32 stamp; /* what a packet from this pod bears where hooks are in the pod; 0: nothing */
 };

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from tests.packets.build import ACK, SCTP, SYN, TCP, UDP, End, echo, sctp, tcp, udp
+from tests.packets.build import ACK, FIN, RST, SCTP, SYN, TCP, UDP, End, echo, sctp, tcp, udp
 from tests.packets.rig import SHOT, Net
 from tests.packets.scene import Scene
 from twinway_bpf import programs
@@ -84,6 +84,18 @@ def test_tcp_ends_with_its_backend(scene: Scene, net: Net) -> None:
     scene.tables.forget_backend(scene.server)
     assert scene.client_sends(scene.further()).seen.dst == scene.server
     assert scene.client_sends(tcp(scene.client, scene.vip, SYN)).seen.dst in backends(net)
+
+
+@pytest.mark.parametrize("ends", [FIN | ACK, RST, 0], ids=["closed", "reset", "left alone"])
+def test_port_used_again_is_a_new_client(scene: Scene, net: Net, ends: int) -> None:
+    """A SYN asks the Service of now, whatever became of the connection that had its port before."""
+    scene.open()
+    if ends:
+        scene.client_sends(tcp(scene.client, scene.vip, ends))
+    scene.tables.service(scene.vip, *backends(net))
+    assert scene.client_sends(scene.first()).seen.dst in backends(net)
+    scene.tables.service(scene.vip)
+    assert scene.client_sends(scene.first()).reason == Reason.REJECT_NO_BACKEND
 
 
 @both

@@ -61,17 +61,27 @@ static __always_inline int pod_fragment(const struct tw_pkt *pkt)
 	return TW_PASS_FRAGMENT;
 }
 
+/*
+ * May the connection keep the backend that it has? In the middle of TCP in any case: the backend
+ * itself ends it. What begins there is given one anew, also from a port that another connection had
+ * before: a SYN that is repeated finds the same one, by hash, unless the Service has changed.
+ */
+static __always_inline bool pod_keeps_backend(const struct tw_pkt *pkt, const struct tw_conn *conn)
+{
+	if (!conn->names->choice.backend)
+		return 0;
+	if (pkt->proto == PROTO_TCP)
+		return !(pkt->tcp & TCP_SYN);
+	return tw_be_v1.lookup(&conn->names->choice.backend) != 0;
+}
+
 /* Give a packet to a Service its backend, the one it had or a new one. */
 static __always_inline int pod_choose(const struct tw_pkt *pkt, struct tw_conn *conn)
 {
 	struct tw_fe_key key = {};
-	bool goes_on = pkt->proto == PROTO_TCP && !(pkt->tcp & TCP_SYN);
 	int rc;
 
-	if (conn->ct || conn->names->moved)
-		return TW_GO_ON;
-	if (conn->names->choice.backend &&
-	    (goes_on || tw_be_v1.lookup(&conn->names->choice.backend)))
+	if (conn->ct || conn->names->moved || pod_keeps_backend(pkt, conn))
 		return TW_GO_ON;
 	conn->names->choice.backend = 0;
 	conn->names->given_port = 0;

@@ -174,9 +174,9 @@ class Datapath:
         seed(_map(maps, "tw_ct"), pods, sides=_map(maps, "tw_skpol").descriptor, services=services, rev=rev)
 
     # Connected UDP sockets do not ask again by themselves.
-    def _leave(self, backends: Mapping[bytes, bytes], left: frozenset[stale.Departure]) -> None:
+    def _leave(self, backends: Mapping[bytes, bytes]) -> None:
         given = _map(self._loader.maps, "tw_sk")
-        ended = stale.destroy_stale(self._cgroup, given, stale.udp_backends(backends), left)
+        ended = stale.destroy_stale(self._cgroup, given, stale.udp_backends(backends))
         if ended:
             logger.info("connected UDP sockets lost their backend sockets=%d", ended)
 

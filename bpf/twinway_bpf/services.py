@@ -8,16 +8,14 @@ frontend turns to a new set in one write, and no packet meets a slot that is not
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 from twinway.model.difference import difference
-from twinway.model.net import ObjectRef, Protocol
+from twinway.model.net import ObjectRef
 from twinway.model.node import BackendSet, ServiceState
 from twinway_bpf import encode
 from twinway_bpf.maps import Map
-from twinway_bpf.sockdiag import End
-from twinway_bpf.stale import Departure
 from twinway_bpf.sync import Removals, Step, Writes, differences, perform
 
 Services = Mapping[ObjectRef, ServiceState]
@@ -25,15 +23,13 @@ Entries = dict[bytes, bytes]
 Key = TypeVar("Key", int, bytes)
 
 
-Leave = Callable[[Mapping[bytes, bytes], frozenset[Departure]], None]
-"""Told of entries of tw_be that are over, and of backends that one Service lost and another still has."""
-
-
 class ServiceTables:
     """tw_be, tw_slot and tw_fe, and how many Services share each backend, set and address."""
 
-    def __init__(self, backends: Map, slots: Map, frontends: Map, leave: Leave) -> None:
-        """The open maps; `leave` sees to it that sockets let go of backends that are over."""
+    def __init__(
+        self, backends: Map, slots: Map, frontends: Map, leave: Callable[[Mapping[bytes, bytes]], None]
+    ) -> None:
+        """The open maps; `leave` sees to it that sockets let go of backends (entries of tw_be) that are over."""
         self._maps = (backends, slots, frontends)
         self._leave = leave
         self._backends: Counter[int] = Counter()
@@ -62,16 +58,16 @@ class ServiceTables:
             (table, {key: value for key, value in entries.items() if before.get(key) != value})
             for table, entries, before in zip(self._maps, new, old, strict=True)
         )
-        return self._perform((writes, self._removals(old, new, went)), frozenset(_departures(went, came)))
+        return self._perform((writes, self._removals(old, new, went)))
 
     # Backends go last, when nobody is given them any more and those who were have left: if this
     # process ends before, the next one finds them in the table.
-    def _perform(self, plan: tuple[Writes, Removals], left: frozenset[Departure] = frozenset()) -> Step:
+    def _perform(self, plan: tuple[Writes, Removals]) -> Step:
         writes, (backends, *others) = plan
         step = perform((writes, others))
         table, keys = backends
         found = ((key, table.lookup(key)) for key in keys)
-        self._leave({key: value for key, value in found if value is not None}, left)
+        self._leave({key: value for key, value in found if value is not None})
         return step + perform(((), (backends,)))
 
     def _removals(
@@ -110,17 +106,6 @@ def _drop_zeros(counter: Counter[Key], keys: Iterable[Key]) -> None:
     for key in keys:
         if not counter[key]:
             counter.pop(key, None)
-
-
-# Of UDP alone: connections of TCP end by themselves.
-def _departures(went: Iterable[ServiceState], came: Iterable[ServiceState]) -> Iterator[Departure]:
-    stay = {service.ref: {backend.id for backend in service.serving} for service in came}
-    for service in went:
-        left = [b for b in service.serving if b.protocol is Protocol.UDP and b.id not in stay.get(service.ref, ())]
-        for frontend in service.frontends if left else ():
-            if frontend.protocol is Protocol.UDP:
-                vip = End(frontend.address, frontend.port)
-                yield from (Departure(vip, backend.id, End(backend.address, backend.port)) for backend in left)
 
 
 def _entries(services: Iterable[ServiceState]) -> tuple[Entries, Entries, Entries]:

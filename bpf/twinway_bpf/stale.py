@@ -29,39 +29,28 @@ logger = logging.getLogger(__name__)
 _DESCRIPTOR = struct.Struct("=i")
 
 
-class Departure(NamedTuple):
-    """A backend that serves, but not the Service whose clients were given it."""
-
-    vip: End
-    backend: int
-    end: End
-
-
 class _Suspect(NamedTuple):
     place: Namespace
     socket: Socket
 
 
-def destroy_stale(
-    cgroup_root: Path, given: Map, gone: Mapping[int, End], left: frozenset[Departure] = frozenset()
-) -> int:
+def destroy_stale(cgroup_root: Path, given: Map, gone: Mapping[int, End]) -> int:
     """
     End the sockets that were given one of the backends in `gone`, which is id → address and port; how many.
 
-    And those that were given one of `left` by the Service that it left. In our own network namespace
-    and those of the processes at or below `cgroup_root`. `given` is tw_sk. Where the kernel cannot
-    do it, that is told once.
+    In our own network namespace and those of the processes at or below `cgroup_root`. `given` is
+    tw_sk. Where the kernel cannot do it, that is told once.
     """
-    if not gone and not left:
+    if not gone:
         return 0
     try:
         places = namespaces(cgroup_root)
-        suspects = dict(_connected_to(frozenset((*gone.values(), *(each.end for each in left))), places))
+        suspects = dict(_connected_to(frozenset(gone.values()), places))
         processes = (process for place in places for process in place.processes)
         stale = [
             suspects[inode]
             for inode, descriptor in descriptors(processes, suspects)
-            if _is_stale(given.lookup(_DESCRIPTOR.pack(descriptor)), suspects[inode].socket.peer, gone, left)
+            if _was_given(given.lookup(_DESCRIPTOR.pack(descriptor)), suspects[inode].socket.peer, gone)
         ]
         return _end(stale)
     except Unsupported as error:
@@ -91,13 +80,13 @@ def _connected_to(ends: frozenset[End], places: Iterable[Namespace]) -> Iterator
                     yield found.inode, _Suspect(place, found)
 
 
-# What a socket was given is a backend that is gone, at least from its Service, and still its peer.
-def _is_stale(value: bytes | None, peer: End, gone: Mapping[int, End], left: frozenset[Departure]) -> bool:
+# What a socket was given is a backend that is gone, and still its peer.
+def _was_given(value: bytes | None, peer: End, gone: Mapping[int, End]) -> bool:
     if value is None:
         return False
     given = Sk.from_buffer_copy(value)
-    vip, to = (End(encode.address_back(bytes(end.addr)), end.port) for end in (given.vip, given.to))
-    return to == peer and (gone.get(given.backend) == to or Departure(vip, given.backend, to) in left)
+    to = End(encode.address_back(bytes(given.to.addr)), given.to.port)
+    return to == peer and gone.get(given.backend) == to
 
 
 # Sockets that share a port (SO_REUSEPORT) may have one and the same peer, and then the kernel finds

@@ -19,7 +19,7 @@ from twinway.model.net import Protocol
 from twinway_bpf import sockdiag
 from twinway_bpf.layout import CfgFlag
 from twinway_bpf.loader import Loader
-from twinway_bpf.stale import Departure, destroy_stale, udp_backends
+from twinway_bpf.stale import destroy_stale, udp_backends
 
 STREAM, DATAGRAM = socket.SOCK_STREAM, socket.SOCK_DGRAM
 
@@ -105,20 +105,6 @@ def test_ends_and_is_given_another(site: Site, kind: Kind, where: str) -> None:
     client.connect(kind.spelled(kind.vip))
     assert whom(site, client) == sockdiag.End(*kind.others[0])
     assert is_connected(client)
-
-
-def test_ends_where_its_service_alone_lost_the_backend(site: Site, kind: Kind) -> None:
-    """A backend that another Service still has is gone for the clients of the one that it left alone."""
-    other = End(kind.vip.address, kind.vip.port + 1)
-    site.tables.service(other, kind.server, protocol=UDP)
-    clients = [site.open(kind, DATAGRAM) for _ in range(2)]
-    for client, vip in zip(clients, (kind.vip, other), strict=True):
-        client.connect(kind.spelled(vip))
-    (backend,) = udp_backends(site.tables.maps["be"].entries())
-    left = Departure(sockdiag.End(*kind.vip), backend, sockdiag.End(*kind.server))
-    assert destroy_stale(site.cgroup, site.tables.maps["sk"], {}, frozenset({left})) == 1
-    assert ended(clients[0])
-    assert is_connected(clients[1])
 
 
 def test_ends_where_a_pods_process_holds_it(site: Site, kind: Kind) -> None:

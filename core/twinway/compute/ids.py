@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Generic, TypeVar
 
-from twinway.model.net import IPAddress, Protocol
+from twinway.model.cluster import ServicePort
+from twinway.model.net import IPAddress, ObjectRef, Protocol
 from twinway.model.node import Backend, BackendId, BackendSet, BackendSetId, ServiceState
 
 C = TypeVar("C", Backend, BackendSet)
@@ -22,9 +23,15 @@ def content_id(kind: bytes, content: bytes) -> int:
     return int.from_bytes(blake2b(content, digest_size=8, person=kind).digest(), "big") or 1
 
 
-def backend(address: IPAddress, port: int, protocol: Protocol) -> Backend:
-    """The backend of this address, port and protocol."""
-    return Backend(BackendId(content_id(b"backend", _place(address, port, protocol))), address, port, protocol)
+def service_port(ref: ObjectRef, port: ServicePort) -> int:
+    """What stands for one port of a Service in the ids of its backends."""
+    return content_id(b"service port", repr((ref.namespace, ref.name, port.name, port.protocol.value)).encode())
+
+
+def backend(owner: int, address: IPAddress, port: int, protocol: Protocol) -> Backend:
+    """The backend at this place of the `service_port` that `owner` stands for."""
+    content = owner.to_bytes(8, "big") + _place(address, port, protocol)
+    return Backend(BackendId(content_id(b"backend", content)), address, port, protocol)
 
 
 def backend_set(backends: Iterable[Backend]) -> BackendSet:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from twinway.compute.ids import backend, backend_set
+from twinway.compute.ids import backend, backend_set, service_port
 from twinway.model.cluster import EndpointSlice, Node, Service, ServicePort, SliceEndpoint
 from twinway.model.net import Family, Protocol, Rejected
 from twinway.model.node import Backend, Frontend, Scope, ServiceState
@@ -97,21 +97,19 @@ class Pools:
         """All endpoints that answer for this port, in any condition, sorted by (address, port)."""
         key = (port, family)
         if key not in self._made:
-            self._made[key] = _pool(port, [each for each in self._slices if each.family is family])
+            slices = [each for each in self._slices if each.family is family]
+            self._made[key] = _pool(service_port(self._service.ref, port), port, slices)
         return self._made[key]
 
     def serving(self, families: Iterable[Family]) -> tuple[Backend, ...]:
         """The backends of all ports that keep their connections, sorted by id."""
-        kept = {
-            (family, int(each.address), each.port, each.protocol): each
-            for family in families
-            for port in self._service.ports
-            for each in keeping(self.of(port, family))
-        }
-        return tuple(sorted(kept.values(), key=lambda each: each.id))
+        kept = (
+            each for family in families for port in self._service.ports for each in keeping(self.of(port, family))
+        )
+        return tuple(sorted(kept, key=lambda each: each.id))
 
 
-def _pool(port: ServicePort, slices: Iterable[EndpointSlice]) -> tuple[Candidate, ...]:
+def _pool(owner: int, port: ServicePort, slices: Iterable[EndpointSlice]) -> tuple[Candidate, ...]:
     places: dict[tuple[int, int], SliceEndpoint] = {}
     for each in slices:
         for number in (own.port for own in each.ports if own.name == port.name and own.protocol is port.protocol):
@@ -122,7 +120,7 @@ def _pool(port: ServicePort, slices: Iterable[EndpointSlice]) -> tuple[Candidate
                 if known is None or _condition(endpoint) > _condition(known):
                     places[place] = endpoint
     return tuple(
-        Candidate(backend(places[place].address, place[1], port.protocol), places[place])
+        Candidate(backend(owner, places[place].address, place[1], port.protocol), places[place])
         for place in sorted(places)
     )
 

@@ -27,7 +27,12 @@ NO_CLASS = ClassId(0)
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """One address and port that answers for Services. Id: of (address, port, protocol)."""
+    """
+    One address and port that answers for one port of a Service.
+
+    Id: of (Service, its port, address, port, protocol), so that a backend is gone when its Service
+    lost it, whatever another Service has at that address.
+    """
 
     id: BackendId
     address: IPAddress

@@ -25,9 +25,9 @@ def _servers(stage: Stage) -> Iterator[None]:
         yield
 
 
-def bare(stage: Stage) -> Object:
+def bare(stage: Stage, name: str = "shop/moving") -> Object:
     """A Service whose EndpointSlices the test writes, served by `serving`."""
-    return stage.service("shop/moving", [port(PORT, 1, name="line"), port(PORT, 1, "UDP", name="datagram")])
+    return stage.service(name, [port(PORT, 1, name="line"), port(PORT, 1, "UDP", name="datagram")])
 
 
 def web(stage: Stage, name: str = "shop/web", number: int = 8080, target: int = 80) -> Object:
@@ -86,6 +86,26 @@ def test_removed_backend_of_unconnected_udp(stage: Stage) -> None:
                 said, sender = socket.ask_at(address, PORT, "hello")
                 assert (said.split()[0], list(sender)) == (FAR, [address, PORT]), place
             assert [socket.own()[1] for socket, _ in sockets] == ports
+
+
+@pytest.mark.row("stale-udp-shared")
+def test_removed_backend_that_another_service_has(stage: Stage) -> None:
+    """A backend that its Service lost answers that one's UDP clients no more, and goes on for the other's."""
+    service, other = bare(stage), bare(stage, "shop/staying")
+    for place in CLIENTS:
+        stage.hold(
+            service, other, *(each for one in (service, other) for each in stage.slices(one, TARGETS, NEAR))
+        )
+        with stage.talk(place) as talk:
+            leaving, staying = (
+                [(family, address, asked(talk, family, address)[1]) for family, address in stage.vips(one)]
+                for one in (service, other)
+            )
+            stage.apply(*stage.slices(service, TARGETS, FAR))
+            for family, address, socket in leaving:
+                assert asked(talk, family, address, socket)[0] == FAR, f"{place}, IPv{family}"
+            for _, _, socket in staying:
+                assert socket.ask("hello").startswith(f"{NEAR} "), place
 
 
 @pytest.mark.row("stale-udp-empty")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from ipaddress import ip_address
 from itertools import pairwise, product
 from types import MappingProxyType
@@ -18,9 +18,7 @@ from twinway.model.net import IPAddress, ObjectRef, Protocol
 from twinway.model.node import Backend, BackendId, BackendSet, BackendSetId, Frontend, Scope, ServiceState
 from twinway_bpf import encode
 from twinway_bpf.maps import Map
-from twinway_bpf.services import Leave, ServiceTables
-from twinway_bpf.sockdiag import End
-from twinway_bpf.stale import Departure
+from twinway_bpf.services import ServiceTables
 
 Services = Mapping[ObjectRef, ServiceState]
 
@@ -75,11 +73,11 @@ def histories(draw: st.DrawFn) -> list[Services]:
     return history
 
 
-def nobody(gone: Mapping[bytes, bytes], left: frozenset[Departure]) -> None:
+def nobody(gone: Mapping[bytes, bytes]) -> None:
     """No socket holds on to a backend."""
 
 
-def tables_on(maps: Mapping[str, Map], leave: Leave = nobody) -> ServiceTables:
+def tables_on(maps: Mapping[str, Map], leave: Callable[[Mapping[bytes, bytes]], None] = nobody) -> ServiceTables:
     """The tables of a new process."""
     return ServiceTables(maps["be"], maps["slot"], maps["fe"], leave)
 
@@ -196,7 +194,7 @@ def test_sockets_leave_before_backends_go(old: Services, new: Services, rebuilt:
     with recorded(Log()) as maps:
         left: dict[bytes, bytes] = {}
 
-        def leave(gone: Mapping[bytes, bytes], _: frozenset[Departure]) -> None:
+        def leave(gone: Mapping[bytes, bytes]) -> None:
             left.update(gone)
             assert gone.items() <= maps["be"].entries().items()
             assert not set(gone) & set(maps["slot"].entries().values())
@@ -209,28 +207,6 @@ def test_sockets_leave_before_backends_go(old: Services, new: Services, rebuilt:
         else:
             tables.change(old, new)
         assert left.keys() == before.keys() - maps["be"].entries().keys()
-
-
-def test_sockets_leave_a_backend_that_another_service_has() -> None:
-    """A UDP backend that one Service loses and another keeps is told of as the loss of the one."""
-    backend = Backend(BackendId(7), ip_address("10.0.0.7"), 5353, Protocol.UDP)
-    first, second = (
-        ServiceState(
-            _ref(name),
-            (Frontend(address, 53, Protocol.UDP, Scope.INTERNAL, backend_set([backend])),),
-            (backend,),
-        )
-        for name, address in zip("ab", ADDRESSES[:2], strict=True)
-    )
-    alone = Frontend(ADDRESSES[0], 53, Protocol.UDP, Scope.INTERNAL, backend_set([]))
-    told: list[frozenset[Departure]] = []
-    with recorded(Log()) as maps:
-        tables = tables_on(maps, lambda gone, left: told.append(left))
-        both = {first.ref: first, second.ref: second}
-        tables.change({}, both)
-        tables.change(both, {**both, first.ref: ServiceState(first.ref, (alone,), ())})
-    loss = Departure(End(ADDRESSES[0], 53), backend.id, End(backend.address, backend.port))
-    assert told == [frozenset(), frozenset({loss})]
 
 
 @settings(max_examples=40, deadline=None)

@@ -7,12 +7,14 @@ from ipaddress import ip_address
 import pytest
 
 from twinway.compute import ids
-from twinway.compute.ids import Ledger, backend, backend_set, content_id
+from twinway.compute.ids import Ledger, backend, backend_set, content_id, service_port
+from twinway.model.cluster import ServicePort
 from twinway.model.net import ObjectRef, Protocol
 from twinway.model.node import Backend, Frontend, Scope, ServiceState
 
-ONE = backend(ip_address("10.0.0.1"), 80, Protocol.TCP)
-OTHER = backend(ip_address("10.0.0.2"), 80, Protocol.TCP)
+WEB = service_port(ObjectRef("Service", "shop", "web"), ServicePort("http", Protocol.TCP, 80, 80))
+ONE = backend(WEB, ip_address("10.0.0.1"), 80, Protocol.TCP)
+OTHER = backend(WEB, ip_address("10.0.0.2"), 80, Protocol.TCP)
 
 
 def state(name: str, *backends: Backend) -> ServiceState:
@@ -23,23 +25,41 @@ def state(name: str, *backends: Backend) -> ServiceState:
 
 def test_ids_do_not_change() -> None:
     """A kernel's tables outlive the agent: an id that changes with a version is a new backend."""
-    assert ONE.id == 0x6CE0CCD24386EC8A
-    assert backend_set([ONE, OTHER]).id == 0x27E388C5CAAC9B0C
+    assert ONE.id == 0xA02AC5692C2E2442
+    assert backend_set([ONE, OTHER]).id == 0x2D04EACE7CEAF4C2
     assert backend_set([]).id == 0x0FDD734E51C1682F
 
 
 @pytest.mark.parametrize(
     "different",
     [
-        backend(ip_address("10.0.0.2"), 80, Protocol.TCP),
-        backend(ip_address("10.0.0.1"), 81, Protocol.TCP),
-        backend(ip_address("10.0.0.1"), 80, Protocol.UDP),
-        backend(ip_address("::10.0.0.1"), 80, Protocol.TCP),
+        backend(WEB, ip_address("10.0.0.2"), 80, Protocol.TCP),
+        backend(WEB, ip_address("10.0.0.1"), 81, Protocol.TCP),
+        backend(WEB, ip_address("10.0.0.1"), 80, Protocol.UDP),
+        backend(WEB, ip_address("::10.0.0.1"), 80, Protocol.TCP),
     ],
 )
 def test_other_content_has_another_id(different: Backend) -> None:
     """Address, port and protocol, each of them."""
     assert different.id != ONE.id
+
+
+@pytest.mark.parametrize(
+    ("namespace", "name", "port", "protocol"),
+    [
+        ("bank", "web", "http", Protocol.TCP),
+        ("shop", "api", "http", Protocol.TCP),
+        ("shop", "web", "", Protocol.TCP),
+        ("shop", "web", "http", Protocol.UDP),
+        ("shop", "we", "bhttp", Protocol.TCP),
+    ],
+)
+def test_each_port_of_a_service_has_backends_of_its_own(
+    namespace: str, name: str, port: str, protocol: Protocol
+) -> None:
+    """What one Service lost is gone for its clients, whatever another has at that address."""
+    owner = service_port(ObjectRef("Service", namespace, name), ServicePort(port, protocol, 80, 80))
+    assert backend(owner, ONE.address, ONE.port, ONE.protocol).id != ONE.id
 
 
 def test_kinds_have_ids_of_their_own() -> None:

@@ -143,15 +143,16 @@ def test_each_port_and_family_is_a_frontend() -> None:
     ]
 
 
-def test_two_ports_with_one_target_share_the_backend() -> None:
-    """It is one backend, and kept once."""
+def test_two_ports_with_one_target_have_backends_of_their_own() -> None:
+    """One port may lose it, and the other keep it."""
     service = replace(SERVICE, ports=(HTTP, replace(HTTP, name="alt", port=81)))
     both = replace(
         slice_of(endpoint("10.0.0.1")), ports=tuple(SlicePort(n, Protocol.TCP, 8080) for n in ("http", "alt"))
     )
     state = state_of(both, service=service)
-    assert len({each.backends.id for each in state.frontends}) == 1
-    assert len(state.serving) == 1
+    assert len({each.backends.id for each in state.frontends}) == 2
+    assert {(str(each.address), each.port) for each in state.serving} == {("10.0.0.1", 8080)}
+    assert len({each.id for each in state.serving}) == len(state.serving) == 2
 
 
 def test_without_an_address_there_is_nothing_to_serve() -> None:

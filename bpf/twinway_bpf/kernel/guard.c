@@ -61,7 +61,7 @@ static __always_inline int guard_error(struct __sk_buff *skb, const struct tw_pk
 	if (rc)
 		return rc;
 	view_set(&view, &quoted, !out);
-	if (!view.ep)
+	if (!view.turn.set)
 		return TW_GO_ON;
 	return out ? guard_way(&view, quoted.proto, 0) : guard_either(&view, quoted.proto, 1);
 }
@@ -82,7 +82,7 @@ static __always_inline int guard_check(struct __sk_buff *skb, struct tw_pkt *pkt
 	}
 	view_set(&view, pkt, out);
 	/* without its head, which is judged here, a datagram is never whole again */
-	if (!view.ep || pkt->frag == TW_FRAG_LATER)
+	if (!view.turn.set || pkt->frag == TW_FRAG_LATER)
 		return TW_PASS_STACK;
 	if (pkt->proto == PROTO_TCP || pkt->proto == PROTO_SCTP)
 		rc = guard_begins(skb, pkt) ? guard_way(&view, pkt->proto, out) : TW_GO_ON;

@@ -8,7 +8,7 @@
 
 /* A packet from the pod's side: which pod, which way, and the two ends of it. */
 struct tw_view {
-	struct tw_ep *ep; /* the pod's; NULL: no pod, or under no policy */
+	struct tw_turn turn; /* the pod's; set 0: no pod, or under no policy */
 	const struct tw_end *local;
 	const struct tw_end *remote;
 };
@@ -17,9 +17,7 @@ static __always_inline void view_set(struct tw_view *view, const struct tw_pkt *
 {
 	view->local = out ? &pkt->src : &pkt->dst;
 	view->remote = out ? &pkt->dst : &pkt->src;
-	view->ep = ep_get(view->local->addr);
-	if (!ep_is_pod(view->ep) || !view->ep->policy)
-		view->ep = 0;
+	policy_turn(view->local->addr, &view->turn);
 }
 
 static __always_inline bool view_from_node(const struct tw_view *view)
@@ -41,8 +39,8 @@ static __always_inline __u8 judge(const struct tw_view *view, __u8 proto, bool e
 		return TW_ALLOW;
 	ends.proto = proto;
 	ends.port = egress ? view->remote->port : view->local->port;
-	return policy_verdict(view->ep, egress ? TW_EGRESS : TW_INGRESS, view->remote->addr, &ends,
-			      rule);
+	return policy_verdict(&view->turn, egress ? TW_EGRESS : TW_INGRESS, view->remote->addr,
+			      &ends, rule);
 }
 
 /* What becomes of a packet that was judged; a denial is put down to its rule. */

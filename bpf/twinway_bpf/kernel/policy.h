@@ -34,6 +34,48 @@ static __always_inline bool ep_is_pod(const struct tw_ep *ep)
 	return ep && ep->kind == TW_EP_POD;
 }
 
+/* What policy a pod is under, and by which generation of classes; set 0: by none, or no pod. */
+struct tw_turn {
+	__u64 set;
+	__u8 gen;
+	__u8 kind; /* enum tw_ep_kind; 0: nobody's address */
+	__u8 pad[6];
+};
+
+#define TURN_TRIES 2
+
+/*
+ * Read them as one. The kernel gives an element that was replaced to the next update, of another
+ * pod perhaps, while programs still read it (htab_map_update_elem): what was read counts only if
+ * this is the pod's element afterwards, too. Else the pod is turning just now, twice: closed.
+ */
+static __always_inline void policy_turn(const __be32 *addr, struct tw_turn *turn)
+{
+	const volatile struct tw_ep *ep, *again;
+
+#pragma unroll
+	for (int i = 0; i < TURN_TRIES; i++) {
+		ep = ep_get(addr);
+		if (!ep) {
+			turn->set = 0;
+			turn->kind = 0;
+			return;
+		}
+		turn->kind = ep->kind;
+		turn->gen = ep->gen;
+		turn->set = ep->policy;
+		again = ep_get(addr);
+		if (again == ep && again->policy == turn->set && again->gen == turn->gen &&
+		    again->kind == turn->kind) {
+			if (turn->kind != TW_EP_POD)
+				turn->set = 0;
+			return;
+		}
+	}
+	turn->kind = TW_EP_POD;
+	turn->set = TW_FENCED;
+}
+
 static __always_inline __u64 policy_class(const __be32 *addr, __u8 gen)
 {
 	struct tw_class_key key = {};
@@ -47,8 +89,8 @@ static __always_inline __u64 policy_class(const __be32 *addr, __u8 gen)
 	return gen & 1 ? found->id[1] : found->id[0];
 }
 
-/* What `ep` says of a peer in one direction; the rule is told in any case. */
-static __always_inline __u32 policy_verdict(const struct tw_ep *ep, __u8 direction,
+/* What a pod's policy says of a peer in one direction; the rule is told in any case. */
+static __always_inline __u32 policy_verdict(const struct tw_turn *turn, __u8 direction,
 					    const __be32 *peer, const struct tw_ends *ends,
 					    __u64 *rule)
 {
@@ -56,8 +98,8 @@ static __always_inline __u32 policy_verdict(const struct tw_ep *ep, __u8 directi
 	struct tw_verdict *verdict;
 
 	key.prefixlen = VERDICT_PREFIX;
-	key.set = ep->policy;
-	key.class_id = policy_class(peer, ep->gen);
+	key.set = turn->set;
+	key.class_id = policy_class(peer, turn->gen);
 	key.direction = direction;
 	if (ends->proto == PROTO_TCP || ends->proto == PROTO_UDP || ends->proto == PROTO_SCTP) {
 		key.proto = ends->proto;
@@ -82,17 +124,17 @@ static __always_inline __u32 policy_verdict(const struct tw_ep *ep, __u8 directi
  */
 static __always_inline int policy_judge(const struct tw_ends *ends)
 {
-	struct tw_ep *from = ep_get(ends->from);
-	struct tw_ep *to = ep_get(ends->to);
+	struct tw_turn from = {}, to = {};
 	__u64 rule;
 
-	if (ep_is_pod(from) && from->policy &&
-	    policy_verdict(from, TW_EGRESS, ends->to, ends, &rule) != TW_ALLOW) {
+	policy_turn(ends->from, &from);
+	policy_turn(ends->to, &to);
+	if (from.set && policy_verdict(&from, TW_EGRESS, ends->to, ends, &rule) != TW_ALLOW) {
 		verdict_denied(rule);
 		return TW_DROP_POLICY_EGRESS;
 	}
-	if (ep_is_pod(to) && to->policy && !(from && from->kind == TW_EP_NODE) &&
-	    policy_verdict(to, TW_INGRESS, ends->from, ends, &rule) != TW_ALLOW) {
+	if (to.set && from.kind != TW_EP_NODE &&
+	    policy_verdict(&to, TW_INGRESS, ends->from, ends, &rule) != TW_ALLOW) {
 		verdict_denied(rule);
 		return TW_DROP_POLICY_INGRESS;
 	}

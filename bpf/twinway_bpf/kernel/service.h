@@ -15,14 +15,13 @@ struct tw_choice {
 	__u32 pad;
 };
 
-static __always_inline int service_pick(const struct tw_fe *fe, __u32 random, struct tw_choice *out)
+/* One backend of a set; not 0: the set has gone meanwhile. */
+static __always_inline int service_pick(__u64 set, __u32 slot, struct tw_choice *out)
 {
-	struct tw_slot_key key = {};
+	struct tw_slot_key key = {.set = set, .slot = slot};
 	struct tw_be *be;
 	__u64 *id;
 
-	key.set = fe->set;
-	key.slot = random % fe->count;
 	id = tw_slot_v1.lookup(&key);
 	if (!id)
 		return TW_DROP_RACE;
@@ -51,8 +50,10 @@ static __always_inline bool service_address(const __be32 *addr)
 static __always_inline int service_choose(const struct tw_fe_key *key, __u32 random,
 					  struct tw_choice *out)
 {
-	struct tw_fe *fe;
+	const volatile struct tw_fe *fe;
 	int rc = TW_DROP_RACE;
+	__u32 count;
+	__u64 set;
 
 	out->backend = 0;
 #pragma unroll
@@ -60,9 +61,15 @@ static __always_inline int service_choose(const struct tw_fe_key *key, __u32 ran
 		fe = tw_fe_v1.lookup((struct tw_fe_key *)key);
 		if (!fe)
 			return service_address(key->addr) ? TW_REJECT_NO_PORT : TW_GO_ON;
-		if (!fe->count)
+		set = fe->set;
+		count = fe->count;
+		/* an element that was replaced may be another frontend's by now: policy_turn() */
+		if (tw_fe_v1.lookup((struct tw_fe_key *)key) != fe || fe->set != set ||
+		    fe->count != count)
+			continue;
+		if (!count)
 			return TW_REJECT_NO_BACKEND;
-		rc = service_pick(fe, random, out);
+		rc = service_pick(set, random % count, out);
 		if (!rc)
 			return rc;
 	}

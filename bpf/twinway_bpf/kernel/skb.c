@@ -74,7 +74,7 @@ static __always_inline int skb_check(struct __sk_buff *skb, struct bpf_sock *sk,
 	if (rc)
 		return rc;
 	view_set(&view, &pkt, out);
-	if (!view.ep) {
+	if (!view.turn.set) {
 		if (tcp_is_stream(sk) && sk->state != STATE_LISTEN)
 			tcp_let_go(sk, rev);
 		return TW_GO_ON;

@@ -61,6 +61,8 @@ enum tw_ep_kind {
 	TW_EP_NODE = 2,
 };
 
+#define TW_FENCED 1 /* the policy set that says nothing, so that everything is denied */
+
 struct tw_addr {
 	__be32 addr[4];
 };

@@ -16,7 +16,7 @@ from itertools import chain
 
 import pytest
 
-from twinway.model.node import Action, Scope
+from twinway.model.node import FENCED, Action, Scope
 from twinway.model.policy import Direction
 from twinway_bpf.layout import ENUMS, STRUCTS, Ep, Side
 from twinway_bpf.source import KERNEL
@@ -92,6 +92,11 @@ def test_mirrored_enums_are_whole() -> None:
     for body in re.findall(r"^enum tw_\w+ \{(.*?)\};", shared_types(), re.DOTALL | re.MULTILINE):
         constants = set(re.findall(r"^\s*(TW_\w+)", body, re.MULTILINE))
         assert constants <= known or not constants & known, constants - known
+
+
+def test_fenced_is_the_models() -> None:
+    """The set that denies everything has one id on both sides."""
+    assert compiled(f'_Static_assert(TW_FENCED == {FENCED}, "mirror");\n') == []
 
 
 def _doctored(**changes: object) -> Structs:

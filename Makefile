@@ -17,9 +17,9 @@ test: check ## the checks, then every test that this kernel can run
 check: setup ## format, lint, types, layers
 	@tools/check.sh
 
-bench: setup ## paired measurements
+bench: setup ## paired measurements (BENCH="throughput lost": some of them)
 	@tools/setup.sh bench
-	@.venv/bin/python -m tests.bench
+	@.venv/bin/python -m tests.bench $(BENCH)
 
 conformance: setup ## what every driver must do, on every device, in every address family (SEEDS= JOBS= PAGE=)
 	@CONFORMANCE=all $(PYTEST) tests/conformance --family 4 --family 6 --family dual --seeds $(or $(SEEDS),500) \

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from itertools import compress, count
-from operator import eq, is_, is_not, ne, not_
+from operator import eq, is_, is_not, ne
 from typing import Any
 
 from twinway.model.net import IPNetwork
@@ -25,6 +25,8 @@ Row = tuple[IPNetwork, bytes, int, int]
 
 UNWRITTEN = -1
 """In place of a class: the prefix is not in the table yet."""
+FEW = 64
+"""So many rows are taken out of the columns one by one, more by writing the columns anew."""
 _BROAD = bytes(bits != 128 for bits in range(256))
 """For each length of a prefix whether it is one around others."""
 
@@ -92,8 +94,9 @@ class ClassGenerations:
         ids = self._ids[using]
         if UNWRITTEN not in ids:
             return
+        first = ids.index(UNWRITTEN)
         around = self._around(ids)
-        for at in list(compress(count(), map(partial(eq, UNWRITTEN), ids))):
+        for at in list(compress(count(first), map(partial(eq, UNWRITTEN), ids[first:]))):
             ids[at] = around(self._networks[at])
 
     # What the nearest prefix around one says. Single addresses, which are most, are around none.
@@ -138,6 +141,11 @@ class ClassGenerations:
 
     def _take(self, positions: Sequence[int]) -> list[Row]:
         rows = [(self._networks[at], self._keys[at], self._ids[0][at], self._ids[1][at]) for at in positions]
+        if len(positions) <= FEW:
+            for column in self._columns():
+                for at in reversed(positions):
+                    del column[at]
+            return rows
         staying = bytearray(b"\1") * len(self._networks)
         for at in positions:
             staying[at] = 0
@@ -153,15 +161,18 @@ class ClassGenerations:
         self._ids[1].append(row[3])
 
 
-# Positions in `ours` of what is not in `networks`, so that the rest are the first of those; or all
-# of them, where some moved, or are other objects.
+# Positions in `ours` of what `networks` does not have in the same order, so that the rest are the first of those.
 def _left(ours: Sequence[IPNetwork], networks: Sequence[IPNetwork]) -> list[int]:
     start = next(compress(count(), map(is_not, ours, networks)), min(len(ours), len(networks)))
-    rest, new = ours[start:], networks[start:]
-    stays = list(map(set(map(id, new)).__contains__, map(id, rest)))
-    if all(map(is_, compress(rest, stays), new)):
-        return list(compress(count(start), map(not_, stays)))
-    return list(range(len(ours)))
+    left: list[int] = []
+    coming = iter(networks[start:])
+    awaited = next(coming, None)
+    for at, network in enumerate(ours[start:], start):
+        if network is awaited:
+            awaited = next(coming, None)
+        else:
+            left.append(at)
+    return left
 
 
 def _new(network: IPNetwork) -> Row:

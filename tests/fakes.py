@@ -41,7 +41,8 @@ class FakeDriver(Driver):
     """
     A datapath whose kernel is a dictionary.
 
-    `failures` are raised by the next applies, one each; `changes` is every change that was given.
+    `failures` are raised by the next applies, one each, and `trouble` by catching up; `changes` is
+    every change that was given, and `caught_up` tells how often it was asked to catch up.
     """
 
     name = "fake"
@@ -54,6 +55,8 @@ class FakeDriver(Driver):
         self.failures: list[Exception] = []
         self.connections = 0
         self.healthy = True
+        self.caught_up = 0
+        self.trouble: Exception | None = None
 
     def requirements(self) -> tuple[Requirement, ...]:
         return (Requirement("memory", present=True, required=True, without="buy some"),)
@@ -73,6 +76,11 @@ class FakeDriver(Driver):
             del self.kernel.entries[key]
         repaired = tuple(sorted(writes)) if change.repair and change.state == change.previous else ()
         return Report(written=len(writes), removed=len(stale), repaired=repaired)
+
+    def catch_up(self) -> None:
+        if self.trouble:
+            raise self.trouble
+        self.caught_up += 1
 
     def dump(self) -> Inspection:
         services = (entry for entry in self.kernel.entries.values() if isinstance(entry, ServiceState))

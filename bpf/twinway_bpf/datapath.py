@@ -96,6 +96,10 @@ class Datapath:
         step = self._services.rebuild(change.state.services, remove=False)
         return Report(step.written)
 
+    def catch_up(self) -> None:
+        """Do ahead what the next apply would do first."""
+        self._endpoints.catch_up()
+
     def dump(self) -> Inspection:
         """Read back frontends, map usage and counters."""
         return readback.inspect(self._loader.maps)

@@ -62,6 +62,10 @@ class EndpointTables:
         # a process that ended, or failed, may have let pods turn and done no more
         return Turn(prepared + Step(len(writes)), anew or whole or bool(prepared.written))
 
+    def catch_up(self) -> Step:
+        """What the next change would do first; nothing in force changes."""
+        return self._policy.catch_up()
+
     def settle(self, change: Change) -> Step:
         """Remove pods, prefixes and policy sets that are over, after `turn` for the same change."""
         held = self._read(repair=False)

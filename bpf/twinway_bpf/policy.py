@@ -4,7 +4,8 @@ Policy in the kernel: classes of addresses, verdicts of sets, and the moment pod
 A class entry holds two generations. A change fills the generation that no pod looks at, writes what
 sets say of classes that are new in it, and only then lets each pod turn, in one write of its own, to
 its new set *and* to the other generation. So a packet is judged by the old state or by the new one,
-never by a mixture.
+never by a mixture. The generation that they left lags behind until somebody has time to catch up, or
+until the next change, which is the longer for it.
 """
 
 from __future__ import annotations
@@ -58,6 +59,7 @@ class PolicyTables:
         """
         if policy is self._settled:
             return Step(), self.generation
+        self._settled = None
         step = self._sets.write(self._sets.missing(policy))
         if not self.mixed and self._classes.says(policy.classes, self.generation):
             return step, self.generation
@@ -69,6 +71,12 @@ class PolicyTables:
         """Every pod looks at `generation` now."""
         self.generation = generation
         self.mixed = self._unseen = False
+
+    def catch_up(self) -> Step:
+        """Have the idle generation say what is in force, and sweep: the next change has less to do."""
+        if self._settled is None or self.mixed or self._unseen:
+            return Step()
+        return Step(self._classes.fill(self._settled.classes, self.generation), self._sets.clear())
 
     def settle(self, policy: PolicyState) -> Step:
         """Remove prefixes that `policy` does not have, and verdicts that nobody asks for any more."""

@@ -26,6 +26,8 @@ Entries that are over of which one step removes at least so many: a trie has no 
 
 A step that wrote many removes twice as many, so that what is over never outgrows what is in use.
 """
+CLEARED_AT_ONCE = 2_048
+"""As many where there is time."""
 
 Entries = tuple[VerdictEntry, ...]
 
@@ -95,6 +97,10 @@ class VerdictSets:
         self._leaving.update(dict.fromkeys(missing.over))
         self._written += len(missing.writes)
         return Step(len(missing.writes))
+
+    def clear(self) -> int:
+        """Remove what earlier states left, or as much of it as takes a few milliseconds; how many."""
+        return self._sweep(CLEARED_AT_ONCE)
 
     def sweep(self, policy: PolicyState) -> Step:
         """Remove some of what earlier states left, and note what `policy`, now in force, has no use for."""

@@ -170,6 +170,14 @@ class Driver(ABC):
     def apply(self, change: Change) -> Report:
         """Make the kernel do what `change.state` says."""
 
+    def catch_up(self) -> None:
+        """
+        Do ahead, in a few milliseconds, what would make the next `apply` longer; change nothing in force.
+
+        Called when no change came for a moment after an `apply` that succeeded. Raises as `apply` does.
+        """
+        return
+
     @abstractmethod
     def dump(self) -> Inspection:
         """Read back what the kernel holds."""

@@ -65,6 +65,8 @@ class Pacing:
     """Between two comparisons of the kernel with the state in force."""
     health: float = 5.0
     """Between two probes of the hooks."""
+    calm: float = 0.05
+    """After an apply with no other behind it, until the driver may catch up."""
     first_pause: float = 0.25
     """After a first failed apply; doubles with each further one."""
     longest_pause: float = 30.0
@@ -107,6 +109,7 @@ class Reconciler:
         self._computed: tuple[Inputs, NodeState] | None = None
         self._applied: tuple[NodeState, bool] | None = None
         self._failures = 0
+        self._calm_at: float | None = None
         self._retry_at = self._repair_at = self._health_at = pacing.clock()
 
     def run(self) -> None:
@@ -135,6 +138,8 @@ class Reconciler:
         clock = self._pacing.clock
         if (inputs := self._feed.newest()) is not None:
             self._pursue(inputs)
+        if self._calm_at is not None and clock() >= self._calm_at:
+            self._catch_up()
         if clock() >= self._health_at:
             self._probe()
             if self._applied:
@@ -145,6 +150,8 @@ class Reconciler:
             due.append(self._retry_at)
         elif self._applied:
             due.append(self._repair_at)
+        if self._calm_at is not None:
+            due.append(self._calm_at)
         return min(due) - clock()
 
     def _pursue(self, inputs: Inputs) -> None:
@@ -190,9 +197,19 @@ class Reconciler:
         )
         _log_apply(change, report, seconds)
         settle_heap(whole=change.repair or change.previous is None)
+        self._calm_at = clock() + self._pacing.calm
+
+    def _catch_up(self) -> None:
+        self._calm_at = None
+        try:
+            self._driver.catch_up()
+        except (DriverError, OSError) as error:
+            # what the driver believes of the kernel may be wrong now: the next apply reads it back
+            self._fail(error, self._board.status.version or "")
 
     def _fail(self, error: Exception, version: str) -> None:
         self._failures += 1
+        self._calm_at = None
         pause = self._pacing.pause(self._failures)
         self._retry_at = self._pacing.clock() + pause
         tally = self._board.status.tally.failed(type(error).__name__)

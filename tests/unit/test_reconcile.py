@@ -47,7 +47,7 @@ class Loop:
             self.feed,
             compute=compute_named,
             retire=lambda: self.leaving,
-            pacing=Pacing(resync=60.0, clock=lambda: self.now, jitter=lambda: jitter),
+            pacing=Pacing(resync=60.0, calm=0.5, clock=lambda: self.now, jitter=lambda: jitter),
         )
 
     def give(self, value: Inputs) -> float:
@@ -209,10 +209,44 @@ def test_periodic_repair(loop: Loop) -> None:
 
 
 def test_step_says_when_it_is_due(loop: Loop) -> None:
-    """A step asks to be woken for the next probe, or for the retry if that is sooner."""
-    assert loop.give(inputs("a")) == 5.0
+    """A step asks to be woken to catch up, for the next probe, or for the retry if that is sooner."""
+    assert loop.give(inputs("a")) == 0.5
+    assert loop.later(0.5) == 4.5
     loop.driver.failures = [FULL]
     assert loop.give(inputs("b")) == 0.25
+
+
+def test_driver_catches_up_in_a_calm(loop: Loop) -> None:
+    """Once after an apply, when no other came for a moment."""
+    loop.give(inputs("a"))
+    loop.later(0.25)
+    loop.give(inputs("b"))
+    loop.later(0.25)
+    assert loop.driver.caught_up == 0
+    loop.later(0.25)
+    loop.later(1)
+    assert loop.driver.caught_up == 1
+
+
+def test_driver_does_not_catch_up_after_a_failure(loop: Loop) -> None:
+    """What the kernel holds is not known then."""
+    loop.give(inputs("a"))
+    loop.driver.failures = [FULL, FULL]
+    loop.give(inputs("b"))
+    loop.later(0.5)
+    assert loop.driver.caught_up == 0
+
+
+def test_failure_to_catch_up_is_repaired(loop: Loop) -> None:
+    """It is told, and the next apply compares with the kernel."""
+    loop.give(inputs("a"))
+    loop.driver.trouble = FULL
+    pause = loop.later(0.5)
+    assert loop.board.status.error == str(FULL)
+    loop.driver.trouble = None
+    loop.later(pause)
+    assert loop.driver.changes[-1].repair
+    assert loop.board.status.error is None
 
 
 def test_source_error_is_told_and_harms_nothing(loop: Loop) -> None:

@@ -42,6 +42,10 @@ class SockopsDriver(Driver):
         """Tables, then Services; see `Datapath`."""
         return self._datapath.apply(change)
 
+    def catch_up(self) -> None:
+        """Have the policy tables ready for their next change."""
+        self._datapath.catch_up()
+
     def dump(self) -> Inspection:
         """Read back from the kernel."""
         return self._datapath.dump()

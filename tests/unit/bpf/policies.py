@@ -31,6 +31,7 @@ from twinway.model.policy import Direction
 from twinway_bpf.endpoints import EndpointTables
 from twinway_bpf.maps import Map
 from twinway_bpf.policy import PolicyTables
+from twinway_bpf.sync import Step
 
 PODS = [ip_address(f"10.0.0.{number}") for number in (1, 2, 3)]
 PEERS = [*PODS, *map(ip_address, ("10.0.0.6", "10.0.1.1", "fd00::1"))]
@@ -130,6 +131,10 @@ class Process:
         self._tables.settle(change)
         self._previous = state
         return turn.judged_anew
+
+    def catch_up(self) -> Step:
+        """Do ahead what the next change would do first, where it came to no change; what was done."""
+        return self._tables.catch_up()
 
 
 def answers(tables: Contents) -> Answers:

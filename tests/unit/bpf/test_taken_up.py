@@ -7,6 +7,7 @@ state; and on the way nothing is open that no state involved opens.
 
 from __future__ import annotations
 
+import contextlib
 from ipaddress import ip_network
 from itertools import count
 
@@ -69,6 +70,22 @@ def test_after_a_kill(earlier: list[NodeState], new: NodeState, other: NodeState
         last = other or new
         Process(maps).apply(last)
         check_way(before, log, done, [earlier[-1], new, last])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(states(), min_size=2, max_size=3), states(), steps)
+def test_after_a_kill_while_catching_up(earlier: list[NodeState], new: NodeState, step: int) -> None:
+    """A process is killed while it catches up; the next one brings another state into force."""
+    log = Log()
+    with recorded(log) as maps:
+        process = Process(maps)
+        for state in earlier:
+            process.apply(state)
+        with log.ending(step, Killed()), contextlib.suppress(Killed):
+            process.catch_up()
+        before, done = contents(maps), len(log.writes)
+        Process(maps).apply(new)
+        check_way(before, log, done, [earlier[-1], new])
 
 
 @settings(max_examples=60, deadline=None)

@@ -6,6 +6,7 @@ The reader is the kernel's, written again in `reader`. It reads after every sing
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from itertools import pairwise
 
 import pytest
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from tests.unit.bpf.policies import PODS, QUESTIONS, Process, answers, expected, set_of, sized, state_of, states
 from tests.unit.bpf.recording import Log, contents, recorded, replayed
 from twinway.errors import MapError
-from twinway.model.node import Action, NodeState
+from twinway.model.node import Action, ClassId, NodeState
 
 
 @settings(max_examples=60, deadline=None)
@@ -72,6 +73,62 @@ def test_old_answer_or_new(history: list[NodeState]) -> None:
             for now in replayed(before, log.writes[done:]):
                 for question, answer in answers(now).items():
                     assert answer in (was[question], will[question]), question
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(states(), min_size=1, max_size=4))
+def test_catching_up_changes_no_answer(history: list[NodeState]) -> None:
+    """Each single write of it leaves every connection answered as the state in force does; then none is left."""
+    log = Log()
+    with recorded(log) as maps:
+        process = Process(maps)
+        for state in history:
+            process.apply(state)
+            before, done = contents(maps), len(log.writes)
+            process.catch_up()
+            for now in replayed(before, log.writes[done:]):
+                assert answers(now) == expected(state)
+            done = len(log.writes)
+            process.catch_up()
+            process.apply(state)
+            assert len(log.writes) == done
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(states(), min_size=2, max_size=4))
+def test_after_catching_up_old_answer_or_new(history: list[NodeState]) -> None:
+    """A change after it writes over nothing that is in force, too."""
+    log = Log()
+    with recorded(log) as maps:
+        process = Process(maps)
+        process.apply(history[0])
+        for old, new in pairwise(history):
+            process.catch_up()
+            before, done = contents(maps), len(log.writes)
+            process.apply(new)
+            was, will = expected(old), expected(new)
+            for now in replayed(before, log.writes[done:]):
+                for question, answer in answers(now).items():
+                    assert answer in (was[question], will[question]), question
+
+
+@pytest.mark.parametrize("catching_up", [False, True])
+def test_a_change_after_catching_up_writes_what_it_changes(*, catching_up: bool) -> None:
+    """Renamed prefixes are written again at the next change, unless there was time before."""
+    chosen = set_of(dict.fromkeys(range(4), (Action.DENY, Action.ALLOW)))
+    networks = [ip_network(f"10.0.0.{number}/32") for number in range(20)]
+    tables = [{network: ClassId(1 + (at < last)) for at, network in enumerate(networks)} for last in (0, 20, 19)]
+    log = Log()
+    with recorded(log) as maps:
+        process = Process(maps)
+        for table in tables[:2]:
+            process.apply(state_of({PODS[0]: chosen.id}, {chosen.id: chosen}, table))
+        if catching_up:
+            assert process.catch_up().written == len(networks)
+        done = len(log.writes)
+        process.apply(state_of({PODS[0]: chosen.id}, {chosen.id: chosen}, tables[2]))
+        renamed = [write for write in log.writes[done:] if write.table.startswith("tw_class")]
+        assert len(renamed) == (1 if catching_up else len(networks) - 1)
 
 
 def test_connections_of_an_address_end_with_its_pod() -> None:

@@ -99,6 +99,28 @@ def test_port_used_again_is_a_new_client(scene: Scene, net: Net, ends: int) -> N
 
 
 @both
+def test_service_that_came_later(scene: Scene, net: Net, protocol: int) -> None:
+    """Who asked an address before it was a Service's is served when it is, from the port that asked already."""
+    late = End(net.outside, 80)
+    packet = opening(protocol, scene.client, late)
+    for _ in range(2):
+        assert scene.client_sends(packet).seen.dst == late
+    scene.tables.service(late, scene.server, protocol=protocol)
+    for _ in range(2):
+        assert scene.client_sends(packet).seen.dst == scene.server
+    assert scene.server_sends(scene.answer(protocol)).seen.src == late
+
+
+def test_refusal_of_a_service_that_came_later(scene: Scene, net: Net) -> None:
+    """And it is refused aloud, where the Service has no backend or not this port."""
+    late = End(net.outside, 80)
+    packet = tcp(scene.client, late)
+    assert scene.client_sends(packet).seen.dst == late
+    scene.tables.service(late)
+    assert scene.client_sends(packet).reason == Reason.REJECT_NO_BACKEND
+
+
+@both
 def test_ports_and_protocols_are_their_own(scene: Scene, net: Net, protocol: int) -> None:
     """Two ports of one address, and two protocols of one port, lead where each says."""
     scene.tables.service(End(net.vip, 81), End(net.away, 9001), protocol=protocol)

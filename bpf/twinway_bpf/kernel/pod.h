@@ -75,13 +75,31 @@ static __always_inline bool pod_keeps_backend(const struct tw_pkt *pkt, const st
 	return tw_be_v1.lookup(&conn->names->choice.backend) != 0;
 }
 
+/*
+ * Is it clear what becomes of the packet, whatever Services there are? Not for one that opens a
+ * connection, nor for one that nobody ever answered: its address may have become a Service's after
+ * the client began to ask.
+ */
+static __always_inline bool pod_is_under_way(const struct tw_pkt *pkt, const struct tw_conn *conn)
+{
+	if (conn->names->moved || pod_keeps_backend(pkt, conn))
+		return 1;
+	if (!conn->ct)
+		return 0;
+	if (!conn->names->forward || (conn->ct->flags & TW_CT_NAT))
+		return 1;
+	if (pkt->proto == PROTO_TCP)
+		return (pkt->tcp & (TCP_SYN | TCP_ACK)) != TCP_SYN;
+	return !!(conn->ct->flags & TW_CT_REPLIED);
+}
+
 /* Give a packet to a Service its backend, the one it had or a new one. */
 static __always_inline int pod_choose(const struct tw_pkt *pkt, struct tw_conn *conn)
 {
 	struct tw_fe_key key = {};
 	int rc;
 
-	if (conn->ct || conn->names->moved || pod_keeps_backend(pkt, conn))
+	if (pod_is_under_way(pkt, conn))
 		return TW_GO_ON;
 	conn->names->choice.backend = 0;
 	conn->names->given_port = 0;

@@ -214,8 +214,27 @@ class ClassTable:
             del self._uses[id_], self._by_members[self.live.pop(id_).members]
 
 
+class _Single4(IPv4Network):
+    # Hashes as its like, but once: it stands in a large table, and the hash of ipaddress is slow.
+    def __init__(self, address: tuple[int, int]) -> None:
+        super().__init__(address)
+        self._hash = super().__hash__()
+
+    def __hash__(self) -> int:
+        return self._hash
+
+
+class _Single6(IPv6Network):
+    def __init__(self, address: tuple[int, int]) -> None:
+        super().__init__(address)
+        self._hash = super().__hash__()
+
+    def __hash__(self) -> int:
+        return self._hash
+
+
 def _single(address: IPAddress) -> IPNetwork:
     # From the number: from the address itself, ipaddress would write it out and parse it again.
     if isinstance(address, IPv4Address):
-        return IPv4Network((int(address), 32))
-    return IPv6Network((int(address), 128))
+        return _Single4((int(address), 32))
+    return _Single6((int(address), 128))

@@ -71,6 +71,7 @@ class Side:
         self._counts: Counter[Ruling] = Counter()
         self._made: dict[ClassId, tuple[VerdictEntry, ...]] = {}
         self._chosen: Ruling | None = None
+        self._most_saved = 0  # by another ruling than the plain one under class 0
         self.content = content_of(self._clauses)
         self.default = self._plain
         self.explicit: Mapping[ClassId, Ruling] = self._special
@@ -80,6 +81,8 @@ class Side:
 
     def update(self, change: ClassChange, live: Live) -> bool:
         """Take over classes that came and went; whether the entries are others now."""
+        if self._is_unmoved(change, live):
+            return False
         told = set() if self._hopeless else self._take(change)
         plain = len(live) - len(self._special)
         chosen = self._choose(plain)
@@ -96,6 +99,17 @@ class Side:
             self.default, self.explicit = chosen, self._explicit(chosen, live)
         self.entries = self._entries()
         return True
+
+    def _is_unmoved(self, change: ClassChange, live: Live) -> bool:
+        # Most changes are about no class that a side singles out: then this is all that it is asked.
+        plain = len(live) - len(self._special)
+        return (
+            self._chosen is self._plain
+            and (plain - 1) * len(self._plain.rows) >= self._most_saved
+            and self._special.keys().isdisjoint(change.gone)
+            and self._made.keys().isdisjoint(change.gone)
+            and self._asking.keys().isdisjoint(change.having)
+        )
 
     def rules(self) -> set[RuleId]:
         """The rules that entries name."""
@@ -132,6 +146,7 @@ class Side:
         # The ruling to stand under class 0, when `plain` classes are told nothing special.
         saved = (plain - 1) * len(self._plain.rows)
         saving = {ruling: (count - 1) * len(ruling.rows) for ruling, count in self._counts.items()}
+        self._most_saved = max(saving.values(), default=0)
         better = [ruling for ruling, saves in saving.items() if saves > saved]
         return min(better, key=lambda each: (-saving[each], each.id), default=self._plain)
 

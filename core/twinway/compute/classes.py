@@ -146,17 +146,26 @@ class ClassTable:
         for profile in home.profiles():
             members |= self._pods.of(profile)
         if members:
-            if home.network is None:
-                home.network = _single(home.address)
-            home.blocks = self._grounds.enter(home.address)
-            old, home.told = home.told, self._put(home.network, members | home.blocks)
+            network = self._stand(home)
+            old, home.told = home.told, self._put(network, members | home.blocks)
             return home.told != old
-        network, home.network, home.told = home.network, None, None
-        self._population.leave(home)
-        if network is None:
+        # Its place is kept for as long as a pod has it: many leave the table and come back together.
+        kept, told, home.told = home.network, home.told, None
+        if not home.claims:
+            self._population.leave(home)
+            if kept is not None:
+                home.network = None
+                self._grounds.leave(home.address)
+        if kept is None or told is None:
             return False
-        self._grounds.leave(home.address)
-        return self._enter(network, self._grounds.prefixes.get(network))
+        return self._enter(kept, self._grounds.prefixes.get(kept))
+
+    def _stand(self, home: Home) -> IPNetwork:
+        # The prefix that its entry has; from now on it is known what blocks hold it.
+        home.blocks = self._grounds.enter(home.address)
+        if home.network is None:
+            home.network = _single(home.address)
+        return home.network
 
     def _update_profile(self, profile: Profile) -> bool:
         # Whether any entry changed: each address that only a pod of this profile has is told as the others.
@@ -164,16 +173,20 @@ class ClassTable:
         classes: dict[Members, ClassId] = {}
         changed = False
         for home in self._population.profiles().get(profile, ()):
-            if not members or home.told is None or len(home.claims) > 1 or self._node_members:
+            if not members or len(home.claims) > 1 or self._node_members:
                 changed |= self._update_home(home)
                 continue
+            # In place of an address that had no entry a block may have one.
+            old = self._entries.get(self._stand(home)) if home.told is None else home.told
             new = classes.get(home.blocks)
             if new is None:
                 new = classes[home.blocks] = self._class_of(members | home.blocks)
-            if new != home.told:
+            home.told = new
+            if new != old:
                 self._uses[new] += 1
-                self._release(home.told)
-                self._entries[cast(IPNetwork, home.network)] = home.told = new
+                if old is not None:
+                    self._release(old)
+                self._entries[cast(IPNetwork, home.network)] = new
                 changed = True
         return changed
 

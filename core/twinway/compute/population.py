@@ -31,11 +31,11 @@ class Home:
     address: IPAddress
     claims: tuple[_Resident, ...] = ()
     network: IPNetwork | None = None
-    """Its entry in the table of classes."""
+    """Where its entry in the table of classes is, or was: kept while a pod has the address."""
     blocks: Members = frozenset()
     """Those that hold it, while it has an entry."""
     told: ClassId | None = None
-    """The class in its entry."""
+    """The class in its entry; None while it has none."""
 
     def profiles(self) -> list[Profile]:
         """

@@ -132,9 +132,9 @@ class ManifestSource:
         try:
             newest = self._newest(watch, touched)
         except TwinwayError as error:
-            if self.error != str(error):
-                logger.warning("manifests cannot be read, last good ones stay error=%r", str(error))
-            self.error = str(error)
+            before, self.error = self.error, str(error)
+            if self.error != before:
+                logger.warning("manifests cannot be read, last good ones stay error=%r", self.error)
             return
         self.error = None
         if newest.version != self._version:

@@ -19,6 +19,7 @@ from twinway_lab.processes import Home
 
 PATIENCE_SECONDS = 20.0
 """How long an agent may take to end by itself."""
+_DYING_SECONDS = 1.0
 _PAUSE_SECONDS = 0.02
 _LAST_WORDS = 3
 _PROGRAM = "from twinway.cli.main import main; main()"
@@ -103,9 +104,19 @@ def wait_in_force(lab: LabName, nodes: Iterable[str], version: str, timeout: flo
         try:
             AgentClient(lab.agent_socket(node)).wait(version, max(deadline - time.monotonic(), 0.001))
         except TwinwayError as error:
-            if not is_running(lab, node):
+            if _ends(lab, node):
                 raise _ended(lab, node) from error
             raise LabError(f"node {node}: {error}") from error
+
+
+# An agent that ends closes its sockets a moment before it is gone.
+def _ends(lab: LabName, node: str) -> bool:
+    deadline = time.monotonic() + _DYING_SECONDS
+    while is_running(lab, node):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_PAUSE_SECONDS)
+    return True
 
 
 def _killed(lab: LabName, node: str) -> Path:

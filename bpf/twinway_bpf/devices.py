@@ -12,20 +12,9 @@ from dataclasses import dataclass
 from twinway.errors import DriverError
 from twinway.model.net import IPAddress
 from twinway_bpf import netns, rtnetlink
+from twinway_bpf.rtnetlink import Link
 
 _NO_MAC = bytes(6)
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    """One device; `kind` is rtnetlink's word (veth, macvlan, ipvlan, …), "" for a physical one."""
-
-    name: str
-    ifindex: int
-    kind: str
-    mac: bytes
-    link: int
-    """Peer of a veth, parent of a macvlan or ipvlan: an index in that device's namespace; 0: none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +22,8 @@ class PodDevice:
     """A pod's interface, and the host's side of it where it is a veth."""
 
     netns: str
-    inside: Device
-    host: Device | None
+    inside: Link
+    host: Link | None
     beside: bytes = _NO_MAC
     """MAC by which a pod on a shared parent reaches its node without the wire; zero where it cannot."""
 
@@ -56,7 +45,7 @@ def pod_device(path: str, ifname: str) -> PodDevice:
 
 
 # An index alone may be another device's: namespaces number on their own. The pair must name each other.
-def _host_side(inside: Device) -> Device | None:
+def _host_side(inside: Link) -> Link | None:
     if inside.kind != "veth" or not inside.link:
         return None
     host = _device(index=inside.link)
@@ -67,7 +56,7 @@ def _host_side(inside: Device) -> Device | None:
 
 # All of a parent's ipvlans share its MAC, and what none of them has an address for is the parent's own.
 # Of macvlans the node needs one of its own.
-def _beside(inside: Device) -> bytes:
+def _beside(inside: Link) -> bytes:
     if inside.kind == "ipvlan":
         return inside.mac
     if inside.kind != "macvlan":
@@ -76,7 +65,7 @@ def _beside(inside: Device) -> bytes:
     return next(own, _NO_MAC)
 
 
-def uplinks(names: tuple[str, ...]) -> tuple[Device, ...]:
+def uplinks(names: tuple[str, ...]) -> tuple[Link, ...]:
     """
     The devices that lead out of this namespace: those named, else those of the default routes.
 
@@ -104,9 +93,8 @@ def _default_route_devices() -> set[str]:
     return {link.name for link in rtnetlink.links() if link.ifindex in out}
 
 
-def _device(*, name: str = "", index: int = 0) -> Device | None:
+def _device(*, name: str = "", index: int = 0) -> Link | None:
     try:
-        link = rtnetlink.link(name=name, index=index)
+        return rtnetlink.link(name=name, index=index)
     except OSError as error:
         raise DriverError(f"device {name or index}: {error.strerror}") from error
-    return None if link is None else Device(link.name, link.ifindex, link.kind, link.mac, link.link)

@@ -13,10 +13,11 @@ from twinway.errors import DriverError
 from twinway.model.net import ObjectRef
 from twinway.model.node import Attachment, Endpoint
 from twinway_bpf import features, programs, stamp, tchook
-from twinway_bpf.devices import Device, PodDevice, pod_device, uplinks
+from twinway_bpf.devices import PodDevice, pod_device, uplinks
 from twinway_bpf.loader import Loader
 from twinway_bpf.pins import Pins
 from twinway_bpf.programs import Program
+from twinway_bpf.rtnetlink import Link
 from twinway_bpf.tchook import Hook, Side
 
 Stamp = NewType("Stamp", int)
@@ -90,7 +91,7 @@ class PacketHooks:
         self._uplink_names = uplink_names
         self._loaded: dict[str, int] = {}
         self._placed: dict[str, Hook] = {}
-        self._uplinks: tuple[Device, ...] | None = None
+        self._uplinks: tuple[Link, ...] | None = None
 
     def load(self) -> None:
         """Load the programs. Raises LoadError."""

@@ -10,8 +10,6 @@ import os
 import socket
 import struct
 from collections.abc import Iterator
-from types import TracebackType
-from typing import Self
 
 ACK, DUMP = 0x4, 0x300
 """NLM_F_*: one thing, answered to its end; everything there is."""
@@ -31,14 +29,6 @@ class Netlink:
     def __init__(self, protocol: int) -> None:
         """`protocol` is one of NETLINK_*."""
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Let go of it."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import struct
+from contextlib import closing
 from dataclasses import dataclass
 from ipaddress import ip_address
 
@@ -84,7 +85,7 @@ def default_routes() -> frozenset[int]:
 
 
 def _ask(kind: int, flags: int, request: bytes) -> list[bytes]:
-    with Netlink(_NETLINK_ROUTE) as netlink:
+    with closing(Netlink(_NETLINK_ROUTE)) as netlink:
         return netlink.ask(kind, flags, request)
 
 

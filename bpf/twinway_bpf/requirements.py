@@ -17,10 +17,16 @@ _CGROUP2_MAGIC = 0x63677270
 
 def common(context: NodeContext) -> tuple[Requirement, ...]:
     """What every driver needs: privileges, file systems, socket hooks."""
-    may_load = features.may_load()
-    node = (
+    # without privileges nothing could be asked of the socket hooks
+    return (*_node(context), *(_socket_hooks() if features.may_load() else ()))
+
+
+def _node(context: NodeContext) -> tuple[Requirement, ...]:
+    return (
         _must(
-            "privileges", present=may_load, remedy="run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON"
+            "privileges",
+            present=features.may_load(),
+            remedy="run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON",
         ),
         _must(
             "bpffs",
@@ -33,10 +39,10 @@ def common(context: NodeContext) -> tuple[Requirement, ...]:
             remedy="set cgroup_root in the node config to a directory of the cgroup v2 hierarchy",
         ),
     )
-    if not may_load:
-        return node  # nothing below could be asked
+
+
+def _socket_hooks() -> tuple[Requirement, ...]:
     return (
-        *node,
         _must("cgroup links (5.7)", present=features.has_cgroup_links(), remedy="use kernel 5.10 or newer"),
         _must(
             "socket storage (5.2, BTF)",

@@ -15,7 +15,11 @@ TARGETS = {"web": 80, "dns": 53}
 
 
 def bare(stage: Stage, name: str) -> Object:
-    """A Service whose EndpointSlices the test writes."""
+    """
+    A Service whose EndpointSlices the test writes, at an address of the test's own.
+
+    A datagram from a port that asked the same Service a moment ago belongs to that flow, and goes where it went.
+    """
     return stage.service(name, [port(8080, 80, name="web"), port(5353, 53, "UDP", name="dns")])
 
 
@@ -29,7 +33,7 @@ def all_ports(stage: Stage, service: Object) -> list[tuple[str, str]]:
 @pytest.mark.row("unready")
 def test_unready_endpoints_are_avoided(stage: Stage) -> None:
     """An endpoint that is not ready gets no new connection while another is ready."""
-    service = bare(stage, "shop/some")
+    service = bare(stage, "shop/unready")
     stage.hold(service, *stage.slices(service, TARGETS, NEAR, (FAR, "unready")))
     stage.expect(
         connects(Query(place, to, protocol, count=8), NEAR)
@@ -41,7 +45,7 @@ def test_unready_endpoints_are_avoided(stage: Stage) -> None:
 @pytest.mark.row("terminating-avoided")
 def test_terminating_endpoints_are_avoided(stage: Stage) -> None:
     """A terminating endpoint gets no new connection while another is ready."""
-    service = bare(stage, "shop/some")
+    service = bare(stage, "shop/terminating-avoided")
     stage.hold(service, *stage.slices(service, TARGETS, (NEAR, "terminating"), FAR))
     stage.expect(
         connects(Query(place, to, protocol, count=8), FAR)
@@ -53,7 +57,7 @@ def test_terminating_endpoints_are_avoided(stage: Stage) -> None:
 @pytest.mark.row("terminating-fallback")
 def test_terminating_endpoints_are_the_last_resort(stage: Stage) -> None:
     """With no endpoint ready, those that terminate and still serve are used, and no other."""
-    service = bare(stage, "shop/some")
+    service = bare(stage, "shop/terminating-fallback")
     stage.hold(
         service, *stage.slices(service, TARGETS, (NEAR, "terminating"), (FAR, "finished"), (VAULT, "unready"))
     )
@@ -75,7 +79,7 @@ def test_no_endpoints(stage: Stage) -> None:
 @pytest.mark.row("no-usable-endpoints")
 def test_no_usable_endpoints(stage: Stage) -> None:
     """A Service whose endpoints are all unready or finished rejects as one without any does."""
-    service = bare(stage, "shop/some")
+    service = bare(stage, "shop/no-usable-endpoints")
     stage.hold(service, *stage.slices(service, TARGETS, (NEAR, "unready"), (FAR, "finished")))
     stage.expect(rejects(place, to, protocol) for place in PLACES for to, protocol in all_ports(stage, service))
 
@@ -110,7 +114,7 @@ def test_publish_not_ready_addresses(stage: Stage) -> None:
 @pytest.mark.row("slices-add-up")
 def test_several_slices(stage: Stage) -> None:
     """Endpoints of several EndpointSlices of one Service are used together, each once."""
-    service = bare(stage, "shop/some")
+    service = bare(stage, "shop/slices-add-up")
     slices = stage.slices(service, TARGETS, NEAR, FAR)
     for number in range(5):
         for again in stage.slices(service, TARGETS, NEAR):

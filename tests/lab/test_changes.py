@@ -158,7 +158,8 @@ def kill_when_there(
     """Run a command, and end it in the moment in which it makes a file of the lab's state; its status."""
     awaited = Path("/run/twinway/lab", lab.name, event)
     process = subprocess.Popen(
-        lab.command(verb, "-f", path, *words),
+        # as in a terminal: what is started in the background ignores SIGINT, and its children do
+        ["env", "--default-signal=INT", *lab.command(verb, "-f", path, *words)],
         env=lab.environment,
         start_new_session=True,
         stdout=subprocess.DEVNULL,

@@ -22,11 +22,11 @@ from twinway_bpf.endpoints import EndpointTables
 from twinway_bpf.hooks import GUARD, PACKET_PATH, PacketHooks, PodDevices
 from twinway_bpf.layout import CfgFlag
 from twinway_bpf.loader import Loader
-from twinway_bpf.maps import Map
 from twinway_bpf.pins import Pins
 from twinway_bpf.policy import PolicyTables
 from twinway_bpf.seed import seed
 from twinway_bpf.services import ServiceTables
+from twinway_bpf.socket_policy import SocketPolicy
 from twinway_bpf.sockets import CgroupHooks, Settings
 from twinway_bpf.sync import Step
 from twinway_bpf.users import namespaces
@@ -44,8 +44,7 @@ class Datapath:
         self._pins = Pins(context.bpffs)
         self._loader = Loader(self._pins, context.cache / "bundles", capacities)
         self._sockets = CgroupHooks("socket", programs.SOCKET, self._loader, self._pins)
-        self._sides = CgroupHooks("sides", programs.SOCKET_SIDES, self._loader, self._pins)
-        self._policy_at_socket = CgroupHooks("policy", programs.SOCKET_POLICY, self._loader, self._pins)
+        self._policy_at_socket = SocketPolicy(self._cgroup, self._loader, self._pins)
         placement = GUARD if at_socket else PACKET_PATH
         self._packets = PacketHooks(placement, self._loader, self._pins, context.uplinks)
         self._devices = PodDevices()
@@ -59,17 +58,14 @@ class Datapath:
         """Open or make tables, load programs, set socket hooks; what an earlier process left is adopted."""
         for source in programs.SOURCES:
             self._loader.open_maps(source)
-        maps = self._loader.maps
-        self._settings = Settings(_map(maps, "tw_cfg"))
-        policy = PolicyTables(_map(maps, "tw_class"), _map(maps, "tw_verdict"))
-        self._endpoints = EndpointTables(_map(maps, "tw_ep"), policy)
-        backends, slots, frontends = (_map(maps, name) for name in ("tw_be", "tw_slot", "tw_fe"))
+        self._settings = Settings(self._loader.map("tw_cfg"))
+        policy = PolicyTables(self._loader.map("tw_class"), self._loader.map("tw_verdict"))
+        self._endpoints = EndpointTables(self._loader.map("tw_ep"), policy)
+        backends, slots, frontends = (self._loader.map(name) for name in ("tw_be", "tw_slot", "tw_fe"))
         self._services = ServiceTables(backends, slots, frontends, self._leave)
         self._packets.load()
         self._sockets.attach(self._cgroup)
         sockets.learn_host(self._settings, self._cgroup)
-        if self._at_socket:
-            self._sides.attach(self._cgroup)
         self._started = True
 
     def apply(self, change: Change) -> Report:
@@ -115,7 +111,7 @@ class Datapath:
     def service_addresses(self) -> frozenset[IPAddress]:
         """Addresses that Services have, as the kernel holds them; callable before `start`."""
         self._loader.open_maps("sock.c")
-        return readback.service_addresses(_map(self._loader.maps, "tw_fe"))
+        return readback.service_addresses(self._loader.map("tw_fe"))
 
     def close(self) -> None:
         """Let go of everything that this process holds; the kernel goes on."""
@@ -125,15 +121,14 @@ class Datapath:
         """Take away what this way of serving alone needs: tables and Service hooks belong to every way."""
         self._packets.detach_all(path for space in namespaces(self._cgroup) if (path := space.path))
         if self._at_socket:
-            self._policy_at_socket.detach()
-            self._sides.detach()
+            self._policy_at_socket.end()
         else:
             self._forget_connections()
 
     # Without hooks the table is history: a later packet path must not take it for what is going on.
     def _forget_connections(self) -> None:
         self._loader.open_maps("tc.c")
-        table = _map(self._loader.maps, "tw_ct")
+        table = self._loader.map("tw_ct")
         table.remove(table.entries())
 
     # A policy is enforced at a pod before the pod turns to it, and the guard knows none until then;
@@ -142,11 +137,11 @@ class Datapath:
         self, change: Change, devices: Mapping[ObjectRef, PodDevice], *, check: bool
     ) -> tuple[Step, tuple[str, ...]]:
         placed: tuple[str, ...] = ()
-        hooked = self._hooked(change)
+        endpoints, hooked = change.state.endpoints, self._hooked(change)
         stands = not check and _pairs(hooked, devices) == self._hooked_known
         if self._at_socket:
             if hooked:
-                self._policy_at_socket.attach(self._cgroup, again=check)
+                self._policy_at_socket.begin((each.attachment for each in endpoints.values()), again=check)
             placed = () if stands else self._packets.attach(hooked, devices, check=check)
         turn = self._endpoints.turn(change, devices, self._node)
         if turn.judged_anew:
@@ -170,16 +165,22 @@ class Datapath:
             self._packets.detach_stale(hooked, devices)
             self._hooked_known = pairs
         if self._at_socket and not hooked:
-            self._policy_at_socket.detach()
+            self._policy_at_socket.end()
 
     # Connections that pods have from before their packets were looked at.
     def _seed(self, change: Change, pods: tuple[Attachment, ...]) -> None:
-        maps, services, rev = self._loader.maps, change.state.services.values(), self._settings.read().rev
-        seed(_map(maps, "tw_ct"), pods, sides=_map(maps, "tw_skpol").descriptor, services=services, rev=rev)
+        services, rev = change.state.services.values(), self._settings.read().rev
+        seed(
+            self._loader.map("tw_ct"),
+            pods,
+            sides=self._loader.map("tw_skpol").descriptor,
+            services=services,
+            rev=rev,
+        )
 
     # Connected UDP sockets do not ask again by themselves.
     def _leave(self, backends: Mapping[bytes, bytes]) -> None:
-        given = _map(self._loader.maps, "tw_sk")
+        given = self._loader.map("tw_sk")
         ended = stale.destroy_stale(self._cgroup, given, stale.udp_backends(backends))
         if ended:
             logger.info("connected UDP sockets lost their backend sockets=%d", ended)
@@ -209,7 +210,3 @@ def _pairs(
     endpoints: Mapping[ObjectRef, Endpoint], devices: Mapping[ObjectRef, PodDevice]
 ) -> list[tuple[Attachment, PodDevice | None]]:
     return [(endpoint.attachment, devices.get(ref)) for ref, endpoint in endpoints.items()]
-
-
-def _map(maps: Mapping[str, Map], name: str) -> Map:
-    return next(table for full, table in maps.items() if full.rpartition("_v")[0] == name)

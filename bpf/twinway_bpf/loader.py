@@ -45,6 +45,10 @@ class Loader:
             if decl.name not in self.maps:
                 self.maps[decl.name] = self._pins.map(decl, self._capacities.get(short_name(decl.name)))
 
+    def map(self, name: str) -> Map:
+        """An open map by its name without the layout's version."""
+        return next(table for full, table in self.maps.items() if full.rpartition("_v")[0] == name)
+
     def _load(self, program: Program) -> int:
         self.open_maps(program.source)
         descriptors = {name: table.descriptor for name, table in self.maps.items()}

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 
 from twinway.driver import DriverOptions
 
-SIZED = frozenset({"fe", "slot", "be", "ep", "class", "verdict", "ct"})
+SIZED = frozenset({"fe", "slot", "be", "ep", "class", "verdict", "ct", "side"})
 """Tables whose capacity can be chosen."""
 
 

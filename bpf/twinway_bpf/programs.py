@@ -39,7 +39,7 @@ SOCKET = tuple(Program(name, "sock.c", CGROUP_SOCK_ADDR, attach) for name, attac
 """Socket hooks, attached to a cgroup at `attach`."""
 
 SOCKET_SIDES = (Program("tw_sockops", "skb.c", SOCK_OPS, 3),)
-"""Which side of its connection a socket is: kept for policies to come, attached to a cgroup at `attach`."""
+"""Which side of its connection a socket is: attached to a cgroup at `attach`, before policy is, and as long."""
 
 SOCKET_POLICY = (
     Program("tw_skb_in", "skb.c", CGROUP_SKB, 0),

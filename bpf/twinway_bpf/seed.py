@@ -8,29 +8,20 @@ pod's sockets know better.
 
 from __future__ import annotations
 
-import logging
 import struct
 import time
-from collections.abc import Container, Iterable, Iterator, Sequence
-from ipaddress import IPv4Address, IPv6Address
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from twinway.errors import DriverError
 from twinway.model.net import IPAddress, Protocol
 from twinway.model.node import Attachment, ServiceState
 from twinway_bpf import encode
-from twinway_bpf.layout import CtFlag, Side, SkPol
+from twinway_bpf.layout import CtFlag, Side
 from twinway_bpf.maps import Map
-from twinway_bpf.sockdiag import End, SockDiag, Socket, State
+from twinway_bpf.older import ENDING, LISTENING, listeners, side_of, sockets_of
+from twinway_bpf.sockdiag import End, Socket, State
 
-logger = logging.getLogger(__name__)
-
-_OPEN = (State.ESTABLISHED, State.SYN_SENT, State.SYN_RECEIVED)
-_ENDING = (State.FIN_WAIT1, State.FIN_WAIT2, State.CLOSE_WAIT, State.LAST_ACK, State.CLOSING)
-_LISTENING = {Protocol.TCP: State.LISTENING, Protocol.UDP: State.CLOSED}
-"""The state of who hears from anybody."""
 _CLOCK_MONOTONIC_COARSE = 6  # Source: include/uapi/linux/time.h
-_ANYWHERE = (IPv4Address(0), IPv6Address(0))
 
 _ORDER = struct.Struct("=4IH")
 _KEY = struct.Struct("=20s20sB3x")
@@ -52,7 +43,8 @@ def seed(table: Map, pods: Iterable[Attachment], *, sides: int, services: Iterab
     """
     records: dict[bytes, _Record] = {}
     for pod in pods:
-        records.update(_records(_sockets(pod, sides), frozenset(pod.addresses)))
+        sockets = sockets_of(pod, LISTENING, sides=sides)
+        records.update(_records(sockets, frozenset(pod.addresses)))
     if not records:
         return 0
     served = {frontend.address for service in services for frontend in service.frontends}
@@ -73,40 +65,21 @@ def connection_key(source: End, destination: End, protocol: Protocol) -> tuple[b
     return _KEY.pack(*(ends if first else reversed(ends)), protocol.number), first
 
 
-def _sockets(pod: Attachment, sides: int) -> list[Socket]:
-    try:
-        with SockDiag.inside(pod.netns) as diag:
-            wanted = {protocol: (*_OPEN, *_ENDING, state) for protocol, state in _LISTENING.items()}
-            return [s for protocol in wanted for s in diag.sockets(protocol, wanted[protocol], storage=sides)]
-    except (OSError, DriverError) as error:
-        logger.warning("connections that were open before are not known pod=%s reason=%s", pod.pod, error)
-        return []
-
-
 # Keys and records of what passes the pod's device: from an address of its own to somebody else.
 def _records(sockets: Sequence[Socket], own: frozenset[IPAddress]) -> Iterator[tuple[bytes, _Record]]:
-    listeners = {(s.protocol, *s.local) for s in sockets if s.state == _LISTENING[s.protocol]}
+    listening = listeners(sockets)
     for found in sockets:
         local, peer = found.local, found.peer
-        if found.state == _LISTENING[found.protocol] or local.address not in own or peer.address in own:
+        if found.state == LISTENING[found.protocol] or local.address not in own or peer.address in own:
             continue
-        ends = (peer, local) if _is_accepted(found, listeners) else (local, peer)
+        ends = (local, peer) if side_of(found, listening) == Side.ACTIVE else (peer, local)
         key, first = connection_key(*ends, found.protocol)
         yield key, _Record(peer.address, _flags(found.state, first=first))
 
 
-# Told by the socket itself where policy at sockets was there when it began, else by who listens now.
-def _is_accepted(found: Socket, listeners: Container[tuple[Protocol, IPAddress, int]]) -> bool:
-    side = SkPol.from_buffer_copy(found.storage).side if found.storage else 0
-    if side:
-        return bool(side == Side.PASSIVE)
-    places = (found.local.address, *_ANYWHERE)
-    return any((found.protocol, place, found.local.port) in listeners for place in places)
-
-
 def _flags(state: State, *, first: bool) -> CtFlag:
     flags = CtFlag.REPLIED | CtFlag.FIRST if first else CtFlag.REPLIED
-    return flags | CtFlag.CLOSING if state in _ENDING else flags
+    return flags | CtFlag.CLOSING if state in ENDING else flags
 
 
 def _end(end: End) -> bytes:

@@ -1,8 +1,9 @@
 """
 Sockets of a network namespace, as the kernel tells them (NETLINK_SOCK_DIAG), and ending one.
 
-Of TCP sockets it also tells what our programs keep on them (5.7); of others it does not, though
-it is asked (inet_sk_diag_fill ends before that), and `holders` is the way.
+Of TCP sockets it also tells what our programs keep on them (5.7), and what they have counted; of
+others it does not tell what is kept, though it is asked (inet_sk_diag_fill ends before that), and
+`holders` is the way.
 Source: include/uapi/linux/{netlink,sock_diag,inet_diag}.h, enum sk_diag_bpf_storage in bpf.h.
 """
 
@@ -29,6 +30,7 @@ _BY_FAMILY, _DESTROY = 20, 21  # SOCK_DIAG_BY_FAMILY, SOCK_DESTROY
 # Names of attributes: of a request, and of an answer; nested ones after what they stand in.
 _REQ_STORAGES, _REQ_MAP = 2, 1
 _STORAGES, _STORAGE, _MAP_VALUE = 20, 1, 3
+_INFO = 2
 
 _REQUEST_V2 = struct.Struct("=BBBxI48s")  # inet_diag_req_v2: family, protocol, extensions, states, id
 _MESSAGE = struct.Struct("=BBBB48s16xI")  # inet_diag_msg: family, state, timer, retransmits, id, inode
@@ -72,6 +74,8 @@ class Socket:
     """By which processes' descriptors name it; 0: no process holds it."""
     storage: bytes | None
     """TCP: what the map that was asked for holds for it; None: nothing, or no map was asked for."""
+    info: bytes | None
+    """TCP: its struct tcp_info, where that was asked for."""
     family: int
     """AF_INET or AF_INET6, which may speak IPv4, too."""
     identity: bytes
@@ -103,19 +107,21 @@ class SockDiag:
         self._netlink.close()
 
     def sockets(
-        self, protocol: Protocol, states: Iterable[State], *, storage: int | None = None
+        self, protocol: Protocol, states: Iterable[State], *, storage: int | None = None, info: bool = False
     ) -> tuple[Socket, ...]:
         """
         Sockets of TCP or UDP in one of these states, of both families.
 
-        `storage` is the descriptor of a socket storage map whose values are wanted, too (of TCP).
+        `storage` is the descriptor of a socket storage map whose values are wanted, too, `info`
+        whether what the socket counts is (both of TCP).
         Raises Unsupported where the kernel does not tell, DriverError where it refuses.
         """
         wanted = sum(1 << state for state in frozenset(states))
         attributes = b"" if storage is None else attribute(_REQ_STORAGES, attribute(_REQ_MAP, _INT.pack(storage)))
         found: list[Socket] = []
         for family in (socket.AF_INET, socket.AF_INET6):
-            request = _REQUEST_V2.pack(family, protocol.number, 0, wanted, bytes(_ID.size)) + attributes
+            more = 1 << (_INFO - 1) if info else 0
+            request = _REQUEST_V2.pack(family, protocol.number, more, wanted, bytes(_ID.size)) + attributes
             try:
                 found += [_socket(protocol, body) for body in self._netlink.ask(_BY_FAMILY, DUMP, request)]
             except FileNotFoundError as error:
@@ -165,7 +171,8 @@ def _socket(protocol: Protocol, body: bytes) -> Socket:
         End(_address(family, peer), int.from_bytes(peer_port, "big")),
         high << 32 | low,
         inode,
-        _value(body[_MESSAGE.size :]),
+        _nested(body[_MESSAGE.size :], _STORAGES, _STORAGE, _MAP_VALUE),
+        _nested(body[_MESSAGE.size :], _INFO),
         family,
         identity,
     )
@@ -175,9 +182,9 @@ def _address(family: int, words: bytes) -> IPAddress:
     return ip_address(words[:4]) if family == socket.AF_INET else encode.address_back(words)
 
 
-# One map was asked for, so there is at most one value.
-def _value(data: bytes) -> bytes | None:
-    for name in (_STORAGES, _STORAGE, _MAP_VALUE):
+# The first attribute of a name in the first of another. One map is asked for at most, so there is one value.
+def _nested(data: bytes, *names: int) -> bytes | None:
+    for name in names:
         found = next((body for kind, body in attributes(data) if kind == name), None)
         if found is None:
             return None

@@ -67,33 +67,35 @@ class CgroupHooks:
         self._pins = pins
         self._attached = False
 
-    def attach(self, cgroup: Path, *, again: bool = True) -> None:
+    def attach(self, cgroup: Path, *, again: bool = True) -> bool:
         """
         Put the programs in place, each in one step where an earlier one stands.
 
-        Without `again`: nothing if this was done before.
+        Without `again`: nothing if this was done before. True: for all that we know one of them was missing.
         """
         if self._attached and not again:
-            return
+            return False
         loaded = self._loader.load(self._wanted)
         target = _open_cgroup(cgroup)
         try:
-            for program in self._wanted:
-                self._attach(program, loaded[program.name], target)
+            placed = [self._attach(program, loaded[program.name], target) for program in self._wanted]
         except OSError as error:
             raise DriverError(f"cannot attach {self._group} programs to {cgroup}: {error.strerror}") from error
         finally:
             os.close(target)
             for descriptor in loaded.values():
                 os.close(descriptor)
+        missed = any(placed) or not self._attached
         self._attached = True
+        return missed
 
     def detach(self) -> None:
         """Take the programs away: on return they run no more."""
         self._pins.remove_group(self._group)
         self._attached = False
 
-    def _attach(self, program: Program, descriptor: int, target: int) -> None:
+    # Whether there was none.
+    def _attach(self, program: Program, descriptor: int, target: int) -> bool:
         link = self._pins.link(self._group, program.name)
         if link is not None:
             try:
@@ -102,7 +104,7 @@ class CgroupHooks:
                 # the cgroup it was tied to has gone, and with it the link
                 self._pins.unpin_link(self._group, program.name)
             else:
-                return
+                return False
             finally:
                 os.close(link)
         link = libbpf.link_create(descriptor, target, program.attach)
@@ -110,6 +112,7 @@ class CgroupHooks:
             self._pins.pin_link(self._group, program.name, link)
         finally:
             os.close(link)
+        return True
 
 
 def learn_host(settings: Settings, cgroup: Path) -> None:

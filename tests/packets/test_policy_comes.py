@@ -31,7 +31,7 @@ from twinway_bpf.datapath import Datapath
 
 __all__ = ["conversation", "node"]
 CHANGES = 30
-HOOKS = {"tw_skb_in", "tw_skb_out"}
+HOOKS = {"tw_sockops", "tw_skb_in", "tw_skb_out"}
 
 
 @pytest.fixture
@@ -134,14 +134,56 @@ def test_allowed_lose_nothing(
 
 
 def test_hooks_are_there_for_policies(bpffs: Path, datapath: Datapath, states: list[NodeState]) -> None:
-    """Sockets' packets are looked at while some pod is under a policy, and not before or after."""
-    links = bpffs / "links" / "policy"
+    """Sockets and their packets are looked at while some pod is under a policy, and not before or after."""
+    groups = [bpffs / "links" / group for group in ("sides", "policy")]
 
     def hooks() -> set[str]:
-        return {path.name for path in links.iterdir()} if links.exists() else set()
+        return {path.name for links in groups if links.exists() for path in links.iterdir()}
 
     previous = None
     for state, expected in ((states[0], set()), (states[1], HOOKS), (states[2], HOOKS), (states[0], set())):
         datapath.apply(Change(state, previous))
         assert hooks() == expected
         previous = state
+
+
+def opened(node: Node, opener: str) -> Conversation:
+    """A connection between the pods, of which the end that connected comes first; nobody listens any more."""
+    other = "b" if opener == "a" else "a"
+    with node.socket(other) as listener:
+        listener.bind((ADDRESSES[other], SERVED[1]))
+        listener.listen()
+        client = node.socket(opener)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        client.bind((ADDRESSES[opener], SERVED[1]))
+        client.connect((ADDRESSES[other], SERVED[1]))
+        return client, listener.accept()[0]
+
+
+@pytest.mark.parametrize("round_", [1, 2], ids=["first policy", "policy that comes again"])
+@pytest.mark.parametrize("opener", ["a", "b"])
+def test_older_connections_are_judged_by_their_opener(
+    node: Node, datapath: Datapath, states: list[NodeState], opener: str, round_: int
+) -> None:
+    """What began when no policy was is known for what it is, whoever listens where by then: b may not open."""
+    free, silent = states[0], node.state("silent", server_may_open=False)
+    datapath.apply(Change(free, None))
+    for _ in range(round_ - 1):
+        datapath.apply(Change(silent, free))
+        datapath.apply(Change(free, silent))
+    client, server = opened(node, opener)
+    asker, answerer = (client, server) if opener == "b" else (server, client)  # b's end, a's end
+    with client, server, contextlib.ExitStack() as stack:
+        if opener == "b":
+            listener = stack.enter_context(node.socket("b"))
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(("", SERVED[1]))
+            listener.listen()
+        datapath.apply(Change(silent, free))
+        answerer.settimeout(1)
+        asker.send(b"hello")
+        if opener == "a":
+            assert answerer.recv(5) == b"hello"
+        else:
+            with pytest.raises(TimeoutError):
+                answerer.recv(5)

@@ -22,12 +22,13 @@ from tests.packets.tables import verdict
 from twinway.model.policy import Direction
 from twinway_bpf import libbpf
 from twinway_bpf.encode import Place
-from twinway_bpf.layout import Reason, Udp
+from twinway_bpf.layout import Reason, Side, Udp
 
 STREAM, DATAGRAM = socket.SOCK_STREAM, socket.SOCK_DGRAM
 INGRESS, EGRESS = Direction.INGRESS, Direction.EGRESS
 CLIENTS_SET, SERVERS_SET = 7, 9
 DENIED = {INGRESS: Reason.DROP_POLICY_INGRESS, EGRESS: Reason.DROP_POLICY_EGRESS}
+SO_COOKIE = 57
 Fate = Reason | None
 """Why something was dropped; None: it arrived."""
 
@@ -211,6 +212,20 @@ def test_connection_from_before(site: Site, kind: Kind, speaker: int) -> None:
     pod(site, kind.client, CLIENTS_SET, EGRESS)
     pod(site, kind.server, SERVERS_SET, INGRESS)
     assert saying(site, ends[speaker].send, ends[1 - speaker]) is None
+
+
+@pytest.mark.parametrize("told", list(Side))
+def test_connection_from_before_of_which_the_agent_knows(site: Site, kind: Kind, told: Side) -> None:
+    """Where the agent wrote down which side a socket is, that counts, whoever listens."""
+    ends = established(site, kind)
+    descriptor = ends[1].fileno().to_bytes(4, "little")
+    libbpf.map_delete(site.tables.maps["skpol"].descriptor, descriptor)
+    site.tables.maps["side"].write({ends[1].getsockopt(socket.SOL_SOCKET, SO_COOKIE, 8): bytes((told,))})
+    pod(site, kind.server, SERVERS_SET, EGRESS if told == Side.ACTIVE else INGRESS)
+    assert saying(site, ends[1].send, ends[0]) is None
+    pod(site, kind.server, SERVERS_SET, INGRESS if told == Side.ACTIVE else EGRESS)
+    site.tables.settings.write(rev=2)
+    assert saying(site, ends[1].send, ends[0]) == DENIED[EGRESS if told == Side.ACTIVE else INGRESS]
 
 
 def test_socket_that_connects_again(site: Site, kind: Kind) -> None:

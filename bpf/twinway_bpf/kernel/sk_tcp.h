@@ -12,6 +12,12 @@
 #define STATE_LISTEN 10 /* BPF_TCP_LISTEN */
 #define TYPE_STREAM 1	/* SOCK_STREAM */
 
+/*
+ * socket cookie -> which side it is (enum tw_side_of), of connections older than tw_sockops.
+ * Written by the agent when policy comes. Missing: asked of who listens now.
+ */
+BPF_F_TABLE("hash", __u64, __u8, tw_side_v1, 65536, 1 /* BPF_F_NO_PREALLOC */);
+
 /* One connection's socket or its listener's, and not one that many share: raw, or the kernel's own. */
 static __always_inline bool tcp_is_stream(const struct bpf_sock *sk)
 {
@@ -65,6 +71,18 @@ static __always_inline bool tcp_is_listened(struct __sk_buff *skb, const struct 
 	return listens;
 }
 
+/* Of a connection that tw_sockops did not see beginning. */
+static __always_inline __u8 tcp_side(struct __sk_buff *skb, const struct tw_pkt *pkt,
+				     const struct tw_end *local)
+{
+	__u64 cookie = bpf_get_socket_cookie(skb);
+	__u8 *side = tw_side_v1.lookup(&cookie);
+
+	if (side)
+		return *side;
+	return tcp_is_listened(skb, pkt, local) ? TW_PASSIVE : TW_ACTIVE;
+}
+
 static __always_inline int tcp_check(struct __sk_buff *skb, const struct tw_pkt *pkt,
 				     struct bpf_sock *sk, const struct tw_view *view, __u32 rev)
 {
@@ -81,8 +99,7 @@ static __always_inline int tcp_check(struct __sk_buff *skb, const struct tw_pkt 
 		if (!known)
 			return TW_DROP_NO_ENTRY;
 		if (!known->side)
-			known->side =
-				tcp_is_listened(skb, pkt, view->local) ? TW_PASSIVE : TW_ACTIVE;
+			known->side = tcp_side(skb, pkt, view->local);
 		side = known->side;
 		if ((__u32)known->said == rev)
 			return judged(said_way(known->said, 1), known->rule, side == TW_ACTIVE);

@@ -1,0 +1,85 @@
+"""
+Which end of a connection opened it, of connections that are older than our programs.
+
+The kernel does not keep it, but its counts give it away: of the bytes that a peer has acknowledged,
+a socket that connected counts its own SYN, and one that was accepted does not, for that was another
+socket then. So with nothing under way, the two differ by one against what they have sent.
+Source: tcp_snd_una_update() from tcp_rcv_synsent_state_process(), tcp_create_openreq_child().
+"""
+
+from __future__ import annotations
+
+import logging
+import struct
+from collections.abc import Container, Iterable, Sequence
+from ipaddress import IPv4Address, IPv6Address
+
+from twinway.errors import DriverError
+from twinway.model.net import IPAddress, Protocol
+from twinway.model.node import Attachment
+from twinway_bpf.layout import Side, SkPol
+from twinway_bpf.sockdiag import SockDiag, Socket, State
+
+logger = logging.getLogger(__name__)
+
+ENDING = (State.FIN_WAIT1, State.FIN_WAIT2, State.CLOSE_WAIT, State.LAST_ACK, State.CLOSING)
+LISTENING = {Protocol.TCP: State.LISTENING, Protocol.UDP: State.CLOSED}
+"""The state of who hears from anybody."""
+_OPEN = (State.ESTABLISHED, State.SYN_SENT, State.SYN_RECEIVED)
+_ANYWHERE = (IPv4Address(0), IPv6Address(0))
+
+Place = tuple[Protocol, IPAddress, int]
+"""A protocol, an address and a port."""
+
+# struct tcp_info: state, unacked, bytes_acked, bytes_sent and bytes_retrans (4.19), by offset.
+_COUNTS = struct.Struct("=B23xI92xQ72xQQ")
+
+
+def sockets_of(pod: Attachment, protocols: Iterable[Protocol], *, sides: int) -> list[Socket]:
+    """
+    A pod's sockets that have a peer, or hear from anybody; none where its namespace has gone, which is told.
+
+    `sides` is the descriptor of tw_skpol.
+    """
+    try:
+        with SockDiag.inside(pod.netns) as diag:
+            wanted = {protocol: (*_OPEN, *ENDING, LISTENING[protocol]) for protocol in protocols}
+            return [s for each in wanted for s in diag.sockets(each, wanted[each], storage=sides, info=True)]
+    except (OSError, DriverError) as error:
+        logger.warning("connections that were open before are not known pod=%s reason=%s", pod.pod, error)
+        return []
+
+
+def listeners(sockets: Sequence[Socket]) -> frozenset[Place]:
+    """Where somebody hears from anybody."""
+    return frozenset((s.protocol, *s.local) for s in sockets if s.state == LISTENING[s.protocol])
+
+
+def noted(found: Socket) -> Side | None:
+    """What our programs noted of a socket when it began; None: nothing."""
+    side = SkPol.from_buffer_copy(found.storage).side if found.storage else 0
+    return Side(side) if side else None
+
+
+def side_of(found: Socket, listening: Container[Place]) -> Side:
+    """Noted by our programs, else told by the kernel's counts, else by who listens in `listening` now."""
+    return noted(found) or _counted(found) or _guessed(found, listening)
+
+
+# None: something is under way, or it counts in another way than we know.
+def _counted(found: Socket) -> Side | None:
+    if found.state in (State.SYN_SENT, State.SYN_RECEIVED):
+        return Side.ACTIVE if found.state == State.SYN_SENT else Side.PASSIVE
+    if found.info is None or len(found.info) < _COUNTS.size:
+        return None
+    state, unacked, acked, sent, repeated = _COUNTS.unpack_from(found.info)
+    if unacked:
+        return None
+    ended = state == State.FIN_WAIT2  # its FIN was acknowledged, too
+    return {1: Side.ACTIVE, 0: Side.PASSIVE}.get(acked - ended - (sent - repeated))
+
+
+def _guessed(found: Socket, listening: Container[Place]) -> Side:
+    places = (found.local.address, *_ANYWHERE)
+    heard = any((found.protocol, place, found.local.port) in listening for place in places)
+    return Side.PASSIVE if heard else Side.ACTIVE

@@ -32,6 +32,7 @@ def _chosen(variable: str, known: list[str]) -> tuple[str, ...]:
     return table.chosen(os.environ.get(variable, ""), known, variable)
 
 
+EVERYTHING = {"kernel_name": tuple(ROWS), "driver": tuple(DRIVERS), "device": DEVICES}
 CHOICES = {
     "kernel_name": _chosen("KERNELS", list(ROWS)),
     "driver": _chosen("DRIVERS", DRIVERS),
@@ -109,13 +110,18 @@ def fleet(
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """The report of the run; PAGE= names a file that it is written to as a page."""
+    """
+    The report of the run; PAGE= names a file that it is written to as a page.
+
+    A run of less than everything leaves that page as it is, but for its rows of the suite.
+    """
     made = config.stash.get(FLEET, None)
-    if made is None:
-        return
-    terminalreporter.section("other kernels")
-    prepared = config.stash.setdefault(PREPARED, {})
-    for line in report.lines(made, prepared):
-        terminalreporter.write_line(line)
-    if page := os.environ.get("PAGE"):
-        Path(page).write_text(report.page(made), encoding="utf-8")
+    if made is not None:
+        terminalreporter.section("other kernels")
+        prepared = config.stash.setdefault(PREPARED, {})
+        for line in report.lines(made, prepared):
+            terminalreporter.write_line(line)
+    if os.environ.get("PAGE"):
+        page, whole = Path(os.environ["PAGE"]), made if CHOICES == EVERYTHING else None
+        before = page.read_text(encoding="utf-8") if page.is_file() else ""
+        page.write_text(report.page(whole) if whole else report.with_suite(before), encoding="utf-8")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from tests.kernels import suite
 from tests.kernels.fleet import Case, Fleet
@@ -31,12 +33,21 @@ def page(fleet: Fleet) -> str:
     kernels = fleet.kernels
     parts = [HEAD, *_markdown(COLUMNS[:-1], [_row(case)[:-1] for case in _in_order(fleet)])]
     parts += ["", START, *_markdown(STARTS, _starts(fleet))]
-    if runs := list(suite.lines()):
-        parts += ["", SUITE, *_markdown(suite.COLUMNS, runs)]
-    parts += ["", "## What a kernel does without", ""]
+    parts += ["", f"{WITHOUT}\n"]
     for kernel in kernels:
         parts += [f"### {kernel}", "", *_without(fleet, kernel), ""]
-    return "\n".join([*parts, PROGRAMS]) + "\n"
+    return with_suite("\n".join([*parts, PROGRAMS]) + "\n")
+
+
+def with_suite(page: str, file: Path = suite.FILE) -> str:
+    """The page with what was last run of the conformance suite by `file`, and all else as it is."""
+    runs = list(suite.lines(file))
+    title = SUITE.splitlines()[0]
+    kept = [part for part in re.split(r"^(?=## )", page, flags=re.MULTILINE) if not part.startswith(title)]
+    if not runs:
+        return "".join(kept)
+    place = next((number for number, part in enumerate(kept) if part.startswith(WITHOUT)), len(kept))
+    return "".join([*kept[:place], "\n".join([SUITE, *_markdown(suite.COLUMNS, runs), "\n"]), *kept[place:]])
 
 
 HEAD = """\
@@ -61,6 +72,7 @@ SUITE = """\
 
 What was last run of it in a guest (`make test-kernels SUITE=… PAGE=…`), by rows of its semantics table.
 """
+WITHOUT = "## What a kernel does without"
 PROGRAMS = """\
 ## Programs
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.kernels import suite
+from tests.kernels import report, suite
 
 TABLE = """\
 | Driver and device | Address families | pass | FAIL | n/a |
@@ -39,3 +39,17 @@ def test_a_red_row_is_named(tmp_path: Path):
     suite.record(TARGET, "-k services", TABLE, file)
     ((*_, held, absent, red, _),) = suite.lines(file)
     assert (held, absent, red) == ("1", "1", "sctp")
+
+
+def test_a_page_takes_in_new_rows_and_loses_nothing(tmp_path: Path):
+    """Rows of the suite are put into a page that has none, then in place of those it has; the rest stays."""
+    file = tmp_path / "suite.json"
+    page = f"# Kernels\n\n| 5.10 |\n\n{report.WITHOUT}\n\nNothing.\n\n{report.PROGRAMS}\n"
+    suite.record(TARGET, "-k services", TABLE, file)
+    first = report.with_suite(page, file)
+    suite.record(("5.10", "tc", "ipvlan"), "-k services", TABLE, file)
+    second = report.with_suite(first, file)
+    assert "| 6.12 | tc | ipvlan | 1 | 1 | sctp | `-k services` |\n\n## What" in first
+    assert first.count("\n## ") == second.count("\n## ") == page.count("\n## ") + 1
+    assert set(first.splitlines()) < set(second.splitlines())
+    assert report.with_suite(second, tmp_path / "none") == page

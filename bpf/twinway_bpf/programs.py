@@ -7,7 +7,6 @@ from dataclasses import dataclass
 # Source: include/uapi/linux/bpf.h, enum bpf_prog_type and enum bpf_attach_type.
 SCHED_CLS = 3
 CGROUP_SKB = 8
-SOCK_OPS = 13
 CGROUP_SOCK_ADDR = 18
 
 TCX_INGRESS = 46
@@ -38,9 +37,6 @@ _SOCKET_HOOKS = {
 SOCKET = tuple(Program(name, "sock.c", CGROUP_SOCK_ADDR, attach) for name, attach in _SOCKET_HOOKS.items())
 """Socket hooks, attached to a cgroup at `attach`."""
 
-SOCKET_SIDES = (Program("tw_sockops", "skb.c", SOCK_OPS, 3),)
-"""Which side of its connection a socket is: attached to a cgroup at `attach`, before policy is, and as long."""
-
 SOCKET_POLICY = (
     Program("tw_skb_in", "skb.c", CGROUP_SKB, 0),
     Program("tw_skb_out", "skb.c", CGROUP_SKB, 1),
@@ -60,5 +56,5 @@ POD_OUT = Program("tw_pod_out", "tc.c", SCHED_CLS)
 POD_IN = Program("tw_pod_in", "tc.c", SCHED_CLS)
 
 PACKET = (HOST_FROM, HOST_TO, UPLINK_IN, POD_OUT, POD_IN)
-ALL = SOCKET + PACKET + SOCKET_SIDES + SOCKET_POLICY + GUARD
+ALL = SOCKET + PACKET + SOCKET_POLICY + GUARD
 SOURCES = tuple(dict.fromkeys(program.source for program in ALL))

@@ -1,7 +1,7 @@
 """
-Which side a pod's older connections are on, written down before policy at sockets judges them.
+Which of a pod's sockets opened a connection before policy at sockets was there to see it.
 
-From then on tw_sockops notes it as connections begin; where no policy is, nothing does.
+They are written down before anything is judged; every other socket was accepted.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from twinway.errors import MapError
 from twinway.model.net import Protocol
 from twinway.model.node import Attachment
+from twinway_bpf.layout import Side
 from twinway_bpf.maps import Map
 from twinway_bpf.older import LISTENING, listeners, noted, side_of, sockets_of
 
@@ -20,25 +21,27 @@ logger = logging.getLogger(__name__)
 
 def note_sides(table: Map, pods: Iterable[Attachment], *, kept: int) -> int:
     """
-    Write into `table` (tw_side) the side of each TCP connection of `pods` that does not say itself; how many.
+    Write into `table` (tw_side) the TCP sockets of `pods` that connected and do not say so themselves; how many.
 
-    `kept` is the descriptor of tw_skpol. Where the table is full that is told: then who listens
-    when a connection is judged decides.
+    `kept` is the descriptor of tw_skpol. Where the table is full that is told: connections that it
+    lacks are judged as if they had been accepted.
     """
-    sides: dict[bytes, bytes] = {}
+    opened: dict[bytes, bytes] = {}
     for pod in pods:
         sockets = sockets_of(pod, (Protocol.TCP,), sides=kept)
         listening = listeners(sockets)
         for found in sockets:
-            if found.state != LISTENING[Protocol.TCP] and noted(found) is None:
-                sides[found.cookie.to_bytes(8, "little")] = bytes((side_of(found, listening),))
+            if found.state == LISTENING[Protocol.TCP] or noted(found) is not None:
+                continue
+            if side_of(found, listening) == Side.ACTIVE:
+                opened[found.cookie.to_bytes(8, "little")] = bytes((Side.ACTIVE,))
     try:
-        table.write(sides)
+        table.write(opened)
     except MapError as error:
         logger.warning(
-            "who opened older connections is not known of all connections=%d reason=%s", len(sides), error
+            "not all older connections are judged by who opened them opened=%d reason=%s", len(opened), error
         )
-    return len(sides)
+    return len(opened)
 
 
 def forget_sides(table: Map) -> int:

@@ -14,34 +14,31 @@ from twinway_bpf.sockets import CgroupHooks
 
 
 class SocketPolicy:
-    """What notes which side of its connection a socket is, and what looks at sockets' packets."""
+    """What looks at sockets' packets, and what it has to know of connections that are older."""
 
     def __init__(self, cgroup: Path, loader: Loader, pins: Pins) -> None:
         """`cgroup` is the node's. Nothing happens before `begin` or `end`."""
         self._cgroup = cgroup
         self._loader = loader
-        self._sides = CgroupHooks("sides", programs.SOCKET_SIDES, loader, pins)
-        self._packets = CgroupHooks("policy", programs.SOCKET_POLICY, loader, pins)
+        self._hooks = CgroupHooks("policy", programs.SOCKET_POLICY, loader, pins)
         self._over = False
 
     def begin(self, pods: Iterable[Attachment], *, again: bool) -> None:
         """
         Put the programs in place; `again`: also if this was done before.
 
-        Sides are noted from here on, and those of `pods`' older connections found out before a verdict
-        asks for one: also where an earlier process may not have come so far.
+        From here on they see who opens a connection. Who opened older ones of `pods` is found out
+        before a verdict asks for it: also where an earlier process may not have come so far.
         """
         self._over = False
-        if self._sides.attach(self._cgroup, again=again):
+        if self._hooks.attach(self._cgroup, again=again):
             note_sides(self._loader.map("tw_side"), pods, kept=self._loader.map("tw_skpol").descriptor)
-        self._packets.attach(self._cgroup, again=again)
 
     def end(self) -> None:
         """Take the programs away, where any are: sockets' packets pass unseen then."""
         if self._over:
             return
-        self._packets.detach()
-        self._sides.detach()
+        self._hooks.detach()
         self._loader.open_maps("skb.c")
         forget_sides(self._loader.map("tw_side"))
         self._over = True

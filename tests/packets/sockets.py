@@ -167,7 +167,6 @@ def node(loader: Loader, tables: Tables, bpffs: Path) -> Iterator[Site]:
         pins = Pins(bpffs / "sockets")
         groups = {
             "socket": programs.SOCKET,
-            "sides": programs.SOCKET_SIDES,
             "policy": programs.SOCKET_POLICY,
         }
         hooks = tuple(CgroupHooks(name, wanted, loader, pins) for name, wanted in groups.items())

@@ -48,6 +48,7 @@ def conversation(request: pytest.FixtureRequest, namespace: Path) -> Iterator[Co
     with contextlib.ExitStack() as stack:
         family = socket.AF_INET6 if ":" in request.param else socket.AF_INET
         with socket.socket(family) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((request.param, 0))
             listener.listen()
             client = stack.enter_context(socket.socket(family))
@@ -193,19 +194,20 @@ def cookie(end: socket.socket) -> bytes:
     return end.getsockopt(socket.SOL_SOCKET, SO_COOKIE, 8)
 
 
-def test_sides_are_written(namespace: Path, conversation: Conversation, kept: Map) -> None:
-    """Each end of a connection is in the table by its cookie, unless the socket says itself which it is."""
+def test_who_opened_is_written(namespace: Path, conversation: Conversation, kept: Map) -> None:
+    """Who connected is in the table by its cookie, unless the socket says so itself; nobody else is."""
     client, server = conversation
     sides = table(10)
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
+    with socket.socket(server.family) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(server.getsockname())
         listener.listen()
-        assert note_sides(sides, [attachment(namespace)], kept=kept.descriptor) == 2
-    assert sides.entries() == {cookie(client): bytes((Side.ACTIVE,)), cookie(server): bytes((Side.PASSIVE,))}
-    assert forget_sides(sides) == 2
+        assert note_sides(sides, [attachment(namespace)], kept=kept.descriptor) == 1
+    assert sides.entries() == {cookie(client): bytes((Side.ACTIVE,))}
+    assert forget_sides(sides) == 1
     kept.write({client.fileno().to_bytes(4, "little"): bytes(SkPol(side=Side.ACTIVE))})
-    assert note_sides(sides, [attachment(namespace)], kept=kept.descriptor) == 1
-    assert sides.entries() == {cookie(server): bytes((Side.PASSIVE,))}
+    assert note_sides(sides, [attachment(namespace)], kept=kept.descriptor) == 0
+    assert sides.entries() == {}
     os.close(sides.descriptor)
 
 
@@ -214,7 +216,8 @@ def test_table_is_full(
 ) -> None:
     """More connections than the table holds are told of, and keep no policy from coming."""
     sides = table(1)
+    sides.write({bytes(8): bytes(1)})
     note_sides(sides, [attachment(namespace)], kept=kept.descriptor)
-    assert len(sides.entries()) == 1
+    assert sides.entries() == {bytes(8): bytes(1)}
     assert "raise maps.side in the node config" in caplog.text
     os.close(sides.descriptor)

@@ -31,7 +31,7 @@ from twinway_bpf.datapath import Datapath
 
 __all__ = ["conversation", "node"]
 CHANGES = 30
-HOOKS = {"tw_sockops", "tw_skb_in", "tw_skb_out"}
+HOOKS = {"tw_skb_in", "tw_skb_out"}
 
 
 @pytest.fixture
@@ -134,11 +134,11 @@ def test_allowed_lose_nothing(
 
 
 def test_hooks_are_there_for_policies(bpffs: Path, datapath: Datapath, states: list[NodeState]) -> None:
-    """Sockets and their packets are looked at while some pod is under a policy, and not before or after."""
-    groups = [bpffs / "links" / group for group in ("sides", "policy")]
+    """Sockets' packets are looked at while some pod is under a policy, and not before or after."""
+    links = bpffs / "links" / "policy"
 
     def hooks() -> set[str]:
-        return {path.name for links in groups if links.exists() for path in links.iterdir()}
+        return {path.name for path in links.iterdir()} if links.exists() else set()
 
     previous = None
     for state, expected in ((states[0], set()), (states[1], HOOKS), (states[2], HOOKS), (states[0], set())):

@@ -203,29 +203,46 @@ def test_connection_is_judged_again(site: Site, kind: Kind, side: Direction, spe
     assert saying(site, ends[speaker].send, ends[1 - speaker]) == DENIED[side]
 
 
+@each_side
 @pytest.mark.parametrize("speaker", [0, 1], ids=["client speaks", "server speaks"])
-def test_connection_from_before(site: Site, kind: Kind, speaker: int) -> None:
-    """Of sockets of which nothing is kept, the one at a listener's port was accepted, the other connected."""
+def test_connection_from_before(site: Site, kind: Kind, side: Direction, speaker: int) -> None:
+    """Of sockets of which nothing is kept, those that the agent wrote down have connected, the others not."""
     ends = established(site, kind)
     for each in ends:
         libbpf.map_delete(site.tables.maps["skpol"].descriptor, each.fileno().to_bytes(4, "little"))
+    opener = ends[0].getsockopt(socket.SOL_SOCKET, SO_COOKIE, 8)
+    site.tables.maps["side"].write({opener: bytes((Side.ACTIVE,))})
     pod(site, kind.client, CLIENTS_SET, EGRESS)
     pod(site, kind.server, SERVERS_SET, INGRESS)
     assert saying(site, ends[speaker].send, ends[1 - speaker]) is None
-
-
-@pytest.mark.parametrize("told", list(Side))
-def test_connection_from_before_of_which_the_agent_knows(site: Site, kind: Kind, told: Side) -> None:
-    """Where the agent wrote down which side a socket is, that counts, whoever listens."""
-    ends = established(site, kind)
-    descriptor = ends[1].fileno().to_bytes(4, "little")
-    libbpf.map_delete(site.tables.maps["skpol"].descriptor, descriptor)
-    site.tables.maps["side"].write({ends[1].getsockopt(socket.SOL_SOCKET, SO_COOKIE, 8): bytes((told,))})
-    pod(site, kind.server, SERVERS_SET, EGRESS if told == Side.ACTIVE else INGRESS)
-    assert saying(site, ends[1].send, ends[0]) is None
-    pod(site, kind.server, SERVERS_SET, INGRESS if told == Side.ACTIVE else EGRESS)
+    pod(site, *((kind.client, CLIENTS_SET, INGRESS) if side == EGRESS else (kind.server, SERVERS_SET, EGRESS)))
     site.tables.settings.write(rev=2)
-    assert saying(site, ends[1].send, ends[0]) == DENIED[EGRESS if told == Side.ACTIVE else INGRESS]
+    assert saying(site, ends[speaker].send, ends[1 - speaker]) == DENIED[side]
+
+
+@each_side
+def test_connection_from_before_its_pods_policy(site: Site, kind: Kind, side: Direction) -> None:
+    """Which end opened is noted also where no policy is asked, for one that comes later."""
+    for end in (kind.client, kind.server):
+        site.tables.pod(end.address, Place(ifindex=1))
+    ends = established(site, kind)
+    pod(site, kind.client, CLIENTS_SET, EGRESS)
+    pod(site, kind.server, SERVERS_SET, INGRESS)
+    site.tables.settings.write(rev=2)
+    for speaker, listener in (ends, ends[::-1]):
+        assert saying(site, speaker.send, listener) is None
+    pod(site, *((kind.client, CLIENTS_SET, INGRESS) if side == EGRESS else (kind.server, SERVERS_SET, EGRESS)))
+    site.tables.settings.write(rev=3)
+    assert saying(site, ends[0].send, ends[1]) == DENIED[side]
+
+
+def test_accepted_socket_that_connects(site: Site, kind: Kind) -> None:
+    """A socket that was accepted, and then connects to somebody, is judged as one that opens."""
+    pod(site, kind.server, SERVERS_SET, INGRESS)
+    _, accepted = established(site, kind)
+    disconnect(accepted)
+    site.listen(kind.others[0])
+    assert connecting(site, accepted, kind.spelled(kind.others[0])) == DENIED[EGRESS]
 
 
 def test_socket_that_connects_again(site: Site, kind: Kind) -> None:

@@ -9,12 +9,13 @@
 #include "judge.h"
 #include "sk_maps.h"
 
-#define STATE_LISTEN 10 /* BPF_TCP_LISTEN */
-#define TYPE_STREAM 1	/* SOCK_STREAM */
+#define STATE_SYN_SENT 2 /* BPF_TCP_SYN_SENT */
+#define STATE_LISTEN 10	 /* BPF_TCP_LISTEN */
+#define TYPE_STREAM 1	 /* SOCK_STREAM */
 
 /*
- * socket cookie -> which side it is (enum tw_side_of), of connections older than tw_sockops.
- * Written by the agent when policy comes. Missing: asked of who listens now.
+ * socket cookie -> which side it is (enum tw_side_of), of connections older than these programs.
+ * Written by the agent when policy comes. Missing: it was accepted, for a SYN that left was seen.
  */
 BPF_F_TABLE("hash", __u64, __u8, tw_side_v1, 65536, 1 /* BPF_F_NO_PREALLOC */);
 
@@ -22,6 +23,12 @@ BPF_F_TABLE("hash", __u64, __u8, tw_side_v1, 65536, 1 /* BPF_F_NO_PREALLOC */);
 static __always_inline bool tcp_is_stream(const struct bpf_sock *sk)
 {
 	return sk->type == TYPE_STREAM && sk->protocol == PROTO_TCP;
+}
+
+/* Does the packet open a connection, another one than whatever the socket had before? */
+static __always_inline bool tcp_opens(const struct bpf_sock *sk, bool out)
+{
+	return out && sk->state == STATE_SYN_SENT;
 }
 
 /*
@@ -34,57 +41,45 @@ static __always_inline bool tcp_was_allowed(struct bpf_sock *sk, __u32 rev, bool
 
 	if (sk->state == STATE_LISTEN)
 		return out;
+	if (tcp_opens(sk, out))
+		return 0;
 	known = tw_skpol_v2.sk_storage_get(sk, 0, 0);
 	return known && known->said == said_of(rev, TW_ALLOW, 0);
 }
 
-/* No policy concerns it, under this revision. */
-static __always_inline void tcp_let_go(struct bpf_sock *sk, __u32 rev)
+/* What is kept of a connection, made where there is nothing. Which side opens it is known now or never. */
+static __always_inline struct tw_skpol *tcp_kept(struct bpf_sock *sk, bool out)
 {
 	struct tw_skpol *known = tw_skpol_v2.sk_storage_get(sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+
+	if (known && tcp_opens(sk, out)) {
+		known->said = 0;
+		known->side = TW_ACTIVE;
+	}
+	return known;
+}
+
+/* No policy concerns it, under this revision. */
+static __always_inline void tcp_let_go(struct bpf_sock *sk, __u32 rev, bool out)
+{
+	struct tw_skpol *known = tcp_kept(sk, out);
 
 	if (known)
 		known->said = said_of(rev, TW_ALLOW, 0);
 }
 
-/* Is somebody listening where this connection's local end is? Then it was accepted. */
-static __always_inline bool tcp_is_listened(struct __sk_buff *skb, const struct tw_pkt *pkt,
-					    const struct tw_end *local)
-{
-	struct bpf_sock_tuple tuple = {};
-	struct bpf_sock *sk;
-	bool listens;
-
-	if (pkt->v6) {
-		addr_copy(tuple.ipv6.daddr, local->addr);
-		tuple.ipv6.dport = local->port;
-		sk = bpf_sk_lookup_tcp(skb, &tuple, sizeof(tuple.ipv6), BPF_F_CURRENT_NETNS, 0);
-	} else {
-		tuple.ipv4.daddr = local->addr[3];
-		tuple.ipv4.dport = local->port;
-		sk = bpf_sk_lookup_tcp(skb, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0);
-	}
-	if (!sk)
-		return 0;
-	listens = sk->state == STATE_LISTEN;
-	bpf_sk_release(sk);
-	return listens;
-}
-
-/* Of a connection that tw_sockops did not see beginning. */
-static __always_inline __u8 tcp_side(struct __sk_buff *skb, const struct tw_pkt *pkt,
-				     const struct tw_end *local)
+/* Of a connection that was not seen opening: an older one, or one that was accepted. */
+static __always_inline __u8 tcp_side(struct __sk_buff *skb)
 {
 	__u64 cookie = bpf_get_socket_cookie(skb);
 	__u8 *side = tw_side_v1.lookup(&cookie);
 
-	if (side)
-		return *side;
-	return tcp_is_listened(skb, pkt, local) ? TW_PASSIVE : TW_ACTIVE;
+	return side ? *side : TW_PASSIVE;
 }
 
 static __always_inline int tcp_check(struct __sk_buff *skb, const struct tw_pkt *pkt,
-				     struct bpf_sock *sk, const struct tw_view *view, __u32 rev)
+				     struct bpf_sock *sk, const struct tw_view *view, __u32 rev,
+				     bool out)
 {
 	struct tw_skpol *known = 0;
 	__u8 side = TW_PASSIVE, action;
@@ -95,11 +90,11 @@ static __always_inline int tcp_check(struct __sk_buff *skb, const struct tw_pkt 
 		if (!(pkt->tcp & TCP_SYN))
 			return TW_GO_ON;
 	} else {
-		known = tw_skpol_v2.sk_storage_get(sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+		known = tcp_kept(sk, out);
 		if (!known)
 			return TW_DROP_NO_ENTRY;
 		if (!known->side)
-			known->side = tcp_side(skb, pkt, view->local);
+			known->side = tcp_side(skb);
 		side = known->side;
 		if ((__u32)known->said == rev)
 			return judged(said_way(known->said, 1), known->rule, side == TW_ACTIVE);

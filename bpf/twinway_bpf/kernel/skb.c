@@ -10,9 +10,6 @@
 #include "sk_peer.h"
 #include "sk_tcp.h"
 
-#define SOCKOPS_CONNECT 3
-#define SOCKOPS_ACCEPTED 5
-
 /* Did the socket ask for a Service, and was given its own pod? */
 static __always_inline bool asked_service(struct bpf_sock *sk, const struct tw_end *to)
 {
@@ -76,13 +73,13 @@ static __always_inline int skb_check(struct __sk_buff *skb, struct bpf_sock *sk,
 	view_set(&view, &pkt, out);
 	if (!view.turn.set) {
 		if (tcp_is_stream(sk) && sk->state != STATE_LISTEN)
-			tcp_let_go(sk, rev);
+			tcp_let_go(sk, rev, out);
 		return TW_GO_ON;
 	}
 	if (addr_equal(pkt.src.addr, pkt.dst.addr))
 		return self_check(sk, &pkt, out);
 	if (pkt.proto == PROTO_TCP && tcp_is_stream(sk))
-		return tcp_check(skb, &pkt, sk, &view, rev);
+		return tcp_check(skb, &pkt, sk, &view, rev, out);
 	if (pkt.proto == PROTO_TCP || pkt.proto == PROTO_UDP)
 		return both_check(skb, sk, &view, pkt.proto, rev, out);
 	return TW_GO_ON;
@@ -126,25 +123,4 @@ int tw_skb_out(struct __sk_buff *skb)
 int tw_skb_in(struct __sk_buff *skb)
 {
 	return skb_finish(skb, 0);
-}
-
-/* Which side a TCP socket is, told when it becomes one: nobody can tell later for certain. */
-int tw_sockops(struct bpf_sock_ops *ops)
-{
-	__u32 op = ops->op;
-	struct tw_skpol *known;
-	struct bpf_sock *sk;
-
-	if (op != SOCKOPS_CONNECT && op != SOCKOPS_ACCEPTED)
-		return 1;
-	sk = ops->sk;
-	if (!sk)
-		return 1;
-	known = tw_skpol_v2.sk_storage_get(sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-	if (!known)
-		return 1;
-	/* a socket may connect again: what was said of its last connection is over */
-	known->said = 0;
-	known->side = op == SOCKOPS_CONNECT ? TW_ACTIVE : TW_PASSIVE;
-	return 1;
 }

@@ -182,7 +182,7 @@ struct tw_skpol {
 	__u64 said; /* rev + 1 | egress << 32 | ingress << 40 (enum tw_action); 0: nothing */
 	__u64 rule; /* TCP: that denied, if one did */
 	struct tw_end peer; /* UDP: the peer that this is about */
-	__u8 side;	    /* TCP: enum tw_side_of; 0: not known yet */
+	__u8 side;	    /* TCP: enum tw_side_of; 0: nobody has asked yet */
 	__u8 pad[3];
 };
 

@@ -12,7 +12,6 @@ from twinway_bpf.source import KERNEL, flatten
 CONTEXTS = {
     "struct __sk_buff": {programs.SCHED_CLS, programs.CGROUP_SKB},
     "struct bpf_sock_addr": {programs.CGROUP_SOCK_ADDR},
-    "struct bpf_sock_ops": {programs.SOCK_OPS},
 }
 """Kinds of programs by what they are called with."""
 

@@ -9,14 +9,14 @@ Pods stand in the tables before their hooks are set, and hooks before anybody wa
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 
 from twinway.driver import Change, Health, Inspection, NodeContext, Report
 from twinway.errors import DriverError
 from twinway.model.net import IPAddress, ObjectRef
 from twinway.model.node import NO_POLICY, Attachment, Endpoint
-from twinway_bpf import programs, readback, sockets, stale
+from twinway_bpf import programs, readback, sockets
+from twinway_bpf.clients import Clients
 from twinway_bpf.devices import PodDevice, local_addresses
 from twinway_bpf.endpoints import EndpointTables
 from twinway_bpf.hooks import GUARD, PACKET_PATH, PacketHooks, PodDevices
@@ -30,8 +30,6 @@ from twinway_bpf.socket_policy import SocketPolicy
 from twinway_bpf.sockets import CgroupHooks, Settings
 from twinway_bpf.sync import Step
 from twinway_bpf.users import namespaces
-
-logger = logging.getLogger(__name__)
 
 
 class Datapath:
@@ -62,7 +60,8 @@ class Datapath:
         policy = PolicyTables(self._loader.map("tw_class"), self._loader.map("tw_verdict"))
         self._endpoints = EndpointTables(self._loader.map("tw_ep"), policy)
         backends, slots, frontends = (self._loader.map(name) for name in ("tw_be", "tw_slot", "tw_fe"))
-        self._services = ServiceTables(backends, slots, frontends, self._leave)
+        clients = Clients(self._cgroup, self._loader.map("tw_sk"), pods=self._at_socket)
+        self._services = ServiceTables(backends, slots, frontends, clients)
         self._packets.load()
         self._sockets.attach(self._cgroup)
         sockets.learn_host(self._settings, self._cgroup)
@@ -177,13 +176,6 @@ class Datapath:
             services=services,
             rev=rev,
         )
-
-    # Connected UDP sockets do not ask again by themselves.
-    def _leave(self, backends: Mapping[bytes, bytes]) -> None:
-        given = self._loader.map("tw_sk")
-        ended = stale.destroy_stale(self._cgroup, given, stale.udp_backends(backends))
-        if ended:
-            logger.info("connected UDP sockets lost their backend sockets=%d", ended)
 
     # At sockets, packets are looked at for pods under a policy alone.
     def _hooked(self, change: Change) -> Mapping[ObjectRef, Endpoint]:

@@ -8,8 +8,8 @@ frontend turns to a new set in one write, and no packet meets a slot that is not
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from typing import TypeVar
+from collections.abc import Collection, Iterable, Mapping
+from typing import Protocol, TypeVar
 
 from twinway.model.difference import difference
 from twinway.model.net import ObjectRef
@@ -23,15 +23,23 @@ Entries = dict[bytes, bytes]
 Key = TypeVar("Key", int, bytes)
 
 
+class Clients(Protocol):
+    """Sockets that asked before a change, and would not ask again by themselves."""
+
+    def leave(self, backends: Mapping[bytes, bytes], /) -> None:
+        """Have them leave backends (entries of tw_be) that are over."""
+
+    def ask_again(self, frontends: Collection[bytes], /) -> None:
+        """Have them ask again for what has become an address of a Service (keys of tw_fe)."""
+
+
 class ServiceTables:
     """tw_be, tw_slot and tw_fe, and how many Services share each backend, set and address."""
 
-    def __init__(
-        self, backends: Map, slots: Map, frontends: Map, leave: Callable[[Mapping[bytes, bytes]], None]
-    ) -> None:
-        """The open maps; `leave` sees to it that sockets let go of backends (entries of tw_be) that are over."""
+    def __init__(self, backends: Map, slots: Map, frontends: Map, clients: Clients) -> None:
+        """The open maps, and who has to know of what changes in them."""
         self._maps = (backends, slots, frontends)
-        self._leave = leave
+        self._clients = clients
         self._backends: Counter[int] = Counter()
         self._sets: Counter[int] = Counter()
         self._addresses: Counter[bytes] = Counter()
@@ -42,32 +50,38 @@ class ServiceTables:
         for service in services.values():
             self._count(service, 1)
         wanted = _entries(services.values())
-        return self._perform(differences(self._maps, wanted, remove=remove))
+        plan = differences(self._maps, wanted, remove=remove)
+        table, writes = plan[0][-1]
+        new = [key for key in writes if table.lookup(key) is None]
+        # where there was no Service at all, somebody else may have been serving
+        return self._perform(plan, new if len(new) < len(wanted[2]) else [])
 
     def change(self, previous: Services, current: Services) -> Step:
         """Carry out the difference of two states; the first is what the kernel holds."""
         went, came = difference(previous, current)
         if not came and not went:
             return Step()
+        new, old = _entries(came), _entries(went)
+        fresh = [key for key in new[2] if not self._addresses[key]]
         for service in came:
             self._count(service, 1)
         for service in went:
             self._count(service, -1)
-        new, old = _entries(came), _entries(went)
         writes = tuple(
             (table, {key: value for key, value in entries.items() if before.get(key) != value})
             for table, entries, before in zip(self._maps, new, old, strict=True)
         )
-        return self._perform((writes, self._removals(old, new, went)))
+        return self._perform((writes, self._removals(old, new, went)), fresh)
 
     # Backends go last, when nobody is given them any more and those who were have left: if this
     # process ends before, the next one finds them in the table.
-    def _perform(self, plan: tuple[Writes, Removals]) -> Step:
+    def _perform(self, plan: tuple[Writes, Removals], fresh: Collection[bytes]) -> Step:
         writes, (backends, *others) = plan
         step = perform((writes, others))
+        self._clients.ask_again(fresh)
         table, keys = backends
         found = ((key, table.lookup(key)) for key in keys)
-        self._leave({key: value for key, value in found if value is not None})
+        self._clients.leave({key: value for key, value in found if value is not None})
         return step + perform(((), (backends,)))
 
     def _removals(

@@ -29,7 +29,9 @@ logger = logging.getLogger(__name__)
 _DESCRIPTOR = struct.Struct("=i")
 
 
-class _Suspect(NamedTuple):
+class Suspect(NamedTuple):
+    """A socket that may have to end, and where it is."""
+
     place: Namespace
     socket: Socket
 
@@ -52,9 +54,9 @@ def destroy_stale(cgroup_root: Path, given: Map, gone: Mapping[int, End]) -> int
             for inode, descriptor in descriptors(processes, suspects)
             if _was_given(given.lookup(_DESCRIPTOR.pack(descriptor)), suspects[inode].socket.peer, gone)
         ]
-        return _end(stale)
+        return end_all(stale)
     except Unsupported as error:
-        _tell(str(error))
+        tell(str(error))
         return 0
 
 
@@ -69,7 +71,7 @@ def udp_backends(entries: Mapping[bytes, bytes]) -> dict[int, End]:
 
 
 # By inode; one that no process holds any more has none, and is over already.
-def _connected_to(ends: frozenset[End], places: Iterable[Namespace]) -> Iterator[tuple[int, _Suspect]]:
+def _connected_to(ends: frozenset[End], places: Iterable[Namespace]) -> Iterator[tuple[int, Suspect]]:
     for place in places:
         diag = place.open()
         if diag is None:
@@ -77,7 +79,7 @@ def _connected_to(ends: frozenset[End], places: Iterable[Namespace]) -> Iterator
         with diag:
             for found in diag.sockets(Protocol.UDP, (State.ESTABLISHED,)):
                 if found.peer in ends and found.inode:
-                    yield found.inode, _Suspect(place, found)
+                    yield found.inode, Suspect(place, found)
 
 
 # What a socket was given is a backend that is gone, and still its peer.
@@ -89,18 +91,22 @@ def _was_given(value: bytes | None, peer: End, gone: Mapping[int, End]) -> bool:
     return to == peer and gone.get(given.backend) == to
 
 
-# Sockets that share a port (SO_REUSEPORT) may have one and the same peer, and then the kernel finds
-# one of them alone: so they are gone through again for as long as that ends one.
-def _end(stale: Sequence[_Suspect]) -> int:
-    left = list(stale)
+def end_all(suspects: Sequence[Suspect]) -> int:
+    """
+    End sockets; how many. Raises Unsupported where the kernel cannot.
+
+    Those that share a port (SO_REUSEPORT) may have one and the same peer, and then the kernel finds
+    one of them alone: so they are gone through again for as long as that ends one.
+    """
+    left = list(suspects)
     while True:
         staying = [suspect for suspect in left if not _ended(suspect)]
         if not staying or len(staying) == len(left):
-            return len(stale) - len(staying)
+            return len(suspects) - len(staying)
         left = staying
 
 
-def _ended(suspect: _Suspect) -> bool:
+def _ended(suspect: Suspect) -> bool:
     diag = suspect.place.open()
     if diag is None:
         return False
@@ -109,5 +115,6 @@ def _ended(suspect: _Suspect) -> bool:
 
 
 @cache  # once is enough: it will not change
-def _tell(reason: str) -> None:
-    logger.warning("connected UDP sockets keep backends that were removed reason=%s", reason)
+def tell(reason: str) -> None:
+    """Say that sockets stay which should end."""
+    logger.warning("connected UDP sockets keep what they were given reason=%s", reason)

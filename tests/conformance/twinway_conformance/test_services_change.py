@@ -70,6 +70,29 @@ def test_removed_backend_of_connected_udp(stage: Stage) -> None:
                 assert asked(talk, family, address, heir)[0] == FAR, f"{place}, IPv{family}, the second time"
 
 
+@pytest.mark.row("early-udp")
+def test_udp_that_was_connected_before_the_service(stage: Stage) -> None:
+    """A UDP socket that was connected, and asked, before there was a Service is never met with silence after."""
+    service = bare(stage)
+    for place in CLIENTS:
+        stage.hold()
+        with stage.talk(place) as talk:
+            early = [
+                (family, address, _unanswered(talk, family, address)) for family, address in stage.vips(service)
+            ]
+            stage.apply(service, *stage.slices(service, TARGETS, NEAR))
+            for family, address, socket in early:
+                assert asked(talk, family, address, socket)[0] == NEAR, f"{place}, IPv{family}"
+
+
+def _unanswered(talk: Remote, family: int, address: str) -> Socket:
+    socket = talk.udp(family)
+    socket.connect(address, PORT)
+    with pytest.raises(CallError):
+        socket.ask("hello", timeout=0.2)
+    return socket
+
+
 @pytest.mark.row("stale-udp-unconnected")
 def test_removed_backend_of_unconnected_udp(stage: Stage) -> None:
     """Once its backend is removed, an unconnected UDP socket is answered by another at once, its own port kept."""

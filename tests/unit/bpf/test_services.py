@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from ipaddress import ip_address
 from itertools import pairwise, product
 from types import MappingProxyType
@@ -73,13 +73,28 @@ def histories(draw: st.DrawFn) -> list[Services]:
     return history
 
 
-def nobody(gone: Mapping[bytes, bytes]) -> None:
-    """No socket holds on to a backend."""
+class Told:
+    """What clients are told of, and what is looked at when they are."""
+
+    def __init__(self, look: Callable[[Collection[bytes]], None] = lambda told: None) -> None:
+        self.left: set[bytes] = set()
+        self.come: list[bytes] = []
+        self._look = look
+
+    def leave(self, backends: Mapping[bytes, bytes], /) -> None:
+        """Backends are over."""
+        self.left |= backends.keys()
+        self._look(backends)
+
+    def ask_again(self, frontends: Collection[bytes], /) -> None:
+        """Addresses are a Service's by now."""
+        self.come += frontends
+        self._look(frontends)
 
 
-def tables_on(maps: Mapping[str, Map], leave: Callable[[Mapping[bytes, bytes]], None] = nobody) -> ServiceTables:
+def tables_on(maps: Mapping[str, Map], told: Told | None = None) -> ServiceTables:
     """The tables of a new process."""
-    return ServiceTables(maps["be"], maps["slot"], maps["fe"], leave)
+    return ServiceTables(maps["be"], maps["slot"], maps["fe"], told or Told())
 
 
 def from_nothing(state: Services) -> Contents:
@@ -192,21 +207,45 @@ def test_order_of_writes() -> None:
 def test_sockets_leave_before_backends_go(old: Services, new: Services, rebuilt: bool) -> None:
     """Whoever holds on to a backend is told of it when no frontend leads there, and while it is still known."""
     with recorded(Log()) as maps:
-        left: dict[bytes, bytes] = {}
-
-        def leave(gone: Mapping[bytes, bytes]) -> None:
-            left.update(gone)
-            assert gone.items() <= maps["be"].entries().items()
-            assert not set(gone) & set(maps["slot"].entries().values())
-
-        tables = tables_on(maps, leave)
-        tables.rebuild(old, remove=True)
+        tables_on(maps).rebuild(old, remove=True)
         before = maps["be"].entries()
-        if rebuilt:
-            tables.rebuild(new, remove=True)
-        else:
-            tables.change(old, new)
-        assert left.keys() == before.keys() - maps["be"].entries().keys()
+
+        def look(told: Collection[bytes]) -> None:
+            gone = told & before.keys()
+            assert gone <= maps["be"].entries().keys()
+            assert not gone & set(maps["slot"].entries().values())
+
+        told = Told(look)
+        _change(tables_on(maps, told), old, new, rebuilt=rebuilt)
+        assert told.left == before.keys() - maps["be"].entries().keys()
+
+
+@settings(max_examples=60, deadline=None)
+@given(services(), services(), st.booleans())
+def test_sockets_ask_again_when_a_service_comes(old: Services, new: Services, rebuilt: bool) -> None:
+    """Of each address and port that became a Service's clients are told, once, when it serves; of none else."""
+    with recorded(Log()) as maps:
+        tables_on(maps).rebuild(old, remove=True)
+        before = maps["fe"].entries().keys()
+
+        def look(told: Collection[bytes]) -> None:
+            assert set(told) - maps["be"].entries().keys() <= maps["fe"].entries().keys()
+
+        told = Told(look)
+        _change(tables_on(maps, told), old, new, rebuilt=rebuilt)
+        come = maps["fe"].entries().keys() - before
+        # a process that finds no Service at all of those that it wants may not be the first who serves them
+        expected = [] if rebuilt and come == maps["fe"].entries().keys() else sorted(come)
+        assert sorted(told.come) == expected
+
+
+def _change(tables: ServiceTables, old: Services, new: Services, *, rebuilt: bool) -> None:
+    # By comparison, as the first thing of a new process, or as the next change of one that knows the tables.
+    if rebuilt:
+        tables.rebuild(new, remove=True)
+        return
+    tables.rebuild(old, remove=True)
+    tables.change(old, new)
 
 
 @settings(max_examples=40, deadline=None)

@@ -8,6 +8,7 @@ field is an address or a port.
 from __future__ import annotations
 
 import struct
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv6Address, IPv6Network, ip_address
@@ -31,6 +32,7 @@ _SLOT_KEY = struct.Struct("=QII")
 _EP = struct.Struct("=QIBB6s6s2xI")
 _CLASS_KEY = struct.Struct("=I16s")
 _CLASS = struct.Struct("=QQ")
+_SINGLE = (128).to_bytes(4, sys.byteorder)
 _VERDICT_KEY_HEAD = struct.Struct("=IBBHQQ")
 _VERDICT = struct.Struct("=QII")
 
@@ -123,6 +125,16 @@ def class_key(network: IPNetwork) -> bytes:
     """Key of tw_class: a prefix of the 16-byte address."""
     bits = network.prefixlen if isinstance(network, IPv6Network) else 96 + network.prefixlen
     return _CLASS_KEY.pack(bits, address(network.network_address))
+
+
+def class_prefix(key: bytes) -> tuple[int, int]:
+    """The bits that count of a key of tw_class, and its mapped address as a number."""
+    return int.from_bytes(key[:4], sys.byteorder), int.from_bytes(key[4:], "big")
+
+
+def is_single(key: bytes) -> bool:
+    """Whether a key of tw_class is a single address."""
+    return key.startswith(_SINGLE)
 
 
 def class_value(first: int, second: int) -> bytes:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from twinway.compute.atoms import Atom, AtomId, Members
 from twinway.compute.labels import namespace_labels
-from twinway.compute.matching import Key, Profile, Questions, keys_of
+from twinway.compute.matching import Key, Labels, Profile, Question, Questions, keys_of
 from twinway.compute.population import Population
 from twinway.model.cluster import Namespace, Node
 from twinway.model.difference import difference
@@ -56,7 +56,7 @@ class PodAnswers:
         changed = set()
         for id_ in atoms:
             question = self._questions.remove(id_)
-            for profile in self._lookers(question.keys if question else ()):
+            for profile in self._reached(question) if question else ():
                 changed |= self._set(profile, frozenset(each for each in self._members[profile] if each[0] != id_))
         return changed
 
@@ -65,8 +65,8 @@ class PodAnswers:
         changed = set()
         for id_, atom in atoms.items():
             question = self._questions.add(id_, atom)
-            for profile in self._lookers(question.keys) if question else ():
-                labels = namespace_labels(self._namespaces, profile.namespace)
+            for profile in self._reached(question) if question else ():
+                labels = self._labels(profile.namespace)
                 more = question.members(profile, dict(profile.labels), labels) if question else ()
                 changed |= self._set(profile, self._members[profile].union(more))
         return changed
@@ -76,6 +76,18 @@ class PodAnswers:
         for profile in self._lookers((name,) for name in namespaces):
             changed |= self._set(profile, self._ask(profile))
         return changed
+
+    def _reached(self, question: Question) -> list[Profile]:
+        # The profiles that the answer can be about. One that matched by labels which its namespace has
+        # no more is left out, and asked everything again.
+        profiles = self._lookers(question.keys)
+        if not question.picks_namespaces:
+            return profiles
+        picked = {name: question.picks(self._labels(name)) for name in {each.namespace for each in profiles}}
+        return [each for each in profiles if picked[each.namespace]]
+
+    def _labels(self, name: str) -> Labels:
+        return namespace_labels(self._namespaces, name)
 
     def _lookers(self, keys: Iterable[Key]) -> list[Profile]:
         return list({profile for key in keys for profile in self._looking.get(key, ())})
@@ -87,7 +99,7 @@ class PodAnswers:
         return {profile}
 
     def _ask(self, profile: Profile) -> Members:
-        return self._questions.members(profile, namespace_labels(self._namespaces, profile.namespace))
+        return self._questions.members(profile, self._labels(profile.namespace))
 
     def _drop(self, profile: Profile) -> None:
         del self._members[profile]

@@ -5,11 +5,22 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from ipaddress import ip_network
+from typing import Any, Generic, Protocol, TypeVar
 
 from twinway.compute.atoms import Atom, AtomId, Member, Members
 from twinway.compute.longest import LongestMatch
 from twinway.model.net import IPAddress, IPNetwork
 from twinway.model.policy import Block
+
+
+class Standing(Protocol):
+    """Somebody at an address; `ground` is kept by `Grounds`."""
+
+    address: IPAddress
+    ground: Ground[Any] | None
+
+
+Who = TypeVar("Who", bound=Standing)
 
 _WHOLE: tuple[IPNetwork, ...] = (ip_network("0.0.0.0/0"), ip_network("::/0"))
 _NONE: Members = frozenset()
@@ -41,7 +52,19 @@ def block_prefixes(atoms: Mapping[AtomId, Atom]) -> dict[IPNetwork, Members]:
     return prefixes
 
 
-class Grounds:
+class Ground(Generic[Who]):
+    """The ground below a prefix: the blocks that hold it, and who stands there."""
+
+    __slots__ = ("blocks", "prefix", "standing")
+
+    def __init__(self, prefix: IPNetwork, blocks: Members) -> None:
+        """Nobody stands there."""
+        self.prefix = prefix
+        self.blocks = blocks
+        self.standing: set[Who] = set()
+
+
+class Grounds(Generic[Who]):
     """
     The ground that addresses stand on: the prefix that holds each, and its blocks.
 
@@ -51,47 +74,49 @@ class Grounds:
     def __init__(self) -> None:
         """To be updated before anybody enters."""
         self.prefixes: dict[IPNetwork, Members] = {}
-        self._longest: LongestMatch[IPNetwork] = LongestMatch({})
-        self._standing: dict[IPNetwork, set[IPAddress]] = defaultdict(set)
-        self._ground: dict[IPAddress, IPNetwork] = {}
+        self._grounds: dict[IPNetwork, Ground[Who]] = {}
+        self._longest: LongestMatch[Ground[Who]] = LongestMatch({})
 
-    def update(self, prefixes: dict[IPNetwork, Members]) -> set[IPAddress]:
-        """Have these prefixes from now on; the addresses that stand on other ground than before."""
-        moved: set[IPAddress] = set()
-        for prefix in [each for each in self.prefixes if self.prefixes[each] != prefixes.get(each)]:
-            moved |= self._standing.get(prefix, set())
-        for prefix in prefixes.keys() - self.prefixes.keys():
+    def update(self, prefixes: dict[IPNetwork, Members]) -> set[Who]:
+        """Have these prefixes from now on; who stands on other ground, or in other blocks, than before."""
+        moved: set[Who] = set()
+        for prefix in prefixes.keys() - self._grounds.keys():
             moved.update(self._caught(prefix))
-        for address in moved:
-            self.leave(address)
+        for prefix in [each for each, blocks in self.prefixes.items() if blocks != prefixes.get(each)]:
+            moved |= self._grounds[prefix].standing
+            self._grounds[prefix].blocks = prefixes.get(prefix, _NONE)
+        for standing in moved:
+            self.leave(standing)
+        self._grounds = {
+            prefix: self._grounds.get(prefix) or Ground(prefix, blocks) for prefix, blocks in prefixes.items()
+        }
         self.prefixes = prefixes
-        self._longest = LongestMatch({prefix: prefix for prefix in prefixes})
-        for address in moved:
-            self.enter(address)
+        self._longest = LongestMatch(self._grounds)
+        for standing in moved:
+            self.enter(standing)
         return moved
 
-    def enter(self, address: IPAddress) -> Members:
-        """Have this address stand here, too, if it does not yet; the blocks that hold it."""
-        prefix = self._ground.get(address)
-        if prefix is None:
-            prefix = self._longest.find(address) or _WHOLE[address.version == 6]
-            self._ground[address] = prefix
-            self._standing[prefix].add(address)
-        return self.prefixes[prefix]
+    def enter(self, standing: Who) -> Ground[Who]:
+        """Have somebody stand here, too, if they do not yet; on which ground."""
+        ground = standing.ground
+        if ground is None:
+            ground = self._longest.find(standing.address) or self._grounds[_WHOLE[standing.address.version == 6]]
+            standing.ground = ground
+            ground.standing.add(standing)
+        return ground
 
-    def leave(self, address: IPAddress) -> None:
-        """Have this address stand here no more."""
-        prefix = self._ground.pop(address)
-        self._standing[prefix].discard(address)
-        if not self._standing[prefix]:
-            del self._standing[prefix]
+    def leave(self, standing: Who) -> None:
+        """Have somebody stand here no more."""
+        if standing.ground is not None:
+            standing.ground.standing.discard(standing)
+            standing.ground = None
 
-    def _caught(self, prefix: IPNetwork) -> Iterator[IPAddress]:
+    def _caught(self, prefix: IPNetwork) -> Iterator[Who]:
         # A new prefix takes its addresses from the next shorter one around it.
         outer = self._longest.find(prefix.network_address, shorter_than=prefix.prefixlen)
-        for address in self._standing.get(outer, ()) if outer is not None else ():
-            if address in prefix:
-                yield address
+        for standing in outer.standing if outer is not None else ():
+            if standing.address in prefix:
+                yield standing
 
 
 def _order(prefix: IPNetwork) -> tuple[int, int, int]:

@@ -17,21 +17,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
-from types import MappingProxyType
-from typing import cast
 
 from twinway.compute.answers import NOTHING, PodAnswers, node_answers
 from twinway.compute.atoms import Atom, AtomId, Members
-from twinway.compute.blocks import Grounds, block_prefixes
+from twinway.compute.blocks import Ground, Grounds, block_prefixes
 from twinway.compute.collisions import enter
 from twinway.compute.ids import content_id
 from twinway.compute.matching import Profile
 from twinway.compute.population import Home, Population
+from twinway.compute.rows import Row, Rows
 from twinway.model.cluster import Cluster, Node
 from twinway.model.difference import unchanged
 from twinway.model.net import IPAddress, IPNetwork, ObjectRef
-from twinway.model.node import Attachment, ClassId
+from twinway.model.node import NO_CLASS, Attachment, ClassId
 from twinway.model.policy import Block, NodePeer
+from twinway.model.prefixes import PrefixClasses
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +82,12 @@ class ClassTable:
     """
     The classes of all addresses, kept up to date: an update costs what changed.
 
-    `live` has the classes in use. `table` is another mapping after each update that changed it.
+    `live` has the classes in use. `table` is another value after each update that changed it.
     """
 
     def __init__(self) -> None:
         """No atom is in force."""
-        self.table: Mapping[IPNetwork, ClassId] = MappingProxyType({})
+        self.table = PrefixClasses()
         self.live: dict[ClassId, AddressClass] = {}
         self._by_members: dict[Members, AddressClass] = {}
         self._uses: Counter[ClassId] = Counter()
@@ -96,8 +96,8 @@ class ClassTable:
         self._pods = PodAnswers()
         self._nodes: Mapping[ObjectRef, Node] = {}
         self._node_members: dict[IPAddress, Members] = {}
-        self._grounds = Grounds()
-        self._entries: dict[IPNetwork, ClassId] = {}
+        self._grounds: Grounds[Home] = Grounds()
+        self._rows = Rows()
 
     def update(
         self, cluster: Cluster, attachments: Mapping[ObjectRef, Attachment], atoms: Mapping[AtomId, Atom]
@@ -110,18 +110,15 @@ class ClassTable:
         kinds = {type(atom) for atom in (*come.values(), *gone.values())}
         touched = self._population.update(cluster.pods, attachments)
         profiles = self._pods.update(come, gone, cluster.namespaces, self._population)
-        home = self._population.home
         if NodePeer in kinds or not unchanged(self._nodes, cluster.nodes):
-            touched.update(map(home, self._update_nodes(cluster.nodes)))
-        changed = [False]
-        if Block in kinds or not self._entries:
-            moved, borders = self._update_blocks()
-            changed.append(borders)
-            touched.update(map(home, moved))
-        changed += [self._update_home(each) for each in touched]
-        changed += [self._update_profile(profile) for profile in profiles]
-        if any(changed):
-            self.table = MappingProxyType(dict(self._entries))
+            touched.update(map(self._population.home, self._update_nodes(cluster.nodes)))
+        if Block in kinds or not self._grounds.prefixes:
+            touched |= self._update_blocks()
+        for home in touched:
+            self._update_home(home)
+        for profile in profiles:
+            self._update_profile(profile)
+        self.table = self._rows.table()
         return ClassChange(
             come=tuple(self.live[id_] for id_ in self.live.keys() - before.keys()),
             gone=tuple(before[id_] for id_ in before.keys() - self.live.keys()),
@@ -132,87 +129,82 @@ class ClassTable:
         old, self._node_members = self._node_members, node_answers(self._atoms, nodes.values())
         return {address for address, _ in old.items() ^ self._node_members.items()}
 
-    def _update_blocks(self) -> tuple[set[IPAddress], bool]:
-        # The addresses that stand on other ground now, and whether any entry changed.
+    def _update_blocks(self) -> set[Home]:
+        # The homes that stand in other blocks now: they are told of their rows' borders, too.
         old, new = self._grounds.prefixes, block_prefixes(self._atoms)
         moved = self._grounds.update(new)
-        borders = [prefix for prefix in old.keys() | new.keys() if old.get(prefix) != new.get(prefix)]
-        changed = [self._enter(each, new.get(each)) for each in borders if not self._is_taken(each)]
-        return moved, any(changed)
+        for prefix in old.keys() | new.keys():
+            if old.get(prefix) != new.get(prefix) and not self._is_taken(prefix):
+                row = self._rows.row(prefix)
+                self._put(row, self._class_of(new[prefix]) if prefix in new else NO_CLASS)
+                self._clear(row)
+        return moved
 
-    def _update_home(self, home: Home) -> bool:
-        # Whether its entry changed. An address that no pod or node gives members has none of its own.
+    def _update_home(self, home: Home) -> None:
         members = self._node_members.get(home.address, NOTHING)
         for profile in home.profiles():
             members |= self._pods.of(profile)
-        if members:
-            network = self._stand(home)
-            old, home.told = home.told, self._put(network, members | home.blocks)
-            return home.told != old
-        # Its place is kept for as long as a pod has it: many leave the table and come back together.
-        kept, told, home.told = home.network, home.told, None
-        if not home.claims:
-            self._population.leave(home)
-            if kept is not None:
-                home.network = None
-                self._grounds.leave(home.address)
-        if kept is None or told is None:
-            return False
-        return self._enter(kept, self._grounds.prefixes.get(kept))
+        if members or home.row is not None:
+            row, ground = self._place(home)
+            self._put(row, self._said(members, ground))
+        if not members and not home.claims:
+            self._leave(home)
 
-    def _stand(self, home: Home) -> IPNetwork:
-        # The prefix that its entry has; from now on it is known what blocks hold it.
-        home.blocks = self._grounds.enter(home.address)
-        if home.network is None:
-            home.network = _single(home.address)
-        return home.network
+    def _place(self, home: Home) -> tuple[Row, Ground[Home]]:
+        # Its row is kept for as long as a pod has it: many leave the table and come back together.
+        row = home.row
+        if row is None:
+            row = home.row = self._rows.row(_single(home.address))
+        return row, self._grounds.enter(home)
 
-    def _update_profile(self, profile: Profile) -> bool:
-        # Whether any entry changed: each address that only a pod of this profile has is told as the others.
-        members = self._pods.of(profile)
-        classes: dict[Members, ClassId] = {}
-        changed = False
+    def _leave(self, home: Home) -> None:
+        row, home.row = home.row, None
+        self._population.leave(home)
+        self._grounds.leave(home)
+        if row is not None:
+            self._clear(row)
+
+    def _said(self, members: Members, ground: Ground[Home]) -> ClassId:
+        # An address that no pod or node gives members has an entry where it is itself a border of blocks.
+        if members or ground.prefix.prefixlen == ground.prefix.max_prefixlen:
+            return self._class_of(members | ground.blocks)
+        return NO_CLASS
+
+    def _update_profile(self, profile: Profile) -> None:
+        # Each address that only a pod of this profile has is told what the others on its ground are.
+        members, ids = self._pods.of(profile), self._rows.ids
+        said: dict[Ground[Home], ClassId] = {}
+        moves: Counter[tuple[ClassId, ClassId]] = Counter()
+        shared: list[Home] = []
         for home in self._population.profiles().get(profile, ()):
-            if not members or len(home.claims) > 1 or self._node_members:
-                changed |= self._update_home(home)
+            row, ground = home.row, home.ground
+            if len(home.claims) > 1 or self._node_members:
+                shared.append(home)
                 continue
-            # In place of an address that had no entry a block may have one.
-            old = self._entries.get(self._stand(home)) if home.told is None else home.told
-            new = classes.get(home.blocks)
+            if row is None or ground is None:
+                if not members:
+                    continue
+                row, ground = self._place(home)
+            new = said.get(ground)
             if new is None:
-                new = classes[home.blocks] = self._class_of(members | home.blocks)
-            home.told = new
-            if new != old:
-                self._uses[new] += 1
-                if old is not None:
-                    self._release(old)
-                self._entries[cast(IPNetwork, home.network)] = new
-                changed = True
-        return changed
+                new = said[ground] = self._said(members, ground)
+            moves[ids[row.at], new] += 1
+            ids[row.at] = new
+        self._count(moves)
+        for home in shared:
+            self._update_home(home)
 
     def _is_taken(self, prefix: IPNetwork) -> bool:
         # The entry of a single address stands there even where it is the border of a block.
-        return prefix.prefixlen == prefix.max_prefixlen and self._population.has_entry(prefix.network_address)
+        return prefix.prefixlen == prefix.max_prefixlen and self._population.has_row(prefix.network_address)
 
-    def _put(self, network: IPNetwork, members: Members) -> ClassId:
-        # The class that an entry has now.
-        old = self._entries.get(network)
-        new = self._class_of(members)
-        self._uses[new] += 1
-        if old is not None:
-            self._release(old)
-        self._entries[network] = new
-        return new
+    def _put(self, row: Row, new: ClassId) -> None:
+        old, self._rows.ids[row.at] = self._rows.ids[row.at], new
+        self._count({(old, new): 1})
 
-    def _enter(self, network: IPNetwork, members: Members | None) -> bool:
-        # Whether the entry changed; None takes it out.
-        old = self._entries.get(network)
-        if members is not None:
-            return self._put(network, members) != old
-        if old is not None:
-            self._release(old)
-            del self._entries[network]
-        return old is not None
+    def _clear(self, row: Row) -> None:
+        if self._rows.ids[row.at] == NO_CLASS:
+            self._rows.drop(row)
 
     def _class_of(self, members: Members) -> ClassId:
         known = self._by_members.get(members)
@@ -221,10 +213,17 @@ class ClassTable:
             enter(self.live, known.id, known, "address classes")
         return known.id
 
-    def _release(self, id_: ClassId) -> None:
-        self._uses[id_] -= 1
-        if not self._uses[id_]:
-            del self._uses[id_], self._by_members[self.live.pop(id_).members]
+    def _count(self, moves: Mapping[tuple[ClassId, ClassId], int]) -> None:
+        # So many entries went from one class to another. What none has any more is forgotten, after
+        # all moves are counted: many come into a class that others leave.
+        for (old, new), count in moves.items():
+            if old != new:
+                self._rows.changed = True
+                self._uses[old] -= count
+                self._uses[new] += count
+        for old, _ in moves:
+            if old != NO_CLASS and not self._uses[old]:
+                del self._uses[old], self._by_members[self.live.pop(old).members]
 
 
 class _Single4(IPv4Network):

@@ -50,6 +50,15 @@ class Question:
         self._tests = [_test(each) for each in pods.pods.requirements if each is not anchor]
         self._namespace_tests = [_test(each) for each in pods.namespaces.requirements]
 
+    @property
+    def picks_namespaces(self) -> bool:
+        """Whether some namespaces are out of question by their labels."""
+        return bool(self._namespace_tests)
+
+    def picks(self, namespace: Labels) -> bool:
+        """Whether pods of a namespace with these labels can match."""
+        return all(test(namespace) for test in self._namespace_tests)
+
     def members(self, profile: Profile, labels: Labels, namespace: Labels) -> Iterable[Member]:
         """What the atom answers about pods that look into one of its buckets; nothing if it does not match."""
         for test in self._tests:

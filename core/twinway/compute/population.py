@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from twinway.compute.atoms import Members
+from twinway.compute.blocks import Ground
 from twinway.compute.matching import Profile, profile_of
+from twinway.compute.rows import Row
 from twinway.model.cluster import Pod
 from twinway.model.difference import difference
-from twinway.model.net import IPAddress, IPNetwork, ObjectRef
-from twinway.model.node import Attachment, ClassId
+from twinway.model.net import IPAddress, ObjectRef
+from twinway.model.node import Attachment
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +31,10 @@ class Home:
 
     address: IPAddress
     claims: tuple[_Resident, ...] = ()
-    network: IPNetwork | None = None
+    row: Row | None = None
     """Where its entry in the table of classes is, or was: kept while a pod has the address."""
-    blocks: Members = frozenset()
-    """Those that hold it, while it has an entry."""
-    told: ClassId | None = None
-    """The class in its entry; None while it has none."""
+    ground: Ground[Home] | None = None
+    """Where it stands, for as long as it has a row."""
 
     def profiles(self) -> list[Profile]:
         """
@@ -90,10 +89,10 @@ class Population:
             found = self._homes[address] = Home(address)
         return found
 
-    def has_entry(self, address: IPAddress) -> bool:
-        """Whether an address has an entry of its own in the table of classes."""
+    def has_row(self, address: IPAddress) -> bool:
+        """Whether an address has a row of its own in the table of classes."""
         found = self._homes.get(address)
-        return found is not None and found.told is not None
+        return found is not None and found.row is not None
 
     def leave(self, home: Home) -> None:
         """Keep nothing of an address that no pod has."""

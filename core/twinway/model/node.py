@@ -167,6 +167,7 @@ class PolicyState:
 
     Two addresses are in one class when exactly the same selectors and blocks in force here match
     them; the longest prefix of `classes` that holds an address names its class, none is class 0.
+    Compute hands `classes` out as a `PrefixClasses`, of which a driver may take the columns.
     """
 
     sets: Mapping[PolicySetId, PolicySet] = field(default_factory=lambda: MappingProxyType({}))

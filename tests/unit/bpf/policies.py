@@ -14,6 +14,7 @@ from tests.unit.bpf.recording import Contents
 from twinway.driver import Change
 from twinway.model.net import IPAddress, IPNetwork, NodeName, ObjectRef
 from twinway.model.node import (
+    NO_CLASS,
     NO_POLICY,
     Action,
     Attachment,
@@ -28,6 +29,7 @@ from twinway.model.node import (
     VerdictEntry,
 )
 from twinway.model.policy import Direction
+from twinway.model.prefixes import PrefixClasses
 from twinway_bpf.endpoints import EndpointTables
 from twinway_bpf.maps import Map
 from twinway_bpf.policy import PolicyTables
@@ -84,13 +86,24 @@ def _set(speaks_of: Speaks, live: Iterable[int] | None = None) -> PolicySet:
     return PolicySet(PolicySetId(2 + abs(hash(tuple(sorted(speaks_of.items())))) % 2**62), tuple(entries))
 
 
-classes = st.dictionaries(st.sampled_from(NETWORKS), st.integers(1, 3).map(ClassId), max_size=5)
+ORDERS = [tuple(NETWORKS), tuple(NETWORKS[::-1]), tuple(NETWORKS[:5]), (*NETWORKS[:2], *NETWORKS[:3:-1])]
+"""Columns that states share, as those of compute do: with rows that some of them have no class for."""
+
+
+@st.composite
+def classes(draw: st.DrawFn) -> Mapping[IPNetwork, ClassId]:
+    """A table of classes, as any mapping or as compute's."""
+    table = draw(st.dictionaries(st.sampled_from(NETWORKS), st.integers(1, 3).map(ClassId), max_size=5))
+    order = draw(st.none() | st.sampled_from(ORDERS))
+    if order is None:
+        return table
+    return PrefixClasses(order, tuple(table.get(network, NO_CLASS) for network in order))
 
 
 @st.composite
 def states(draw: st.DrawFn) -> NodeState:
     """Up to three pods, each under one of up to two sets or none, and classes of addresses."""
-    table = draw(classes)
+    table = draw(classes())
     speaks = draw(st.lists(st.sampled_from(OFTEN) | said, max_size=2))
     sets = {each.id: each for each in (_set(what, table.values()) for what in speaks)}
     chosen = st.sampled_from([NO_POLICY, *sets])
@@ -105,7 +118,7 @@ def state_of(
 ) -> NodeState:
     """A state with these pods under these sets, and these classes."""
     endpoints = {_ref(pod): Endpoint(_attachment(pod), policy) for pod, policy in pods.items()}
-    policy = PolicyState(MappingProxyType(dict(sets)), MappingProxyType(dict(table)))
+    policy = PolicyState(MappingProxyType(dict(sets)), table)
     return NodeState(NodeName("n1"), "1", (), MappingProxyType({}), MappingProxyType(endpoints), policy, ())
 
 

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.packets.build import tcp
-from tests.packets.sockets import KINDS, Site
-from tests.packets.test_socket_policy import (
+from tests.packets.socket_fates import (
     CLIENTS_SET,
     DATAGRAM,
     EGRESS,
@@ -22,6 +21,7 @@ from tests.packets.test_socket_policy import (
     pod,
     site,
 )
+from tests.packets.sockets import KINDS, Site
 from twinway_bpf.layout import Reason
 
 __all__ = ["site"]

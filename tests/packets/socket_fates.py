@@ -1,0 +1,106 @@
+"""
+What becomes of what sockets say, under the real programs at their cgroup.
+
+Pods are addresses of one namespace's loopback: a packet meets its sender's hook and its receiver's.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+import pytest
+
+from tests.packets.build import TCP, UDP, End
+from tests.packets.sockets import SECONDS, Kind, Site
+from tests.packets.tables import verdict
+from twinway.model.policy import Direction
+from twinway_bpf.encode import Place
+from twinway_bpf.layout import Reason
+
+STREAM, DATAGRAM = socket.SOCK_STREAM, socket.SOCK_DGRAM
+INGRESS, EGRESS = Direction.INGRESS, Direction.EGRESS
+CLIENTS_SET, SERVERS_SET = 7, 9
+DENIED = {INGRESS: Reason.DROP_POLICY_INGRESS, EGRESS: Reason.DROP_POLICY_EGRESS}
+SO_COOKIE = 57
+Fate = Reason | None
+"""Why something was dropped; None: it arrived."""
+
+each_type = pytest.mark.parametrize("what", [STREAM, DATAGRAM], ids=["tcp", "udp"])
+each_side = pytest.mark.parametrize("side", list(Direction), ids=["server's ingress", "client's egress"])
+
+
+@pytest.fixture
+def site(whole_site: Site) -> Iterator[Site]:
+    """No pod is under a policy yet."""
+    whole_site.tables.clear()
+    whole_site.learn_host()
+    yield whole_site
+    whole_site.close()
+
+
+def pod(site: Site, end: End, policy: int, *open_ways: Direction) -> None:
+    """A pod under a set that allows these directions and no other."""
+    site.tables.pod(end.address, Place(ifindex=1), policy=policy)
+    for direction in Direction:
+        for protocol in (TCP, UDP):
+            entry = verdict(direction, allow=direction in open_ways, rule=70 + direction, protocol=protocol)
+            site.tables.policy(policy, entry)
+
+
+def fate(site: Site, before: dict[Reason, int], is_done: Callable[[], bool]) -> Fate:
+    """Wait until something is done, or something was dropped since `before`."""
+    ends = time.monotonic() + SECONDS
+    while time.monotonic() < ends:
+        if is_done():
+            return None
+        for reason, count in site.tables.counts().items():
+            if reason >= Reason.DROP_SHORT and count != before[reason]:
+                return reason
+    pytest.fail("it neither arrived nor was dropped")
+
+
+def connecting(site: Site, client: socket.socket, to: tuple[str, int]) -> Fate:
+    """What becomes of a TCP connection."""
+    before = site.tables.counts()
+    client.setblocking(False)
+    client.connect_ex(to)
+
+    def is_connected() -> bool:
+        return bool(select.select([], [client], [], 0.01)[1]) and not client.getsockopt(
+            socket.SOL_SOCKET, socket.SO_ERROR
+        )
+
+    return fate(site, before, is_connected)
+
+
+def saying(site: Site, say: Callable[[bytes], object], listener: socket.socket) -> Fate:
+    """What becomes of some bytes on their way to a listener."""
+    data, heard = os.urandom(16), b""
+    listener.setblocking(False)
+
+    def is_heard() -> bool:
+        nonlocal heard
+        with suppress(BlockingIOError):
+            heard = (heard + listener.recv(100))[-16:]
+        return heard == data
+
+    before = site.tables.counts()
+    with suppress(PermissionError):  # that is how a datagram's sender hears of his own hook's drop
+        say(data)
+    return fate(site, before, is_heard)
+
+
+def beginning(site: Site, kind: Kind, what: socket.SocketKind, to: End | None = None) -> Fate:
+    """What becomes of the first packet from a new socket of the client to the server."""
+    target = to or kind.server
+    client = site.at(kind, what, kind.client)
+    if what == STREAM:
+        site.listen(target)
+        return connecting(site, client, kind.spelled(target))
+    server = site.receive(target)
+    return saying(site, lambda data: client.sendto(data, kind.spelled(target)), server)

@@ -1,0 +1,151 @@
+"""Policy at TCP sockets: what goes on, under which verdict, and for how long."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import suppress
+
+import pytest
+
+from tests.packets.build import ACK, TCP, End, tcp
+from tests.packets.rig import V4, V6, Net
+from tests.packets.socket_fates import (
+    CLIENTS_SET,
+    DENIED,
+    EGRESS,
+    INGRESS,
+    SERVERS_SET,
+    SO_COOKIE,
+    STREAM,
+    connecting,
+    each_side,
+    pod,
+    saying,
+    site,
+)
+from tests.packets.sockets import Kind, Site, disconnect
+from tests.packets.tables import verdict
+from twinway.model.policy import Direction
+from twinway_bpf import libbpf
+from twinway_bpf.encode import Place
+from twinway_bpf.layout import Reason, Side
+
+__all__ = ["site"]
+
+
+def established(site: Site, kind: Kind) -> tuple[socket.socket, socket.socket]:
+    """A TCP connection: the client's socket and the accepted one."""
+    listener = site.listen(kind.server)
+    client = site.at(kind, STREAM, kind.client)
+    client.connect(kind.spelled(kind.server))
+    accepted, _ = listener.accept()
+    site.keep(accepted)
+    return client, accepted
+
+
+def test_both_ends_of_a_connection_speak(site: Site, kind: Kind) -> None:
+    """On a connection that was allowed both speak, though it could not have been opened the other way."""
+    pod(site, kind.client, CLIENTS_SET, EGRESS)
+    pod(site, kind.server, SERVERS_SET, INGRESS)
+    client, accepted = established(site, kind)
+    for speaker, listener in ((client, accepted), (accepted, client)):
+        assert saying(site, speaker.send, listener) is None
+
+
+@each_side
+@pytest.mark.parametrize("speaker", [0, 1], ids=["client speaks", "server speaks"])
+def test_connection_is_judged_again(site: Site, kind: Kind, side: Direction, speaker: int) -> None:
+    """When the revision changes, a connection that is denied by now falls silent, both ways."""
+    pod(site, kind.client, CLIENTS_SET, EGRESS)
+    pod(site, kind.server, SERVERS_SET, INGRESS)
+    ends = established(site, kind)
+    assert saying(site, ends[speaker].send, ends[1 - speaker]) is None
+    pod(site, *((kind.client, CLIENTS_SET) if side == EGRESS else (kind.server, SERVERS_SET)))
+    assert saying(site, ends[speaker].send, ends[1 - speaker]) is None
+    site.tables.settings.write(rev=2)
+    assert saying(site, ends[speaker].send, ends[1 - speaker]) == DENIED[side]
+
+
+@each_side
+@pytest.mark.parametrize("speaker", [0, 1], ids=["client speaks", "server speaks"])
+def test_connection_from_before(site: Site, kind: Kind, side: Direction, speaker: int) -> None:
+    """Of sockets of which nothing is kept, those that the agent wrote down have connected, the others not."""
+    ends = established(site, kind)
+    for each in ends:
+        libbpf.map_delete(site.tables.maps["skpol"].descriptor, each.fileno().to_bytes(4, "little"))
+    opener = ends[0].getsockopt(socket.SOL_SOCKET, SO_COOKIE, 8)
+    site.tables.maps["side"].write({opener: bytes((Side.ACTIVE,))})
+    pod(site, kind.client, CLIENTS_SET, EGRESS)
+    pod(site, kind.server, SERVERS_SET, INGRESS)
+    assert saying(site, ends[speaker].send, ends[1 - speaker]) is None
+    pod(site, *((kind.client, CLIENTS_SET, INGRESS) if side == EGRESS else (kind.server, SERVERS_SET, EGRESS)))
+    site.tables.settings.write(rev=2)
+    assert saying(site, ends[speaker].send, ends[1 - speaker]) == DENIED[side]
+
+
+@each_side
+def test_connection_from_before_its_pods_policy(site: Site, kind: Kind, side: Direction) -> None:
+    """Which end opened is noted also where no policy is asked, for one that comes later."""
+    for end in (kind.client, kind.server):
+        site.tables.pod(end.address, Place(ifindex=1))
+    ends = established(site, kind)
+    pod(site, kind.client, CLIENTS_SET, EGRESS)
+    pod(site, kind.server, SERVERS_SET, INGRESS)
+    site.tables.settings.write(rev=2)
+    for speaker, listener in (ends, ends[::-1]):
+        assert saying(site, speaker.send, listener) is None
+    pod(site, *((kind.client, CLIENTS_SET, INGRESS) if side == EGRESS else (kind.server, SERVERS_SET, EGRESS)))
+    site.tables.settings.write(rev=3)
+    assert saying(site, ends[0].send, ends[1]) == DENIED[side]
+
+
+def test_accepted_socket_that_connects(site: Site, kind: Kind) -> None:
+    """A socket that was accepted, and then connects to somebody, is judged as one that opens."""
+    pod(site, kind.server, SERVERS_SET, INGRESS)
+    _, accepted = established(site, kind)
+    disconnect(accepted)
+    site.listen(kind.others[0])
+    assert connecting(site, accepted, kind.spelled(kind.others[0])) == DENIED[EGRESS]
+
+
+def test_socket_that_connects_again(site: Site, kind: Kind) -> None:
+    """What was said of a socket's last connection is not said of its next."""
+    pod(site, kind.client, CLIENTS_SET)
+    allowed, denied = End(kind.server.address, 8080), End(kind.server.address, 8081)
+    site.tables.policy(CLIENTS_SET, verdict(EGRESS, allowed.port, 16, allow=True, rule=1))
+    client = site.at(kind, STREAM, kind.client)
+    site.listen(denied)
+    site.listen(allowed)
+    client.connect(kind.spelled(allowed))
+    disconnect(client)
+    assert connecting(site, client, kind.spelled(denied)) == DENIED[EGRESS]
+
+
+def test_socket_that_listens_later(site: Site, kind: Kind) -> None:
+    """A socket whose connection was allowed does not let everybody in when it listens."""
+    pod(site, kind.client, CLIENTS_SET, EGRESS)
+    site.listen(kind.server)
+    turning = site.at(kind, STREAM, End(kind.client.address, 8085))
+    turning.connect(kind.spelled(kind.server))
+    disconnect(turning)
+    turning.listen()
+    asking = site.at(kind, STREAM, kind.others[0])
+    assert connecting(site, asking, kind.spelled(End(kind.client.address, 8085))) == DENIED[INGRESS]
+
+
+@pytest.mark.parametrize("net", [V4, V6], ids=["v4", "v6"])
+def test_raw_socket_is_no_connection(site: Site, net: Net) -> None:
+    """What a raw socket says to one peer is allowed or not, whatever it said to another."""
+    pod(site, End(net.client), CLIENTS_SET)
+    site.tables.policy(CLIENTS_SET, verdict(EGRESS, 8080, 16, allow=True, rule=1))
+    family = socket.AF_INET if net.version == 4 else socket.AF_INET6
+    with socket.socket(family, socket.SOCK_RAW, TCP) as raw:
+        raw.bind((str(net.client), 0))
+        for port, dropped in ((8080, 0), (8081, 1), (8080, 0)):
+            before = site.tables.counts()[Reason.DROP_POLICY_EGRESS]
+            segment = tcp(End(net.client, 9000), End(net.server, port), ACK)[
+                14 + (20 if net.version == 4 else 40) :
+            ]
+            with suppress(OSError):  # IPv6 tells a raw socket of a drop on the way, IPv4 does not
+                raw.sendto(segment, (str(net.server), 0))
+            assert site.tables.counts()[Reason.DROP_POLICY_EGRESS] == before + dropped

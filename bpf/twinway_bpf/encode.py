@@ -18,11 +18,13 @@ from twinway.model.node import (
     NO_POLICY,
     Backend,
     BackendSet,
+    ClassId,
     Frontend,
     PolicySet,
     PolicySetId,
-    VerdictEntry,
 )
+from twinway.model.policy import Direction
+from twinway.model.verdicts import GroupedEntries, VerdictRow
 from twinway_bpf.layout import EpKind
 
 _MAPPED = bytes(10) + b"\xff\xff"
@@ -33,9 +35,12 @@ _EP = struct.Struct("=QIBB6s6s2xI")
 _CLASS_KEY = struct.Struct("=I16s")
 _CLASS = struct.Struct("=QQ")
 _SINGLE = (128).to_bytes(4, sys.byteorder)
-_VERDICT_KEY_HEAD = struct.Struct("=IBBHQQ")
+_VERDICT_KEY_HEAD = struct.Struct("=IBBH")
+_VERDICT_KEY_NAMES = struct.Struct("=QQ")
 _VERDICT = struct.Struct("=QII")
 
+VerdictParts = tuple[bytes, bytes, bytes]
+"""The key of an entry before policy set and class, and after them, and the value."""
 VERDICT_PREFIX = 8 * (1 + 1 + 2 + 8 + 8)
 """Bits of a verdict's key, after prefixlen, that stand before its port."""
 
@@ -148,23 +153,35 @@ def class_ids(value: bytes) -> tuple[int, int]:
     return first, second
 
 
-def verdict_key(policy: PolicySetId, entry: VerdictEntry) -> bytes:
-    """Key of tw_verdict."""
-    head = _VERDICT_KEY_HEAD.pack(
-        VERDICT_PREFIX + entry.bits, entry.direction, entry.protocol, 0, policy, entry.address_class
-    )
-    return head + entry.port.to_bytes(2, "big") + bytes(6)
-
-
 def verdict_set(key: bytes) -> PolicySetId:
     """The policy set that a key of tw_verdict belongs to."""
-    return PolicySetId(_VERDICT_KEY_HEAD.unpack_from(key)[4])
+    return PolicySetId(_VERDICT_KEY_NAMES.unpack_from(key, _VERDICT_KEY_HEAD.size)[0])
+
+
+def verdict_parts(direction: Direction, rows: Iterable[VerdictRow]) -> list[VerdictParts]:
+    """What entries of tw_verdict have in common whatever policy set and class they are for."""
+    return [
+        (
+            _VERDICT_KEY_HEAD.pack(VERDICT_PREFIX + bits, direction, protocol, 0),
+            port.to_bytes(2, "big") + bytes(6),
+            _VERDICT.pack(verdict.rule, verdict.action, 0),
+        )
+        for protocol, port, bits, verdict in rows
+    ]
+
+
+def verdict_entries(
+    policy: PolicySetId, address_class: ClassId, parts: Iterable[VerdictParts]
+) -> list[tuple[bytes, bytes]]:
+    """Entries of tw_verdict for one policy set and class."""
+    names = _VERDICT_KEY_NAMES.pack(policy, address_class)
+    return [(head + names + tail, value) for head, tail, value in parts]
 
 
 def verdicts(policy: PolicySet) -> Iterator[tuple[bytes, bytes]]:
     """Entries of tw_verdict for one policy set."""
-    for entry in policy.entries:
-        yield verdict_key(policy.id, entry), _VERDICT.pack(entry.verdict.rule, entry.verdict.action, 0)
+    for group in GroupedEntries.of(policy.entries).groups:
+        yield from verdict_entries(policy.id, group.address_class, verdict_parts(group.direction, group.rows))
 
 
 def servable(frontends: Iterable[Frontend]) -> tuple[Frontend, ...]:

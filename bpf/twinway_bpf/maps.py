@@ -82,15 +82,15 @@ class Map:
 
     def write(self, entries: Mapping[bytes, bytes]) -> None:
         """Write entries. Raises MapError at the first that fails; those before it are written."""
-        pending = list(entries.items())
-        while pending:
-            part, pending = pending[:BATCH], pending[BATCH:]
+        keys, values = list(entries), list(entries.values())
+        for start in range(0, len(keys), BATCH):
+            part = keys[start : start + BATCH], values[start : start + BATCH]
             try:
-                self._write_batch(part)
+                self._write_batch(*part)
             except OSError as error:
                 if error.errno not in _NO_BATCH:
                     raise self._error("write", error) from error
-                self._write_singly(part)
+                self._write_singly(*part)
 
     def insert(self, entries: Mapping[bytes, bytes]) -> int:
         """Write those entries whose key is not there yet; how many."""
@@ -130,16 +130,15 @@ class Map:
             if cursor is None:
                 return
 
-    def _write_batch(self, part: list[tuple[bytes, bytes]]) -> None:
-        if len(part) == 1:
-            libbpf.map_update(self.descriptor, *part[0])
+    def _write_batch(self, keys: list[bytes], values: list[bytes]) -> None:
+        if len(keys) == 1:
+            libbpf.map_update(self.descriptor, keys[0], values[0])
             return
-        keys, values = (b"".join(column) for column in zip(*part, strict=True))
-        libbpf.map_update_batch(self.descriptor, keys, values, len(part))
+        libbpf.map_update_batch(self.descriptor, b"".join(keys), b"".join(values), len(keys))
 
-    def _write_singly(self, part: list[tuple[bytes, bytes]]) -> None:
+    def _write_singly(self, keys: list[bytes], values: list[bytes]) -> None:
         try:
-            for key, value in part:
+            for key, value in zip(keys, values, strict=True):
                 libbpf.map_update(self.descriptor, key, value)
         except OSError as error:
             raise self._error("write", error) from error

@@ -15,7 +15,8 @@ from itertools import compress, count, islice
 from operator import is_not
 
 from twinway.errors import MapError
-from twinway.model.node import PolicySet, PolicySetId, PolicyState, VerdictEntry
+from twinway.model.node import PolicySet, PolicySetId, PolicyState
+from twinway.model.verdicts import GroupedEntries, VerdictGroup
 from twinway_bpf import encode
 from twinway_bpf.maps import Map
 from twinway_bpf.sync import Step
@@ -29,7 +30,10 @@ A step that wrote many removes twice as many, so that what is over never outgrow
 CLEARED_AT_ONCE = 2_048
 """As many where there is time."""
 
-Entries = tuple[VerdictEntry, ...]
+PARTS_KEPT = 1_024
+"""Rows of which it is kept how they are encoded: most groups of most changes have rows that others have, too."""
+
+Groups = tuple[VerdictGroup, ...]
 
 
 @dataclass(slots=True)
@@ -48,10 +52,12 @@ class VerdictSets:
     def __init__(self, table: Map) -> None:
         """The open map."""
         self._table = table
+        # By identity, and beside each the rows themselves, so that the identity stays taken.
+        self._parts: dict[tuple[int, int], tuple[object, list[encode.VerdictParts]]] = {}
         self._forget()
 
     def _forget(self) -> None:
-        self._known: dict[PolicySetId, Entries] = {}
+        self._known: dict[PolicySetId, PolicySet] = {}
         self._found: dict[PolicySetId, dict[bytes, bytes]] = {}  # left by an earlier process, perhaps not whole
         self._leaving: dict[bytes, None] = {}  # over when pods have turned
         self._over: dict[bytes, None] = {}  # being swept
@@ -68,22 +74,21 @@ class VerdictSets:
         missing = Missing()
         for policy_set in policy.sets.values():
             known = self._known.get(policy_set.id)
-            if known is policy_set.entries:
+            if known is not None and known.entries is policy_set.entries:
                 continue
-            if known is None:
-                before, after = self._found.get(policy_set.id, {}), dict(encode.verdicts(policy_set))
-            else:
-                before, after = _apart(policy_set.id, known, policy_set.entries)
+            left, come = _apart(_groups(known) if known else (), _groups(policy_set))
+            before = self._encode(policy_set.id, left) if known else self._found.get(policy_set.id, {})
+            after = self._encode(policy_set.id, come)
             missing.sets.append(policy_set)
-            missing.writes.update(after.items() - before.items())
+            missing.writes.update(after.items() - before.items() if before else after)
             missing.over += before.keys() - after.keys()
         return missing
 
     def write(self, missing: Missing) -> Step:
         """Write what was missing. A full table is swept, and tried once more."""
-        for key in missing.writes:
-            self._leaving.pop(key, None)
-            self._over.pop(key, None)
+        for kept in (self._leaving, self._over):
+            for key in missing.writes.keys() & kept.keys():
+                del kept[key]
         try:
             self._table.write(missing.writes)
         except MapError:
@@ -93,7 +98,7 @@ class VerdictSets:
             self._table.write(missing.writes)
         for policy_set in missing.sets:
             self._found.pop(policy_set.id, None)
-            self._known[policy_set.id] = policy_set.entries
+            self._known[policy_set.id] = policy_set
         self._leaving.update(dict.fromkeys(missing.over))
         self._written += len(missing.writes)
         return Step(len(missing.writes))
@@ -107,14 +112,25 @@ class VerdictSets:
         removed = self._sweep(max(SWEPT_AT_ONCE, 2 * self._written))
         self._written = 0
         for identity in self._known.keys() - policy.sets.keys():
-            gone = PolicySet(identity, self._known.pop(identity))
-            self._over.update((key, None) for key, _ in encode.verdicts(gone))
+            self._over.update(dict.fromkeys(self._encode(identity, _groups(self._known.pop(identity)))))
         for found in self._found.values():
             self._over.update(dict.fromkeys(found))
         self._found = {}
         self._over |= self._leaving
         self._leaving = {}
         return Step(0, removed)
+
+    def _encode(self, identity: PolicySetId, groups: Groups) -> dict[bytes, bytes]:
+        found: dict[bytes, bytes] = {}
+        for group in groups:
+            known = self._parts.get((id(group.rows), group.direction))
+            if known is None:
+                if len(self._parts) >= PARTS_KEPT:
+                    self._parts.clear()
+                known = group.rows, encode.verdict_parts(group.direction, group.rows)
+                self._parts[id(group.rows), group.direction] = known
+            found.update(encode.verdict_entries(identity, group.address_class, known[1]))
+        return found
 
     def _sweep(self, most: int) -> int:
         keys = list(islice(self._over, most))
@@ -124,20 +140,23 @@ class VerdictSets:
         return removed
 
 
-# The entries of two states of one set that are not the same objects, as they are in the table. Both
-# are sorted, and differ in few places: what is alike before the first and after the last is skipped.
-def _apart(identity: PolicySetId, old: Entries, new: Entries) -> tuple[dict[bytes, bytes], dict[bytes, bytes]]:
+def _groups(policy_set: PolicySet) -> Groups:
+    return GroupedEntries.of(policy_set.entries).groups
+
+
+# The groups of two states of one set that are not the same objects. Both are sorted, and differ in
+# few places: what is alike before the first and after the last is skipped.
+def _apart(old: Groups, new: Groups) -> tuple[Groups, Groups]:
     shorter = min(len(old), len(new))
     start = _alike(old, new, shorter)
     end = _alike(reversed(old), reversed(new), shorter - start)
-    left = {id(entry): entry for entry in old[start : len(old) - end]}
-    come = {id(entry): entry for entry in new[start : len(new) - end]}
+    left = {id(group): group for group in old[start : len(old) - end]}
+    come = {id(group): group for group in new[start : len(new) - end]}
     both = left.keys() & come.keys()
-    before = tuple(entry for key, entry in left.items() if key not in both)
-    after = tuple(entry for key, entry in come.items() if key not in both)
-    return dict(encode.verdicts(PolicySet(identity, before))), dict(encode.verdicts(PolicySet(identity, after)))
+    before = tuple(group for key, group in left.items() if key not in both)
+    return before, tuple(group for key, group in come.items() if key not in both)
 
 
-def _alike(one: Iterable[VerdictEntry], other: Iterable[VerdictEntry], most: int) -> int:
+def _alike(one: Iterable[VerdictGroup], other: Iterable[VerdictGroup], most: int) -> int:
     differ = map(is_not, islice(one, most), islice(other, most))
     return next(compress(count(), differ), most)

@@ -13,9 +13,8 @@ as there are different answers of the atoms, at most one for each entry.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
-from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
 
 from twinway.compute.answers import NOTHING, PodAnswers, node_answers
@@ -60,22 +59,47 @@ def address_class(members: Members) -> AddressClass:
     return AddressClass(ClassId(content_id(b"class", content)), members, atoms, ports)
 
 
+class ClassesByAtom:
+    """Classes, to be found by the atoms that match them: who asks few atoms need not look at all."""
+
+    def __init__(self, classes: Iterable[AddressClass] = ()) -> None:
+        """These, each once."""
+        self.ids: set[ClassId] = set()
+        self.having: dict[AtomId, dict[ClassId, AddressClass]] = {}
+        for each in classes:
+            self.add(each)
+
+    def add(self, cls: AddressClass) -> None:
+        """One more."""
+        self.ids.add(cls.id)
+        for atom in cls.atoms:
+            self.having.setdefault(atom, {})[cls.id] = cls
+
+    def remove(self, cls: AddressClass) -> None:
+        """One less."""
+        self.ids.remove(cls.id)
+        for atom in cls.atoms:
+            del self.having[atom][cls.id]
+            if not self.having[atom]:
+                del self.having[atom]
+
+
+@dataclass(frozen=True, slots=True)
 class ClassChange:
     """Classes that came into use, and those that no address has any more."""
 
-    def __init__(self, come: Iterable[AddressClass] = (), gone: Iterable[AddressClass] = ()) -> None:
-        """Of both, each once."""
-        self.come = tuple(come)
-        self.gone = frozenset(each.id for each in gone)
+    come: ClassesByAtom
+    gone: ClassesByAtom
 
-    @cached_property
-    def having(self) -> Mapping[AtomId, Sequence[AddressClass]]:
-        """The classes that came, by atom: who asks few atoms need not look at all of them."""
-        found: dict[AtomId, list[AddressClass]] = {}
-        for each in self.come:
-            for atom in each.atoms:
-                found.setdefault(atom, []).append(each)
-        return found
+    @property
+    def is_any(self) -> bool:
+        """Whether there are any."""
+        return bool(self.come.ids or self.gone.ids)
+
+    @property
+    def atoms(self) -> Set[AtomId]:
+        """Those that match any of them: who asks none of these is told the same of all."""
+        return self.come.having.keys() | self.gone.having.keys()
 
 
 class ClassTable:
@@ -89,6 +113,7 @@ class ClassTable:
         """No atom is in force."""
         self.table = PrefixClasses()
         self.live: dict[ClassId, AddressClass] = {}
+        self._live_by_atom = ClassesByAtom()
         self._by_members: dict[Members, AddressClass] = {}
         self._uses: Counter[ClassId] = Counter()
         self._atoms: Mapping[AtomId, Atom] = {}
@@ -119,10 +144,19 @@ class ClassTable:
         for profile in profiles:
             self._update_profile(profile)
         self.table = self._rows.table()
-        return ClassChange(
-            come=tuple(self.live[id_] for id_ in self.live.keys() - before.keys()),
-            gone=tuple(before[id_] for id_ in before.keys() - self.live.keys()),
+        change = ClassChange(
+            come=ClassesByAtom(self.live[id_] for id_ in self.live.keys() - before.keys()),
+            gone=ClassesByAtom(before[id_] for id_ in before.keys() - self.live.keys()),
         )
+        for id_ in change.come.ids:
+            self._live_by_atom.add(self.live[id_])
+        for id_ in change.gone.ids:
+            self._live_by_atom.remove(before[id_])
+        return change
+
+    def everything(self) -> ClassChange:
+        """All classes in use, as if they had come just now; it holds until the next update."""
+        return ClassChange(self._live_by_atom, ClassesByAtom())
 
     def _update_nodes(self, nodes: Mapping[ObjectRef, Node]) -> set[IPAddress]:
         self._nodes = nodes

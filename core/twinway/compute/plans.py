@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from twinway.compute.atoms import Atom, AtomId
-from twinway.compute.classes import AddressClass, ClassChange
+from twinway.compute.classes import ClassChange, ClassTable
 from twinway.compute.collisions import enter
 from twinway.compute.plan import Selected, make_plan
 from twinway.compute.rulings import Rulings
 from twinway.compute.sets import PlannedSet
 from twinway.model.cluster import ContainerPort
 from twinway.model.net import ObjectRef
-from twinway.model.node import NO_POLICY, ClassId, PolicySetId
+from twinway.model.node import NO_POLICY, PolicySetId
 
 _Key = tuple[tuple[int, ...], tuple[int, ...], tuple[ContainerPort, ...]]
 
@@ -24,7 +23,7 @@ class PlansInUse:
     def __init__(self) -> None:
         """None is in use."""
         self.atoms: Mapping[AtomId, Atom] = {}
-        self._uses: Counter[AtomId] = Counter()
+        self._asking: dict[AtomId, set[PlannedSet]] = {}
         self._rulings = Rulings()
         # Beside each plan stands what it was made of, so that the identities in its key stay taken.
         self._plans: dict[_Key, tuple[Selected, PlannedSet | None]] = {}
@@ -52,17 +51,18 @@ class PlansInUse:
             return False
         come = [self._plans[key] for key in self._plans.keys() - before.keys()]
         gone = [before[key] for key in before.keys() - self._plans.keys()]
-        self._count_atoms(_planned(come), _planned(gone))
+        self._note_atoms(_planned(come), _planned(gone))
         return True
 
-    def classify(self, change: ClassChange, live: Mapping[ClassId, AddressClass]) -> bool:
+    def classify(self, change: ClassChange, classes: ClassTable) -> bool:
         """Bring the sets up to date with the classes in use; whether any of them changed."""
-        everything = ClassChange(live.values()) if self._fresh else change
+        everything, live = classes.everything(), classes.live
+        asked = {planned for atom in change.atoms & self._asking.keys() for planned in self._asking[atom]}
         changed = False
         for planned in self.sets:
             if planned in self._fresh:
                 changed |= planned.update(everything, live)
-            elif change.come or change.gone:
+            elif planned in asked or (change.is_any and len(live) < planned.least):
                 changed |= planned.update(change, live)
         return changed
 
@@ -79,17 +79,17 @@ class PlansInUse:
         self._fresh.add(planned)
         return selected, planned
 
-    def _count_atoms(self, come: Iterable[PlannedSet], gone: Iterable[PlannedSet]) -> None:
+    def _note_atoms(self, come: Iterable[PlannedSet], gone: Iterable[PlannedSet]) -> None:
         atoms = dict(self.atoms)
         for planned in come:
-            self._uses.update(planned.plan.atoms.keys())
             for id_, atom in planned.plan.atoms.items():
                 enter(atoms, id_, atom, "peers of policies")
+                self._asking.setdefault(id_, set()).add(planned)
         for planned in gone:
-            self._uses.subtract(planned.plan.atoms.keys())
             for id_ in planned.plan.atoms:
-                if not self._uses[id_]:
-                    del self._uses[id_], atoms[id_]
+                self._asking[id_].discard(planned)
+                if not self._asking[id_]:
+                    del self._asking[id_], atoms[id_]
         self.atoms = atoms
 
 

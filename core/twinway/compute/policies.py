@@ -76,7 +76,7 @@ class PolicyMemo:
             self._state = self._state if self._state == PolicyState() else PolicyState()
         else:
             change = self._classes.update(cluster, attachments, self._plans.atoms)
-            others |= self._plans.classify(change, self._classes.live)
+            others |= self._plans.classify(change, self._classes)
             if others or self._state.classes is not self._classes.table:
                 self._state = _state(self._state, self._plans.sets, self._classes)
         rejected = {each for planned in self._plans.sets for each in planned.rejected}

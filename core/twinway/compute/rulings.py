@@ -19,6 +19,7 @@ from twinway.compute.ports import LAST, Range, Segment, cut, prefixes
 from twinway.model.net import Protocol
 from twinway.model.node import Action, RuleId, Verdict
 from twinway.model.policy import ClusterAction
+from twinway.model.verdicts import VerdictRow
 
 OTHER = 0
 """Stands for every protocol but TCP, UDP and SCTP."""
@@ -26,8 +27,6 @@ PROTOCOLS = (OTHER, *sorted(protocol.number for protocol in Protocol))
 
 Span = tuple[int, int, int]
 """Protocol number, first and last port."""
-Row = tuple[int, int, int, Verdict]
-"""Protocol number, port, bits of the port that count, verdict."""
 
 _Answer = tuple[int, int]
 """Action and rule, as numbers: cheap to compare."""
@@ -48,7 +47,7 @@ class Ruling:
     """Rows of a prefix table, sorted, for every protocol and port. Equal ones are one object."""
 
     id: int
-    rows: tuple[Row, ...]
+    rows: tuple[VerdictRow, ...]
     rules: frozenset[RuleId]
 
 
@@ -57,7 +56,7 @@ class Rulings:
 
     def __init__(self) -> None:
         """None is in use."""
-        self._known: WeakValueDictionary[tuple[Row, ...], Ruling] = WeakValueDictionary()
+        self._known: WeakValueDictionary[tuple[VerdictRow, ...], Ruling] = WeakValueDictionary()
 
     def decide(self, sayings: Sequence[Saying]) -> Ruling:
         """The ruling of these sayings, sorted by stage; the last one must be about everything."""
@@ -72,11 +71,11 @@ class Rulings:
 
 # Pods come under a plan, leave it and come back, one by one: it is worked out again each time.
 @lru_cache(maxsize=1024)
-def _all_rows(sayings: tuple[Saying, ...]) -> tuple[Row, ...]:
+def _all_rows(sayings: tuple[Saying, ...]) -> tuple[VerdictRow, ...]:
     return tuple(row for protocol in PROTOCOLS for row in _rows(sayings, protocol))
 
 
-def _rows(sayings: Sequence[Saying], protocol: int) -> Iterator[Row]:
+def _rows(sayings: Sequence[Saying], protocol: int) -> Iterator[VerdictRow]:
     for port, bits, (action, rule) in prefixes(_segments(sayings, protocol)):
         yield protocol, port, bits, Verdict(Action(action), RuleId(rule))
 

@@ -14,6 +14,7 @@ from twinway.compute.sides import LIMIT, ROWS, Live, Side
 from twinway.model.net import Rejected
 from twinway.model.node import PolicySet, PolicySetId, RuleId, RuleRef
 from twinway.model.policy import Direction
+from twinway.model.verdicts import GroupedEntries
 
 Shape = tuple[tuple[bytes, Ruling], ...]
 """
@@ -36,11 +37,16 @@ class PlannedSet:
     def __init__(self, plan: Plan, rulings: Rulings) -> None:
         """To be updated with all classes in use before anything is read."""
         self.plan = plan
-        self.value = PolicySet(PolicySetId(0), ())
+        self.value = PolicySet(PolicySetId(0), GroupedEntries())
         self.shape: Shape = ()
         self.rules: Mapping[RuleId, RuleRef] = MappingProxyType({})
         self.rejected: tuple[Rejected, ...] = ()
         self._sides = {direction: Side(plan, direction, rulings) for direction in Direction}
+
+    @property
+    def least(self) -> int:
+        """With fewer classes in use it may be another, even where none that it asks for came or went."""
+        return max(side.least for side in self._sides.values())
 
     def update(self, change: ClassChange, live: Live) -> bool:
         """Take over classes that came and went; whether the set is another now."""
@@ -53,7 +59,7 @@ class PlannedSet:
         if shape != self.shape:
             self.shape = shape
             identity = PolicySetId(content_id(b"policy set", _bytes(shape)))
-        self.value = PolicySet(identity, tuple(chain.from_iterable(side.entries for side in sides)))
+        self.value = PolicySet(identity, GroupedEntries(tuple(chain.from_iterable(side.groups for side in sides))))
         self._tell(frozenset().union(*(side.rules() for side in sides)))
         self.rejected = tuple(
             Rejected(self.plan.closing[direction].object, f"spec.{direction.name.lower()}", _TOO_LARGE)

@@ -19,17 +19,18 @@ policies closes the pods that they select, and takes no other pod's place in the
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from itertools import chain
 from weakref import WeakValueDictionary
 
 from twinway.compute.atoms import NO_ATOM, AtomId
 from twinway.compute.classes import AddressClass, ClassChange
 from twinway.compute.plan import Clause, Plan, content_of, rows_of, rule_id
 from twinway.compute.rulings import Ruling, Rulings, Saying, Span
-from twinway.model.node import NO_CLASS, ClassId, RuleId, VerdictEntry
+from twinway.model.node import NO_CLASS, ClassId, RuleId
 from twinway.model.policy import ClusterAction, Direction
+from twinway.model.verdicts import VerdictGroup
 
 Live = Mapping[ClassId, AddressClass]
 _Hits = tuple[tuple[int, tuple[Span, ...] | None], ...]
@@ -69,19 +70,26 @@ class Side:
         self._special: dict[ClassId, Ruling] = {}
         """The classes to which something else is said."""
         self._counts: Counter[Ruling] = Counter()
-        self._made: dict[ClassId, tuple[VerdictEntry, ...]] = {}
+        self._made: dict[ClassId, VerdictGroup] = {}
         self._chosen: Ruling | None = None
         self._most_saved = 0  # by another ruling than the plain one under class 0
         self.content = content_of(self._clauses)
         self.default = self._plain
         self.explicit: Mapping[ClassId, Ruling] = self._special
-        self.entries: tuple[VerdictEntry, ...] = ()
-        """Sorted."""
+        self.groups: tuple[VerdictGroup, ...] = ()
+        """Sorted: what is said under class 0, then under the others."""
         self.too_large = self._hopeless
+
+    @property
+    def least(self) -> int:
+        """With fewer classes in use it may say something else, even where none that it asks for came or went."""
+        if self._chosen is not self._plain:
+            return sys.maxsize
+        return len(self._special) + 1 + -(-self._most_saved // len(self._plain.rows))
 
     def update(self, change: ClassChange, live: Live) -> bool:
         """Take over classes that came and went; whether the entries are others now."""
-        if self._is_unmoved(change, live):
+        if len(live) >= self.least and self._asking.keys().isdisjoint(change.atoms):
             return False
         told = set() if self._hopeless else self._take(change)
         plain = len(live) - len(self._special)
@@ -97,19 +105,8 @@ class Side:
             self.default, self.explicit = self._closed, {}
         else:
             self.default, self.explicit = chosen, self._explicit(chosen, live)
-        self.entries = self._entries()
+        self.groups = self._groups()
         return True
-
-    def _is_unmoved(self, change: ClassChange, live: Live) -> bool:
-        # Most changes are about no class that a side singles out: then this is all that it is asked.
-        plain = len(live) - len(self._special)
-        return (
-            self._chosen is self._plain
-            and (plain - 1) * len(self._plain.rows) >= self._most_saved
-            and self._special.keys().isdisjoint(change.gone)
-            and self._made.keys().isdisjoint(change.gone)
-            and self._asking.keys().isdisjoint(change.having)
-        )
 
     def rules(self) -> set[RuleId]:
         """The rules that entries name."""
@@ -117,15 +114,15 @@ class Side:
 
     def _take(self, change: ClassChange) -> set[Ruling]:
         # What is told to the classes that came, and was told to those that went.
-        known = self._special.keys() & change.gone
+        known = self._special.keys() & change.gone.ids
         told = {self._forget(id_) for id_ in known}
-        having = change.having
-        asked = {each.id: each for atom in self._asking.keys() & having.keys() for each in having[atom]}
+        having = change.come.having
+        asked: dict[ClassId, AddressClass] = {}
+        for atom in self._asking.keys() & having.keys():
+            asked |= having[atom]
         told |= {self._learn(each) for each in asked.values()}
-        if len(known) < len(change.gone) or len(asked) < len(change.come):
+        if len(known) < len(change.gone.ids) or len(asked) < len(change.come.ids):
             told.add(self._plain)
-        for id_ in self._made.keys() & change.gone:
-            del self._made[id_]
         return told
 
     def _learn(self, cls: AddressClass) -> Ruling:
@@ -156,14 +153,15 @@ class Side:
         said = {id_: self._special.get(id_, self._plain) for id_ in live}
         return {id_: ruling for id_, ruling in said.items() if ruling is not chosen}
 
-    def _entries(self) -> tuple[VerdictEntry, ...]:
-        for id_ in self.explicit.keys() - self._made.keys():
-            self._made[id_] = self._under(id_, self.explicit[id_])
-        groups = map(self._made.__getitem__, sorted(self.explicit))
-        return (*self._under(NO_CLASS, self.default), *chain.from_iterable(groups))
-
-    def _under(self, id_: ClassId, ruling: Ruling) -> tuple[VerdictEntry, ...]:
-        return tuple(VerdictEntry(self._direction, id_, *row) for row in ruling.rows)
+    def _groups(self) -> tuple[VerdictGroup, ...]:
+        made, self._made = self._made, {}
+        said = {NO_CLASS: self.default, **{id_: self.explicit[id_] for id_ in sorted(self.explicit)}}
+        for id_, ruling in said.items():
+            known = made.get(id_)
+            if known is None or known.rows is not ruling.rows:
+                known = VerdictGroup(self._direction, id_, ruling.rows)
+            self._made[id_] = known
+        return tuple(self._made.values())
 
     def _hits(self, cls: AddressClass) -> _Hits:
         indices = {index for atom in cls.atoms if atom in self._asking for index in self._asking[atom]}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from types import MappingProxyType
@@ -156,8 +156,8 @@ class PolicySet:
     """
 
     id: PolicySetId
-    entries: tuple[VerdictEntry, ...]
-    """Sorted by direction, then by class."""
+    entries: Sequence[VerdictEntry]
+    """Sorted by direction, then by class. Compute hands them out as `GroupedEntries`."""
 
 
 @dataclass(frozen=True, slots=True)

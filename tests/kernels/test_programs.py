@@ -1,4 +1,4 @@
-"""Every program on every kernel, loaded from a bundle that was made on this machine."""
+"""Every program on every kernel, loaded from a bundle that was made here; and what the kernel counts for us."""
 
 from __future__ import annotations
 
@@ -14,13 +14,22 @@ from tests.kernels.vm import boot
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(600)]
 
 
+GUEST = ".venv/bin/python tests/kernels/guest"
+
+
 @pytest.fixture(scope="session")
-def judged(kernel: Unpacked, bundles: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, int]]:
-    """What the verifier of that kernel says of each program."""
-    command = [".venv/bin/python", "tests/kernels/guest/verify.py", str(bundles), "/run/shared/judged.json"]
-    done = boot(kernel, command, folder=tmp_path_factory.mktemp("verify"), timeout=300)
+def told(kernel: Unpacked, bundles: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what that kernel says of programs and of connections."""
+    scripts = f"{GUEST}/verify.py {bundles} /run/shared/judged.json && {GUEST}/opener.py /run/shared/opener.json"
+    done = boot(kernel, ["sh", "-c", scripts], folder=tmp_path_factory.mktemp("verify"), timeout=300)
     assert done.status == 0, done.output
-    return json.loads((done.shared / "judged.json").read_text())
+    return done.shared
+
+
+@pytest.fixture(scope="session")
+def judged(told: Path) -> dict[str, dict[str, int]]:
+    """What the verifier of that kernel says of each program."""
+    return json.loads((told / "judged.json").read_text())
 
 
 def test_every_program_loads(kernel: Unpacked, judged: dict[str, dict[str, int]]):
@@ -37,3 +46,10 @@ def test_no_program_outgrows_its_budget(kernel: Unpacked, judged: dict[str, dict
         budget.write(kernel.kernel.name, processed)
     faults = budget.faults(processed, budget.agreed(kernel.kernel.name))
     assert not faults, "\n".join([*faults, "if that is meant: make test-kernels BUDGET=write"])
+
+
+def test_counts_tell_who_opened(told: Path):
+    """Of each end of a connection that kernel's counts say whether it connected, whoever listens by now."""
+    rows = json.loads((told / "opener.json").read_text())
+    assert len(rows) == 16
+    assert [row for row in rows if row[2] != row[3]] == []

@@ -20,9 +20,11 @@ class Node:
 
 @pytest.fixture(autouse=True)
 def _as_before() -> Iterator[None]:
+    threshold = gc.get_threshold()
     gc.disable()
     yield
     gc.unfreeze()
+    gc.set_threshold(*threshold)
     gc.enable()
 
 
@@ -32,6 +34,16 @@ def test_what_stays_is_set_aside() -> None:
     settle_heap(whole=False)
     assert gc.get_freeze_count() > len(staying)
     assert not any(each is staying for each in gc.get_objects())
+
+
+def test_a_change_is_not_interrupted() -> None:
+    """As many new objects as a large change makes start no collection."""
+    gc.enable()
+    settle_heap(whole=False)
+    before = [each["collections"] for each in gc.get_stats()]
+    new = [Node() for _ in range(20_000)]
+    assert [each["collections"] for each in gc.get_stats()] == before
+    del new
 
 
 @pytest.mark.parametrize("whole", [False, True])

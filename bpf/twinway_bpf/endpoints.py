@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from twinway.driver import Change
 from twinway.model.net import IPAddress, ObjectRef
-from twinway.model.node import FENCED, NO_POLICY, Endpoint
+from twinway.model.node import FENCED, NO_POLICY, Attachment, Endpoint
 from twinway_bpf import encode, stamp
 from twinway_bpf.devices import PodDevice
 from twinway_bpf.layout import Ep, EpKind
@@ -42,6 +42,7 @@ class EndpointTables:
         self._policy = policy
         self._held: dict[bytes, bytes] | None = None
         self._wanted: dict[bytes, bytes] = {}
+        self._keys: dict[ObjectRef, tuple[Attachment, list[bytes]]] = {}
 
     def turn(self, change: Change, devices: Devices, node: Iterable[IPAddress]) -> Turn:
         """Write pods, node addresses and policy of a complete state; nothing is removed yet."""
@@ -51,7 +52,7 @@ class EndpointTables:
         if self._policy.mixed:
             self._end_mixture(change)
         prepared, generation = self._policy.prepare(policy)
-        wanted = _entries(change.state.endpoints, devices, node, generation)
+        wanted = self._entries(change.state.endpoints, devices, node, generation)
         writes = dict(wanted.items() - held.items())
         self._map.write(writes)
         # an address that comes may be another pod's by now, and still have that one's connections
@@ -82,6 +83,19 @@ class EndpointTables:
             self._policy.adopt(frozenset(ep.gen for ep in entries if ep.policy not in (NO_POLICY, FENCED)))
         return self._held
 
+    def _entries(
+        self, endpoints: Mapping[ObjectRef, Endpoint], devices: Devices, node: Iterable[IPAddress], generation: int
+    ) -> dict[bytes, bytes]:
+        entries = {encode.address(address): encode.endpoint_value(EpKind.NODE) for address in node}
+        known, self._keys = self._keys, {}
+        for ref, endpoint in endpoints.items():
+            attachment, keys = known.get(ref) or (None, [])
+            if attachment is not endpoint.attachment:
+                keys = [encode.address(address) for address in endpoint.attachment.addresses]
+            self._keys[ref] = endpoint.attachment, keys
+            entries.update(dict.fromkeys(keys, _pod(endpoint, devices.get(ref), generation)))
+        return entries
+
     # An earlier process ended while pods turned from one generation to the other. Where the newer
     # one is what is wanted now, it is simply finished. Else pods of the one generation are closed
     # for the moment it takes: more closed than both is allowed, more open is not.
@@ -102,16 +116,6 @@ class EndpointTables:
         self._map.write(closed)
         held.update(closed)
         self._policy.turned(staying)
-
-
-def _entries(
-    endpoints: Mapping[ObjectRef, Endpoint], devices: Devices, node: Iterable[IPAddress], generation: int
-) -> dict[bytes, bytes]:
-    entries = {encode.address(address): encode.endpoint_value(EpKind.NODE) for address in node}
-    for ref, endpoint in endpoints.items():
-        value = _pod(endpoint, devices.get(ref), generation)
-        entries.update({encode.address(address): value for address in endpoint.attachment.addresses})
-    return entries
 
 
 def _pod(endpoint: Endpoint, device: PodDevice | None, generation: int) -> bytes:

@@ -1,9 +1,9 @@
 """
 The class of each prefix in the kernel, in two generations, of which pods look at one.
 
-The table is kept here in the order of the state's own columns (`PrefixClasses`): what changed is found
-by comparing columns, without looking any prefix up. What the state does not have, but the kernel
-still does, stands after them.
+The table is kept here in the order of the state's own columns (`PrefixClasses`), with the places at
+which each generation differs from them: a change costs what it changes, and nothing is looked up by
+prefix. What the state does not have, but the kernel still does, stands after the columns.
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from itertools import compress, count
-from operator import is_not, ne
 
 from twinway.model.net import IPNetwork
 from twinway.model.node import NO_CLASS, ClassId
@@ -47,7 +45,8 @@ class ClassGenerations:
 
     def says(self, classes: Classes, generation: int) -> bool:
         """Whether a generation says just what `classes` says."""
-        return self._ids[generation] == self._align(classes)
+        self._align(classes)
+        return not self._differing[generation]
 
     def fill(self, classes: Classes, using: int | None) -> int:
         """
@@ -56,19 +55,21 @@ class ClassGenerations:
         A new prefix must not change what the generation in use says of its addresses: there it repeats
         the class of the prefix around it. One that ends keeps its place until pods have turned.
         """
-        wanted = self._align(classes)
+        self._align(classes)
         idle = {0, 1} - {using}
-        changed = sorted({at for generation in idle for at in _differing(self._ids[generation], wanted)})
-        over = [at for at in changed if wanted[at] == ABSENT]
+        changed = sorted(set().union(*(self._differing[generation] for generation in idle)))
+        wanted = [*map(self._wanted, changed)]
+        over = [at for at, id_ in zip(changed, wanted, strict=True) if id_ == ABSENT]
         if over:
-            around = self._around(wanted)
-            for at in over:
-                wanted[at] = around(self._keys[at])
+            around = self._around(self._wanted)
+            wanted = [id_ or around(self._keys[at]) for at, id_ in zip(changed, wanted, strict=True)]
         if using is not None:
             self._repeat(using, changed)
         for generation in idle:
-            self._ids[generation] = list(wanted)
-        self._over[:] = over
+            ids = self._ids[generation]
+            for at, id_ in zip(changed, wanted, strict=True):
+                ids[at] = id_
+            self._differing[generation] = set(over)
         (first, second), keys = self._ids, self._keys
         self._table.write({keys[at]: _value(first[at], second[at]) for at in changed})
         return len(changed)
@@ -76,40 +77,54 @@ class ClassGenerations:
     def settle(self, classes: Classes) -> int:
         """Remove prefixes that `classes`, to which pods have turned, does not have; how many."""
         self._align(classes)
-        removed = self._table.remove([self._keys[at] for at in self._over])
-        for ids in self._ids:
-            for at in self._over:
+        over = [at for at in sorted(self._differing[0] & self._differing[1]) if self._wanted(at) == ABSENT]
+        removed = self._table.remove([self._keys[at] for at in over])
+        for ids, differing in zip(self._ids, self._differing, strict=True):
+            for at in over:
                 ids[at] = ABSENT
-        if self._over:
-            self._cut(len(self._aligned))
-            self._over.clear()
+            differing.difference_update(over)
+        self._cut(len(self._columns.ids))
         return removed
 
     def _load(self, rows: Sequence[Row]) -> None:
-        self._aligned: tuple[IPNetwork, ...] = ()
+        self._aligned: Classes | None = None
+        self._columns = PrefixClasses()
         self._networks: list[IPNetwork] = [row[0] for row in rows]
         self._keys: list[bytes] = [row[1] for row in rows]
         self._ids: list[list[int]] = [[row[2] for row in rows], [row[3] for row in rows]]
         self._broad = {at: key for at, key in enumerate(self._keys) if not encode.is_single(key)}
-        self._over: list[int] = []  # what the last `fill` left for `settle`
+        self._differing: list[set[int]] = [set(range(len(rows))), set(range(len(rows)))]
+
+    # What the columns say at a place; what stands after them is wanted no more.
+    def _wanted(self, at: int) -> int:
+        ids = self._columns.ids
+        return ids[at] if at < len(ids) else ABSENT
+
+    # Notes at which of these places a generation differs.
+    def _compare(self, generation: int, places: Sequence[int]) -> None:
+        ids, differing, wanted = self._ids[generation], self._differing[generation], self._columns.ids
+        inside, end = len(wanted), len(ids)
+        differing.difference_update(places)
+        differing.update([at for at in places if at < end and ids[at] != (wanted[at] if at < inside else ABSENT)])
 
     # What a new prefix says in the generation in use: what its addresses are told already.
     def _repeat(self, using: int, changed: Iterable[int]) -> None:
         ids = self._ids[using]
         new = [at for at in changed if ids[at] == ABSENT]
         if new:
-            around = self._around(ids)
+            around = self._around(ids.__getitem__)
             told = [around(self._keys[at]) for at in new]
             for at, id_ in zip(new, told, strict=True):
                 ids[at] = id_
+            self._compare(using, new)
 
     # What the nearest prefix around a key's says, as the kernel finds it: by the mapped address.
-    def _around(self, ids: Sequence[int]) -> Callable[[bytes], int]:
+    def _around(self, says: Callable[[int], int]) -> Callable[[bytes], int]:
         tables: dict[int, dict[int, int]] = {}
         for at, key in self._broad.items():
-            if ids[at] != ABSENT:
+            if says(at) != ABSENT:
                 bits, number = encode.class_prefix(key)
-                tables.setdefault(WIDTH - bits, {})[number >> (WIDTH - bits)] = ids[at]
+                tables.setdefault(WIDTH - bits, {})[number >> (WIDTH - bits)] = says(at)
         levels = sorted(tables.items())
 
         def around(key: bytes) -> int:
@@ -121,27 +136,34 @@ class ClassGenerations:
 
         return around
 
-    # Has the rows stand in the order of `classes`; the class of each, none for those that stand after.
-    def _align(self, classes: Classes) -> list[int]:
-        columns = PrefixClasses.of(classes)
-        if columns.networks is not self._aligned:
-            self._arrange(columns.networks)
-            self._aligned = columns.networks
-        return [*columns.ids, *[ABSENT] * (len(self._networks) - len(columns.ids))]
-
-    def _arrange(self, networks: tuple[IPNetwork, ...]) -> None:
-        ours = self._networks
-        moved = list(compress(count(), map(is_not, ours, networks)))
-        if not moved and len(networks) == len(self._aligned):
+    # Has the rows stand in the order of `classes`, and knows where the generations differ from it.
+    def _align(self, classes: Classes) -> None:
+        if classes is self._aligned:
             return
-        self._over.clear()  # the next `fill` finds them at their new places
-        left = {ours[at]: self._row(at) for at in (*moved, *range(len(networks), len(ours)))}
-        self._cut(len(networks))
-        for at in (*moved, *range(len(ours), len(networks))):
+        before, columns = self._columns, PrefixClasses.of(classes)
+        places = columns.changed_since(before)
+        self._columns, self._aligned = columns, classes
+        moved = self._arrange(len(before.ids), places)
+        for generation in (0, 1):
+            self._compare(generation, (*places, *moved))
+
+    # Places at which another row stands now, or none any more.
+    def _arrange(self, old: int, places: Iterable[int]) -> Iterable[int]:
+        ours, networks = self._networks, self._columns.networks
+        new = len(networks)
+        both = min(old, new)
+        moved = [at for at in places if at < both and ours[at] is not networks[at]]
+        if not moved and old == new:
+            return ()
+        end = len(ours)
+        left = {ours[at]: self._row(at) for at in (*moved, *range(both, end))}
+        self._cut(both)
+        for at in (*moved, *range(both, new)):
             self._put(at, (networks[at], *(left.pop(networks[at], None) or _new(networks[at]))[1:]))
         for row in left.values():
             if row[2] != ABSENT:
                 self._put(len(ours), row)
+        return *moved, *range(both, max(end, len(ours)))
 
     def _row(self, at: int) -> Row:
         return self._networks[at], self._keys[at], self._ids[0][at], self._ids[1][at]
@@ -161,10 +183,6 @@ class ClassGenerations:
         for at in range(length, len(self._networks)):
             self._broad.pop(at, None)
         del self._networks[length:], self._keys[length:], self._ids[0][length:], self._ids[1][length:]
-
-
-def _differing(ids: Sequence[int], wanted: Sequence[int]) -> Iterable[int]:
-    return compress(count(), map(ne, ids, wanted))
 
 
 def _new(network: IPNetwork) -> Row:

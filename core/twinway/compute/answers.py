@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from twinway.compute.atoms import Atom, AtomId, Members
 from twinway.compute.labels import namespace_labels
-from twinway.compute.matching import Key, Labels, Profile, Question, Questions, keys_of
+from twinway.compute.matching import EVERYWHERE, Key, Labels, Profile, Question, Questions, keys_of
 from twinway.compute.population import Population
 from twinway.model.cluster import Namespace, Node
 from twinway.model.difference import difference
@@ -26,6 +26,8 @@ class PodAnswers:
         self._members: dict[Profile, Members] = {}
         self._looking: dict[Key, set[Profile]] = {}
         """The profiles that look into each bucket."""
+        self._labels: dict[str, Labels] = {}
+        """Those of each namespace that profiles are of."""
 
     def update(
         self,
@@ -41,7 +43,10 @@ class PodAnswers:
                 self._drop(profile)
         left, entered = difference(self._namespaces, namespaces)
         self._namespaces = namespaces
-        return self._remove(gone) | self._add(come) | self._renew({each.ref.name for each in (*left, *entered)})
+        changed = {each.ref.name for each in (*left, *entered)}
+        for name in changed:
+            self._labels.pop(name, None)
+        return self._remove(gone) | self._add(come) | self._renew(changed)
 
     def of(self, profile: Profile) -> Members:
         """The members of pods of this profile."""
@@ -66,7 +71,7 @@ class PodAnswers:
         for id_, atom in atoms.items():
             question = self._questions.add(id_, atom)
             for profile in self._reached(question) if question else ():
-                labels = self._labels(profile.namespace)
+                labels = self._labels_of(profile.namespace)
                 more = question.members(profile, dict(profile.labels), labels) if question else ()
                 changed |= self._set(profile, self._members[profile].union(more))
         return changed
@@ -80,14 +85,18 @@ class PodAnswers:
     def _reached(self, question: Question) -> list[Profile]:
         # The profiles that the answer can be about. One that matched by labels which its namespace has
         # no more is left out, and asked everything again.
-        profiles = self._lookers(question.keys)
         if not question.picks_namespaces:
-            return profiles
-        picked = {name: question.picks(self._labels(name)) for name in {each.namespace for each in profiles}}
-        return [each for each in profiles if picked[each.namespace]]
+            return self._lookers(question.keys)
+        picked = {name for name, labels in self._labels.items() if question.picks(labels)}
+        if question.keys == [EVERYWHERE]:
+            return self._lookers((name,) for name in picked)
+        return [each for each in self._lookers(question.keys) if each.namespace in picked]
 
-    def _labels(self, name: str) -> Labels:
-        return namespace_labels(self._namespaces, name)
+    def _labels_of(self, name: str) -> Labels:
+        known = self._labels.get(name)
+        if known is None:
+            known = self._labels[name] = namespace_labels(self._namespaces, name)
+        return known
 
     def _lookers(self, keys: Iterable[Key]) -> list[Profile]:
         return list({profile for key in keys for profile in self._looking.get(key, ())})
@@ -99,7 +108,7 @@ class PodAnswers:
         return {profile}
 
     def _ask(self, profile: Profile) -> Members:
-        return self._questions.members(profile, self._labels(profile.namespace))
+        return self._questions.members(profile, self._labels_of(profile.namespace))
 
     def _drop(self, profile: Profile) -> None:
         del self._members[profile]
@@ -107,6 +116,8 @@ class PodAnswers:
             self._looking[key].discard(profile)
             if not self._looking[key]:
                 del self._looking[key]
+        if (profile.namespace,) not in self._looking:
+            self._labels.pop(profile.namespace, None)
 
 
 def node_answers(atoms: Mapping[AtomId, Atom], nodes: Iterable[Node]) -> dict[IPAddress, Members]:

@@ -12,8 +12,8 @@ as there are different answers of the atoms, at most one for each entry.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Set
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
 
@@ -206,26 +206,22 @@ class ClassTable:
 
     def _update_profile(self, profile: Profile) -> None:
         # Each address that only a pod of this profile has is told what the others on its ground are.
-        members, ids = self._pods.of(profile), self._rows.ids
-        said: dict[Ground[Home], ClassId] = {}
-        moves: Counter[tuple[ClassId, ClassId]] = Counter()
-        shared: list[Home] = []
+        members, singly = self._pods.of(profile), bool(self._node_members)
+        together: defaultdict[Ground[Home], list[int]] = defaultdict(list)
+        others: list[Home] = []
         for home in self._population.profiles().get(profile, ()):
             row, ground = home.row, home.ground
-            if len(home.claims) > 1 or self._node_members:
-                shared.append(home)
+            if singly or len(home.claims) > 1:
+                others.append(home)
                 continue
             if row is None or ground is None:
                 if not members:
                     continue
                 row, ground = self._place(home)
-            new = said.get(ground)
-            if new is None:
-                new = said[ground] = self._said(members, ground)
-            moves[ids[row.at], new] += 1
-            ids[row.at] = new
-        self._count(moves)
-        for home in shared:
+            together[ground].append(row.at)
+        for ground, places in together.items():
+            self._put_all(places, self._said(members, ground))
+        for home in others:
             self._update_home(home)
 
     def _is_taken(self, prefix: IPNetwork) -> bool:
@@ -233,8 +229,21 @@ class ClassTable:
         return prefix.prefixlen == prefix.max_prefixlen and self._population.has_row(prefix.network_address)
 
     def _put(self, row: Row, new: ClassId) -> None:
-        old, self._rows.ids[row.at] = self._rows.ids[row.at], new
-        self._count({(old, new): 1})
+        if self._rows.ids[row.at] != new:
+            self._put_all([row.at], new)
+
+    def _put_all(self, places: Sequence[int], new: ClassId) -> None:
+        ids = self._rows.ids
+        left = Counter([ids[at] for at in places])
+        for at in places:
+            ids[at] = new
+        self._rows.touched += places
+        self._rows.changed = True
+        self._uses[new] += len(places)
+        for old, count in left.items():
+            self._uses[old] -= count
+            if not self._uses[old] and old != NO_CLASS:
+                del self._uses[old], self._by_members[self.live.pop(old).members]
 
     def _clear(self, row: Row) -> None:
         if self._rows.ids[row.at] == NO_CLASS:
@@ -246,18 +255,6 @@ class ClassTable:
             known = self._by_members[members] = address_class(members)
             enter(self.live, known.id, known, "address classes")
         return known.id
-
-    def _count(self, moves: Mapping[tuple[ClassId, ClassId], int]) -> None:
-        # So many entries went from one class to another. What none has any more is forgotten, after
-        # all moves are counted: many come into a class that others leave.
-        for (old, new), count in moves.items():
-            if old != new:
-                self._rows.changed = True
-                self._uses[old] -= count
-                self._uses[new] += count
-        for old, _ in moves:
-            if old != NO_CLASS and not self._uses[old]:
-                del self._uses[old], self._by_members[self.live.pop(old).members]
 
 
 class _Single4(IPv4Network):

@@ -17,6 +17,7 @@ from twinway.model.policy import Operator, Requirement, Selector
 Labels = Mapping[str, str]
 Key = tuple[str, ...]
 """A bucket: a namespace (empty: any), and perhaps a label and its value."""
+EVERYWHERE: Key = ("",)
 
 
 class Profile(NamedTuple):
@@ -115,7 +116,7 @@ class Questions:
 
 def keys_of(profile: Profile) -> list[Key]:
     """The buckets that pods of this profile look into."""
-    keys: list[Key] = [(profile.namespace,), ("",)]
+    keys: list[Key] = [(profile.namespace,), EVERYWHERE]
     for label in profile.labels:
         keys += ((profile.namespace, *label), ("", *label))
     return keys

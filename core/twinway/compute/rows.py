@@ -23,8 +23,10 @@ class Rows:
     def __init__(self) -> None:
         """No row."""
         self.ids: list[ClassId] = []
+        self.touched: list[int] = []
+        """Places at which something may be else than in the last answer of `table`; who writes to `ids` tells."""
         self.changed = False
-        """Whether `ids` may say something else than the last answer of `table`; who writes to `ids` tells."""
+        """Whether `ids` may say something else; who writes to it tells."""
         self._rows: list[Row] = []
         self._networks: list[IPNetwork] = []
         self._by_network: dict[IPNetwork, Row] = {}
@@ -38,6 +40,7 @@ class Rows:
             found = self._by_network[network] = Row(network, len(self._rows))
             self._rows.append(found)
             self._networks.append(network)
+            self.touched.append(found.at)
             self.ids.append(NO_CLASS)
             self._moved = True
         return found
@@ -48,6 +51,7 @@ class Rows:
         if last is not row:
             at = last.at = row.at
             self._rows[at], self._networks[at], self.ids[at] = last, network, id_
+            self.touched.append(at)
         del self._by_network[row.network]
         self._moved = True
 
@@ -58,6 +62,8 @@ class Rows:
             networks = tuple(self._networks) if self._moved else self._table.networks
             ids = tuple(self.ids)
             if self._moved or ids != self._table.ids:
-                self._table = PrefixClasses(networks, ids)
+                changed = sorted(at for at in set(self.touched) if at < len(ids))
+                self._table = PrefixClasses(networks, ids, since=self._table, changed=changed)
             self._moved = False
+            self.touched.clear()
         return self._table

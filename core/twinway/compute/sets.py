@@ -60,7 +60,7 @@ class PlannedSet:
             self.shape = shape
             identity = PolicySetId(content_id(b"policy set", _bytes(shape)))
         self.value = PolicySet(identity, GroupedEntries(tuple(chain.from_iterable(side.groups for side in sides))))
-        self._tell(frozenset().union(*(side.rules() for side in sides)))
+        self._tell(frozenset().union(*(side.rules for side in sides)))
         self.rejected = tuple(
             Rejected(self.plan.closing[direction].object, f"spec.{direction.name.lower()}", _TOO_LARGE)
             for direction, side in self._sides.items()

@@ -71,11 +71,14 @@ class Side:
         """The classes to which something else is said."""
         self._counts: Counter[Ruling] = Counter()
         self._made: dict[ClassId, VerdictGroup] = {}
+        self._first = VerdictGroup(direction, NO_CLASS, ())
         self._chosen: Ruling | None = None
         self._most_saved = 0  # by another ruling than the plain one under class 0
         self.content = content_of(self._clauses)
         self.default = self._plain
         self.explicit: Mapping[ClassId, Ruling] = self._special
+        self.rules: frozenset[RuleId] = frozenset()
+        """Those that `default` and `explicit` name."""
         self.groups: tuple[VerdictGroup, ...] = ()
         """Sorted: what is said under class 0, then under the others."""
         self.too_large = self._hopeless
@@ -99,18 +102,16 @@ class Side:
         counts = {**self._counts, self._plain: plain}
         del counts[chosen]
         size = len(chosen.rows) + sum(count * len(ruling.rows) for ruling, count in counts.items())
+        said = [chosen, *(ruling for ruling, count in counts.items() if count)]
         self._chosen = chosen
         self.too_large = self._hopeless or size > LIMIT
         if self.too_large:
-            self.default, self.explicit = self._closed, {}
+            self.default, self.explicit, said = self._closed, {}, [self._closed]
         else:
             self.default, self.explicit = chosen, self._explicit(chosen, live)
+        self.rules = frozenset().union(*(ruling.rules for ruling in said))
         self.groups = self._groups()
         return True
-
-    def rules(self) -> set[RuleId]:
-        """The rules that entries name."""
-        return set(self.default.rules).union(*(ruling.rules for ruling in set(self.explicit.values())))
 
     def _take(self, change: ClassChange) -> set[Ruling]:
         # What is told to the classes that came, and was told to those that went.
@@ -154,14 +155,13 @@ class Side:
         return {id_: ruling for id_, ruling in said.items() if ruling is not chosen}
 
     def _groups(self) -> tuple[VerdictGroup, ...]:
-        made, self._made = self._made, {}
-        said = {NO_CLASS: self.default, **{id_: self.explicit[id_] for id_ in sorted(self.explicit)}}
-        for id_, ruling in said.items():
-            known = made.get(id_)
-            if known is None or known.rows is not ruling.rows:
-                known = VerdictGroup(self._direction, id_, ruling.rows)
-            self._made[id_] = known
-        return tuple(self._made.values())
+        for id_ in self._made.keys() - self.explicit.keys():
+            del self._made[id_]
+        for id_ in self.explicit.keys() - self._made.keys():
+            self._made[id_] = VerdictGroup(self._direction, id_, self.explicit[id_].rows)
+        if self._first.rows is not self.default.rows:
+            self._first = VerdictGroup(self._direction, NO_CLASS, self.default.rows)
+        return (self._first, *map(self._made.__getitem__, sorted(self._made)))
 
     def _hits(self, cls: AddressClass) -> _Hits:
         indices = {index for atom in cls.atoms if atom in self._asking for index in self._asking[atom]}

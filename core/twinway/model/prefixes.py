@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 
 from twinway.model.net import IPNetwork
@@ -14,15 +14,33 @@ class PrefixClasses(Mapping[IPNetwork, ClassId]):
     A mapping that never changes, from prefix to class.
 
     Who looks at much of it may take the columns: `networks[i]` has the class `ids[i]`, and where that is
-    `NO_CLASS` it is not in the mapping, though it was or will be. `networks` goes on as the same tuple
-    from state to state while no prefix comes or goes, and where some do, the others keep their places,
-    but for a few.
+    `NO_CLASS` it is not in the mapping, though it was or will be. From state to state prefixes keep their
+    places, but for a few.
     """
 
-    def __init__(self, networks: tuple[IPNetwork, ...] = (), ids: tuple[ClassId, ...] = ()) -> None:
-        """Columns of one length; each network once."""
+    def __init__(
+        self,
+        networks: tuple[IPNetwork, ...] = (),
+        ids: tuple[ClassId, ...] = (),
+        *,
+        since: PrefixClasses | None = None,
+        changed: Iterable[int] = (),
+    ) -> None:
+        """Columns of one length; each network once. `changed` are the places that are others than in `since`."""
         self.networks = networks
         self.ids = ids
+        self._itself = object()
+        # Not that table itself: it would keep the one before it, and so on.
+        self._since = since._itself if since is not None else None
+        self._changed = tuple(changed)
+
+    def changed_since(self, other: PrefixClasses) -> Sequence[int]:
+        """
+        Places at which another network or class may stand than in `other`, each once.
+
+        Those that it has more are among them. All places, where `other` is not the table before this one.
+        """
+        return self._changed if self._since is other._itself else range(len(self.ids))
 
     @classmethod
     def of(cls, classes: Mapping[IPNetwork, ClassId]) -> PrefixClasses:

@@ -20,6 +20,7 @@ def put(rows: Rows, network: IPNetwork, id_: ClassId) -> None:
     """As the class table does it: what has no class loses its row."""
     row = rows.row(network)
     rows.ids[row.at] = id_
+    rows.touched.append(row.at)
     rows.changed = True
     if id_ == NO_CLASS:
         rows.drop(row)

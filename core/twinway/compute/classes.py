@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Network
 
 from twinway.compute.answers import NOTHING, PodAnswers, node_answers
 from twinway.compute.atoms import Atom, AtomId, Members
@@ -171,32 +170,29 @@ class ClassTable:
             if old.get(prefix) != new.get(prefix) and not self._is_taken(prefix):
                 row = self._rows.row(prefix)
                 self._put(row, self._class_of(new[prefix]) if prefix in new else NO_CLASS)
-                self._clear(row)
+                if prefix not in new:
+                    self._rows.leave(row)
         return moved
 
     def _update_home(self, home: Home) -> None:
         members = self._node_members.get(home.address, NOTHING)
         for profile in home.profiles():
             members |= self._pods.of(profile)
-        if members or home.row is not None:
-            row, ground = self._place(home)
-            self._put(row, self._said(members, ground))
+        if members or home.at >= 0:
+            self._put(home, self._said(members, self._place(home)))
         if not members and not home.claims:
             self._leave(home)
 
-    def _place(self, home: Home) -> tuple[Row, Ground[Home]]:
+    def _place(self, home: Home) -> Ground[Home]:
         # Its row is kept for as long as a pod has it: many leave the table and come back together.
-        row = home.row
-        if row is None:
-            row = home.row = self._rows.row(_single(home.address))
-        return row, self._grounds.enter(home)
+        home.place(self._rows)
+        return self._grounds.enter(home)
 
     def _leave(self, home: Home) -> None:
-        row, home.row = home.row, None
         self._population.leave(home)
         self._grounds.leave(home)
-        if row is not None:
-            self._clear(row)
+        if home.at >= 0:
+            self._rows.leave(home)
 
     def _said(self, members: Members, ground: Ground[Home]) -> ClassId:
         # An address that no pod or node gives members has an entry where it is itself a border of blocks.
@@ -210,15 +206,13 @@ class ClassTable:
         together: defaultdict[Ground[Home], list[int]] = defaultdict(list)
         others: list[Home] = []
         for home in self._population.profiles().get(profile, ()):
-            row, ground = home.row, home.ground
-            if singly or len(home.claims) > 1:
+            ground = home.ground
+            if singly or home.contested:
                 others.append(home)
-                continue
-            if row is None or ground is None:
-                if not members:
-                    continue
-                row, ground = self._place(home)
-            together[ground].append(row.at)
+            elif ground is not None:
+                together[ground].append(home.at)
+            elif members:
+                together[self._place(home)].append(home.at)
         for ground, places in together.items():
             self._put_all(places, self._said(members, ground))
         for home in others:
@@ -245,39 +239,9 @@ class ClassTable:
             if not self._uses[old] and old != NO_CLASS:
                 del self._uses[old], self._by_members[self.live.pop(old).members]
 
-    def _clear(self, row: Row) -> None:
-        if self._rows.ids[row.at] == NO_CLASS:
-            self._rows.drop(row)
-
     def _class_of(self, members: Members) -> ClassId:
         known = self._by_members.get(members)
         if known is None:
             known = self._by_members[members] = address_class(members)
             enter(self.live, known.id, known, "address classes")
         return known.id
-
-
-class _Single4(IPv4Network):
-    # Hashes as its like, but once: it stands in a large table, and the hash of ipaddress is slow.
-    def __init__(self, address: tuple[int, int]) -> None:
-        super().__init__(address)
-        self._hash = super().__hash__()
-
-    def __hash__(self) -> int:
-        return self._hash
-
-
-class _Single6(IPv6Network):
-    def __init__(self, address: tuple[int, int]) -> None:
-        super().__init__(address)
-        self._hash = super().__hash__()
-
-    def __hash__(self) -> int:
-        return self._hash
-
-
-def _single(address: IPAddress) -> IPNetwork:
-    # From the number: from the address itself, ipaddress would write it out and parse it again.
-    if isinstance(address, IPv4Address):
-        return _Single4((int(address), 32))
-    return _Single6((int(address), 128))

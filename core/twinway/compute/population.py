@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 
 from twinway.compute.blocks import Ground
 from twinway.compute.matching import Profile, profile_of
-from twinway.compute.rows import Row
+from twinway.compute.rows import Row, Rows
 from twinway.model.cluster import Pod
 from twinway.model.difference import difference
-from twinway.model.net import IPAddress, ObjectRef
+from twinway.model.net import IPAddress, IPNetwork, ObjectRef
 from twinway.model.node import Attachment
 
 
@@ -21,20 +22,31 @@ class _Resident:
     addresses: tuple[IPAddress, ...]
 
 
-@dataclass(slots=True, eq=False)
-class Home:
+class Home(Row):
     """
-    One address: the pods that have it, and what `classes` notes of it.
+    One address: the pods that have it, and its row in the table of classes.
 
     An object of its own, because an address is slow to hash, and most questions are about thousands.
+    It has a row since it first had a class as pods' or nodes' address, for as long as a pod has it.
     """
 
-    address: IPAddress
-    claims: tuple[_Resident, ...] = ()
-    row: Row | None = None
-    """Where its entry in the table of classes is, or was: kept while a pod has the address."""
-    ground: Ground[Home] | None = None
-    """Where it stands, for as long as it has a row."""
+    __slots__ = ("address", "claims", "contested", "ground")
+
+    def __init__(self, address: IPAddress) -> None:
+        """Nobody has it. Its prefix is made with its row: most addresses of a cluster may never need one."""
+        self.at = -1
+        self.address = address
+        self.claims: tuple[_Resident, ...] = ()
+        self.contested = False
+        """Whether several pods claim it."""
+        self.ground: Ground[Home] | None = None
+        """Where it stands, for as long as it has a row."""
+
+    def place(self, rows: Rows) -> None:
+        """Have a row, if there is none yet."""
+        if self.at < 0:
+            self.network = _single(self.address)
+            rows.enter(self)
 
     def profiles(self) -> list[Profile]:
         """
@@ -92,7 +104,7 @@ class Population:
     def has_row(self, address: IPAddress) -> bool:
         """Whether an address has a row of its own in the table of classes."""
         found = self._homes.get(address)
-        return found is not None and found.row is not None
+        return found is not None and found.at >= 0
 
     def leave(self, home: Home) -> None:
         """Keep nothing of an address that no pod has."""
@@ -120,6 +132,7 @@ class Population:
     def _enter(self, new: _Resident, address: IPAddress) -> Home:
         home = self.home(address)
         home.claims = (*home.claims, new)
+        home.contested = len(home.claims) > 1
         there = self._profiles.setdefault(new.profile, {})
         there[home] = there.get(home, 0) + 1
         return home
@@ -127,6 +140,7 @@ class Population:
     def _leave(self, old: _Resident, address: IPAddress) -> Home:
         home = self._homes[address]
         home.claims = tuple(each for each in home.claims if each is not old)
+        home.contested = len(home.claims) > 1
         there = self._profiles[old.profile]
         there[home] -= 1
         if not there[home]:
@@ -134,3 +148,29 @@ class Population:
         if not there:
             del self._profiles[old.profile]
         return home
+
+
+class _Single4(IPv4Network):
+    # Hashes as its like, but once: it stands in a large table, and the hash of ipaddress is slow.
+    def __init__(self, address: tuple[int, int]) -> None:
+        super().__init__(address)
+        self._hash = super().__hash__()
+
+    def __hash__(self) -> int:
+        return self._hash
+
+
+class _Single6(IPv6Network):
+    def __init__(self, address: tuple[int, int]) -> None:
+        super().__init__(address)
+        self._hash = super().__hash__()
+
+    def __hash__(self) -> int:
+        return self._hash
+
+
+def _single(address: IPAddress) -> IPNetwork:
+    # From the number: from the address itself, ipaddress would write it out and parse it again.
+    if isinstance(address, IPv4Address):
+        return _Single4((int(address), 32))
+    return _Single6((int(address), 128))

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from twinway.model.net import IPNetwork
 from twinway.model.node import NO_CLASS, ClassId
 from twinway.model.prefixes import PrefixClasses
 
 
-@dataclass(slots=True, eq=False)
 class Row:
-    """The row of one prefix: where it stands in the columns, now."""
+    """The row of one prefix: where it stands in the columns, now; nowhere, while that is negative."""
 
-    network: IPNetwork
-    at: int
+    __slots__ = ("at", "network")
+
+    def __init__(self, network: IPNetwork) -> None:
+        """A row that stands nowhere yet."""
+        self.network = network
+        self.at = -1
 
 
 class Rows:
@@ -37,22 +38,38 @@ class Rows:
         """The row of a prefix; a new one has no class yet."""
         found = self._by_network.get(network)
         if found is None:
-            found = self._by_network[network] = Row(network, len(self._rows))
-            self._rows.append(found)
-            self._networks.append(network)
-            self.touched.append(found.at)
-            self.ids.append(NO_CLASS)
-            self._moved = True
+            found = Row(network)
+            self.enter(found)
         return found
 
-    def drop(self, row: Row) -> None:
-        """Have no such row any more, which has no class; the last one takes its place."""
+    def enter(self, row: Row) -> None:
+        """Have this be the row of its prefix: a new one, or in place of the one that is there."""
+        known = self._by_network.get(row.network)
+        self._by_network[row.network] = row
+        if known is not None:
+            row.at, known.at = known.at, -1
+            self._rows[row.at] = row
+            return
+        row.at = len(self._rows)
+        self._rows.append(row)
+        self._networks.append(row.network)
+        self.ids.append(NO_CLASS)
+        self.touched.append(row.at)
+        self._moved = True
+
+    def leave(self, row: Row) -> None:
+        """Have it be no row any more; where its prefix has a class, another one stands for it."""
+        at, row.at = row.at, -1
+        if self.ids[at] != NO_CLASS:
+            other = self._by_network[row.network] = self._rows[at] = Row(row.network)
+            other.at = at
+            return
+        del self._by_network[row.network]
         last, network, id_ = self._rows.pop(), self._networks.pop(), self.ids.pop()
         if last is not row:
-            at = last.at = row.at
             self._rows[at], self._networks[at], self.ids[at] = last, network, id_
+            last.at = at
             self.touched.append(at)
-        del self._by_network[row.network]
         self._moved = True
 
     def table(self) -> PrefixClasses:

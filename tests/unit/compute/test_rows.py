@@ -23,7 +23,7 @@ def put(rows: Rows, network: IPNetwork, id_: ClassId) -> None:
     rows.touched.append(row.at)
     rows.changed = True
     if id_ == NO_CLASS:
-        rows.drop(row)
+        rows.leave(row)
 
 
 @given(st.lists(st.lists(steps, max_size=4), max_size=8))

@@ -58,10 +58,10 @@ class ClassGenerations:
         self._align(classes)
         idle = {0, 1} - {using}
         changed = sorted(set().union(*(self._differing[generation] for generation in idle)))
-        wanted = [*map(self._wanted, changed)]
+        wanted = self._wanted(changed)
         over = [at for at, id_ in zip(changed, wanted, strict=True) if id_ == ABSENT]
         if over:
-            around = self._around(self._wanted)
+            around = self._around(lambda at: self._wanted([at])[0])
             wanted = [id_ or around(self._keys[at]) for at, id_ in zip(changed, wanted, strict=True)]
         if using is not None:
             self._repeat(using, changed)
@@ -77,7 +77,8 @@ class ClassGenerations:
     def settle(self, classes: Classes) -> int:
         """Remove prefixes that `classes`, to which pods have turned, does not have; how many."""
         self._align(classes)
-        over = [at for at in sorted(self._differing[0] & self._differing[1]) if self._wanted(at) == ABSENT]
+        both = sorted(self._differing[0] & self._differing[1])
+        over = [at for at, id_ in zip(both, self._wanted(both), strict=True) if id_ == ABSENT]
         removed = self._table.remove([self._keys[at] for at in over])
         for ids, differing in zip(self._ids, self._differing, strict=True):
             for at in over:
@@ -95,17 +96,18 @@ class ClassGenerations:
         self._broad = {at: key for at, key in enumerate(self._keys) if not encode.is_single(key)}
         self._differing: list[set[int]] = [set(range(len(rows))), set(range(len(rows)))]
 
-    # What the columns say at a place; what stands after them is wanted no more.
-    def _wanted(self, at: int) -> int:
+    # What the columns say at these places; what stands after them is wanted no more.
+    def _wanted(self, places: Iterable[int]) -> list[int]:
         ids = self._columns.ids
-        return ids[at] if at < len(ids) else ABSENT
+        inside = len(ids)
+        return [ids[at] if at < inside else ABSENT for at in places]
 
     # Notes at which of these places a generation differs.
     def _compare(self, generation: int, places: Sequence[int]) -> None:
-        ids, differing, wanted = self._ids[generation], self._differing[generation], self._columns.ids
-        inside, end = len(wanted), len(ids)
+        ids, differing = self._ids[generation], self._differing[generation]
+        pairs = zip(places, self._wanted(places), strict=True)
         differing.difference_update(places)
-        differing.update([at for at in places if at < end and ids[at] != (wanted[at] if at < inside else ABSENT)])
+        differing.update([at for at, id_ in pairs if ids[at] != id_])
 
     # What a new prefix says in the generation in use: what its addresses are told already.
     def _repeat(self, using: int, changed: Iterable[int]) -> None:
@@ -144,8 +146,15 @@ class ClassGenerations:
         places = columns.changed_since(before)
         self._columns, self._aligned = columns, classes
         moved = self._arrange(len(before.ids), places)
-        for generation in (0, 1):
-            self._compare(generation, (*places, *moved))
+        level = not any(self._differing)  # then both generations say the same, and one look is enough
+        for differing in self._differing:
+            differing.difference_update(moved)
+        there = [at for at in (*places, *moved) if at < len(self._networks)]
+        self._compare(0, there)
+        if level:
+            self._differing[1] = set(self._differing[0])
+        else:
+            self._compare(1, there)
 
     # Places at which another row stands now, or none any more.
     def _arrange(self, old: int, places: Iterable[int]) -> Iterable[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
 
@@ -75,6 +75,7 @@ class Population:
         self._homes: dict[IPAddress, Home] = {}
         self._profiles: dict[Profile, dict[Home, int]] = {}
         # For each profile its addresses, and how many pods of the profile are there (one, as a rule).
+        self._ended: set[Profile] = set()
 
     def update(self, pods: Mapping[ObjectRef, Pod], attachments: Mapping[ObjectRef, Attachment]) -> set[Home]:
         """Be these pods from now on; the addresses whose pods changed."""
@@ -85,6 +86,7 @@ class Population:
             if self._attachments.get(ref) != attachments.get(ref)
         ]
         self._pods, self._attachments = pods, dict(attachments)
+        self._ended = set()
         touched: set[Home] = set()
         for ref in {*(pod.ref for pod in gone), *(pod.ref for pod in come), *moved}:
             touched |= self._replace(self._residents.get(ref), self._resident(ref))
@@ -93,6 +95,10 @@ class Population:
     def profiles(self) -> Mapping[Profile, Mapping[Home, int]]:
         """Every profile that some pod has, and the addresses of those pods."""
         return self._profiles
+
+    def ended(self) -> Set[Profile]:
+        """Profiles that pods had before the last update, and none has now."""
+        return self._ended - self._profiles.keys()
 
     def home(self, address: IPAddress) -> Home:
         """What is known of an address; kept until `leave`."""
@@ -147,6 +153,7 @@ class Population:
             del there[home]
         if not there:
             del self._profiles[old.profile]
+            self._ended.add(old.profile)
         return home
 
 

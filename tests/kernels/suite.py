@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 FILE = Path(__file__).with_name("suite.json")
-COLUMNS = ("kernel", "driver", "device", "rows that hold", "not applicable", "red", "of the suite")
+TESTS = Path(__file__).resolve().parents[1] / "conformance/twinway_conformance"
+COLUMNS = ("kernel", "driver", "device", "rows that hold", "not applicable", "red", "never run", "of the suite")
+_MARK = re.compile(r'@pytest\.mark\.row\("([^"]+)"\)')
 _ROW = re.compile(r"^\| `(?P<row>[^`]+)` \| .* \| (?P<outcome>pass|FAIL|n/a)[^|]* \|$", re.MULTILINE)
 
 
@@ -31,11 +33,17 @@ def record(target: tuple[str, str, str], asked: str, table: str, file: Path = FI
     file.write_text(json.dumps(kept, indent=2, sort_keys=True) + "\n")
 
 
+def rows(folder: Path = TESTS) -> list[str]:
+    """Every row of the suite's semantics table, sorted."""
+    return sorted(row for file in folder.glob("test_*.py") for row in _MARK.findall(file.read_text()))
+
+
 def lines(file: Path = FILE) -> Iterator[tuple[str, ...]]:
     """One line of the page's table for each kernel, driver and device."""
     for target, entry in sorted(_kept(file).items()):
         by = {word: [row for row, outcome in entry["rows"].items() if outcome == word] for word in _WORDS}
-        counts = (str(len(by["pass"])), str(len(by["n/a"])), ", ".join(by["FAIL"]) or "none")
+        named = [by["FAIL"], [row for row in rows() if row not in entry["rows"]]]
+        counts = (str(len(by["pass"])), str(len(by["n/a"])), *(", ".join(some) or "none" for some in named))
         yield (*target.split("/"), *counts, "; ".join(f"`{asked}`" for asked in entry["asked"]))
 
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from twinway.compute.atoms import EVERY_POD, NO_ATOM, Atom, AtomId, PortAtom, atom_id, pod_atom
 from twinway.compute.ids import content_id
@@ -151,11 +152,11 @@ def _given(selected: Selected, direction: Direction) -> Iterator[_Given]:
     if isolating:
         for policy in isolating:
             for index, rule in enumerate(_allowed(policy, direction) or ()):
-                ref = RuleRef(policy.ref, _place(direction, index))
+                ref = _rule(policy.ref, _place(direction, index))
                 yield _Given(
                     NETWORK, ClusterAction.ACCEPT, ref, rule.peers, rule.ports, namespace=policy.ref.namespace
                 )
-        yield _Given(NETWORK, ClusterAction.DENY, RuleRef(isolating[0].ref, ISOLATION), None, None)
+        yield _Given(NETWORK, ClusterAction.DENY, _rule(isolating[0].ref, ISOLATION), None, None)
     else:
         yield from _tier(selected, Tier.BASELINE, BASELINE, direction)
     yield _Given(DEFAULT, ClusterAction.ACCEPT, DEFAULT_RULE, None, None)
@@ -167,8 +168,14 @@ def _tier(selected: Selected, tier: Tier, stage: int, direction: Direction) -> I
             continue
         rules = policy.ingress if direction is Direction.INGRESS else policy.egress
         for index, rule in enumerate(rules):
-            ref = RuleRef(policy.ref, _place(direction, index, rule.name))
+            ref = _rule(policy.ref, _place(direction, index, rule.name))
             yield _Given(stage, rule.action, ref, rule.peers, rule.ports)
+
+
+@lru_cache(maxsize=4096)
+def _rule(ref: ObjectRef, place: str) -> RuleRef:
+    # Plans share rules, and are compared often: the same object is the same at once.
+    return RuleRef(ref, place)
 
 
 def _allowed(policy: NetworkPolicy, direction: Direction) -> tuple[Rule, ...] | None:

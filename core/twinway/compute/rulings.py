@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
-from operator import attrgetter
 from weakref import WeakValueDictionary
 
 from twinway.compute.ids import content_id
@@ -28,6 +27,7 @@ PROTOCOLS = (OTHER, *sorted(protocol.number for protocol in Protocol))
 Span = tuple[int, int, int]
 """Protocol number, first and last port."""
 
+_Ranges = tuple[Range, ...]
 _Answer = tuple[int, int]
 """Action and rule, as numbers: cheap to compare."""
 
@@ -72,20 +72,28 @@ class Rulings:
 # Pods come under a plan, leave it and come back, one by one: it is worked out again each time.
 @lru_cache(maxsize=1024)
 def _all_rows(sayings: tuple[Saying, ...]) -> tuple[VerdictRow, ...]:
-    return tuple(row for protocol in PROTOCOLS for row in _rows(sayings, protocol))
+    # Protocols of which the sayings single out the same ports, none of most, have the same rows.
+    rows: list[VerdictRow] = []
+    known: dict[tuple[_Ranges, ...], list[tuple[int, int, Verdict]]] = {}
+    for protocol in PROTOCOLS:
+        ranges = tuple(_ranges(saying, protocol) for saying in sayings)
+        if ranges not in known:
+            known[ranges] = list(_rows(sayings, ranges))
+        rows += [(protocol, *row) for row in known[ranges]]
+    return tuple(rows)
 
 
-def _rows(sayings: Sequence[Saying], protocol: int) -> Iterator[VerdictRow]:
-    for port, bits, (action, rule) in prefixes(_segments(sayings, protocol)):
-        yield protocol, port, bits, Verdict(Action(action), RuleId(rule))
+def _rows(sayings: Sequence[Saying], ranges: Sequence[_Ranges]) -> Iterator[tuple[int, int, Verdict]]:
+    for port, bits, (action, rule) in prefixes(_segments(sayings, ranges)):
+        yield port, bits, Verdict(Action(action), RuleId(rule))
 
 
-def _segments(sayings: Sequence[Saying], protocol: int) -> Iterator[Segment[_Answer]]:
+def _segments(sayings: Sequence[Saying], ranges: Sequence[_Ranges]) -> Iterator[Segment[_Answer]]:
     undecided: list[Range] = [(0, LAST)]
-    for _, stage in groupby(sayings, attrgetter("stage")):
+    for _, stage in groupby(zip(sayings, ranges, strict=True), lambda pair: pair[0].stage):
         passed: list[Range] = []
-        for saying in stage:
-            found, undecided = cut(undecided, _ranges(saying, protocol))
+        for saying, singled_out in stage:
+            found, undecided = cut(undecided, singled_out)
             if saying.action is ClusterAction.PASS:
                 passed += found
                 continue
@@ -95,7 +103,7 @@ def _segments(sayings: Sequence[Saying], protocol: int) -> Iterator[Segment[_Ans
         undecided += passed
 
 
-def _ranges(saying: Saying, protocol: int) -> Sequence[Range]:
+def _ranges(saying: Saying, protocol: int) -> _Ranges:
     if saying.spans is None:
         return ((0, LAST),)
-    return [(first, last) for number, first, last in saying.spans if number == protocol]
+    return tuple([(first, last) for number, first, last in saying.spans if number == protocol])

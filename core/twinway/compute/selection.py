@@ -36,6 +36,7 @@ class Selection:
         self._of_namespace: dict[str, _Namespaced] = {}
         self._all_cluster: Mapping[ObjectRef, ClusterPolicy] = {}
         self._cluster: _ClusterWide = ()
+        self._namespaces: Mapping[ObjectRef, Namespace] = {}
         self._asked: dict[ObjectRef, _Asked] = {}
 
     def update(self, cluster: Cluster, pods: Mapping[ObjectRef, object]) -> dict[ObjectRef, Selected]:
@@ -45,10 +46,26 @@ class Selection:
         Pods that are not known, and those on their node's network, are left out: no policy selects
         them. A pod's answer is the same object as before where nothing changed.
         """
+        known = self._asked if self._is_as_before(cluster) else {}
         self._sort(cluster)
-        asked = {ref: self._ask(cluster, ref) for ref in pods if _selectable(cluster.pods.get(ref))}
+        asked: dict[ObjectRef, _Asked] = {}
+        for ref in pods:
+            pod, before = cluster.pods.get(ref), known.get(ref)
+            if before is not None and before.pod is pod:
+                asked[ref] = before
+            elif pod is not None and not pod.host_network:
+                asked[ref] = self._ask(cluster, ref)
         self._asked = asked
         return {ref: each.selected for ref, each in asked.items()}
+
+    def _is_as_before(self, cluster: Cluster) -> bool:
+        # Then a pod that is the same object is selected as before. Most changes are of this kind.
+        before, self._namespaces = self._namespaces, cluster.namespaces
+        return (
+            before is cluster.namespaces
+            and self._all is cluster.policies
+            and self._all_cluster is cluster.cluster_policies
+        )
 
     def _sort(self, cluster: Cluster) -> None:
         gone, come = difference(self._all, cluster.policies)
@@ -85,10 +102,6 @@ class Selection:
         names = ingress_names(selecting, wide)
         ports = tuple(sorted({port for port in pod.ports if port.name in names}, key=str))
         return _Asked(pod, namespace, policies, self._cluster, Selected(selecting, wide, ports))
-
-
-def _selectable(pod: Pod | None) -> bool:
-    return pod is not None and not pod.host_network
 
 
 def _order(policy: ClusterPolicy) -> tuple[int, str, str]:

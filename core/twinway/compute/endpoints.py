@@ -14,8 +14,8 @@ def known(
     attachments: Mapping[ObjectRef, Attachment], pods: Mapping[ObjectRef, Pod]
 ) -> dict[ObjectRef, Attachment]:
     """The attachments whose pod the source knows, sorted by pod: those that policy can speak of."""
-    refs = (ref for ref in attachments if ref in pods and not pods[ref].host_network)
-    return {ref: attachments[ref] for ref in sorted(refs, key=by_name)}
+    asked = ((ref, pods.get(ref)) for ref in sorted(attachments, key=by_name))
+    return {ref: attachments[ref] for ref, pod in asked if pod is not None and not pod.host_network}
 
 
 def endpoints(
@@ -29,8 +29,9 @@ def endpoints(
     A pod that the source does not know is fenced: it may be new, and its policy still to come, or
     deleted by force, and still running. A pod in the node's own network has no policy of its own.
     """
-    refs = (ref for ref in attachments if ref not in pods or not pods[ref].host_network)
+    asked = ((ref, pods.get(ref)) for ref in sorted(attachments, key=by_name))
     return {
-        ref: Endpoint(attachments[ref], policies.get(ref, NO_POLICY) if ref in pods else FENCED)
-        for ref in sorted(refs, key=by_name)
+        ref: Endpoint(attachments[ref], FENCED if pod is None else policies.get(ref, NO_POLICY))
+        for ref, pod in asked
+        if pod is None or not pod.host_network
     }

@@ -10,11 +10,10 @@ from twinway.compute.collisions import enter
 from twinway.compute.plan import Selected, make_plan
 from twinway.compute.rulings import Rulings
 from twinway.compute.sets import PlannedSet
-from twinway.model.cluster import ContainerPort
 from twinway.model.net import ObjectRef
 from twinway.model.node import NO_POLICY, PolicySetId
 
-_Key = tuple[tuple[int, ...], tuple[int, ...], tuple[ContainerPort, ...]]
+_Key = tuple[tuple[int, ...], tuple[int, ...], tuple[tuple[str, str, int], ...]]
 
 
 class PlansInUse:
@@ -98,4 +97,6 @@ def _planned(plans: Iterable[tuple[Selected, PlannedSet | None]]) -> list[Planne
 
 
 def _key(selected: Selected) -> _Key:
-    return tuple(map(id, selected.policies)), tuple(map(id, selected.cluster)), selected.ports
+    # Words and numbers, which are quicker to hash than what they are of.
+    ports = tuple((port.name, port.protocol.value, port.port) for port in selected.ports)
+    return tuple(map(id, selected.policies)), tuple(map(id, selected.cluster)), ports

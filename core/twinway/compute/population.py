@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
+from itertools import chain
 
 from twinway.compute.blocks import Ground
 from twinway.compute.matching import Profile, profile_of
@@ -80,11 +81,7 @@ class Population:
     def update(self, pods: Mapping[ObjectRef, Pod], attachments: Mapping[ObjectRef, Attachment]) -> set[Home]:
         """Be these pods from now on; the addresses whose pods changed."""
         gone, come = difference(self._pods, pods)
-        moved = [
-            ref
-            for ref in self._attachments.keys() | attachments.keys()
-            if self._attachments.get(ref) != attachments.get(ref)
-        ]
+        moved = {each.pod for each in chain.from_iterable(difference(self._attachments, attachments))}
         self._pods, self._attachments = pods, dict(attachments)
         self._ended = set()
         touched: set[Home] = set()

@@ -37,8 +37,9 @@ class PodAnswers:
         population: Population,
     ) -> set[Profile]:
         """Take over what changed; the profiles about which the answers are others now."""
-        for profile in population.ended() & self._members.keys():
-            self._drop(profile)
+        for profile in population.ended():
+            if profile in self._members:
+                self._drop(profile)
         left, entered = difference(self._namespaces, namespaces)
         self._namespaces = namespaces
         changed = {each.ref.name for each in (*left, *entered)}

@@ -13,7 +13,7 @@ address, a node to its own pods, replies.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from twinway.compute.classes import ClassTable
@@ -26,6 +26,7 @@ from twinway.model.net import NodeName, ObjectRef, Rejected
 from twinway.model.node import Attachment, PolicySet, PolicySetId, PolicyState, RuleId, RuleRef
 
 Attachments = Mapping[ObjectRef, Attachment]
+Rules = Mapping[RuleId, RuleRef]
 Compiled = tuple[PolicyState, Mapping[ObjectRef, PolicySetId], tuple[Rejected, ...]]
 
 
@@ -66,6 +67,7 @@ class PolicyMemo:
         self._plans = PlansInUse()
         self._classes = ClassTable()
         self._state = PolicyState()
+        self._told: dict[int, Rules] = {}
 
     def _compile(self, cluster: Cluster, attachments: Attachments) -> Compiled:
         selected = self._selection.update(cluster, attachments)
@@ -78,22 +80,29 @@ class PolicyMemo:
             change = self._classes.update(cluster, attachments, self._plans.atoms)
             others |= self._plans.classify(change, self._classes)
             if others or self._state.classes is not self._classes.table:
-                self._state = _state(self._state, self._plans.sets, self._classes)
+                self._state = _state(self._state, self._plans.sets, self._classes, self._told)
+                self._told = {id(each.rules): each.rules for each in self._plans.sets}
         rejected = {each for planned in self._plans.sets for each in planned.rejected}
         sets = {ref: self._plans.set_of(each) for ref, each in selected.items()}
         return self._state, sets, tuple(sorted(rejected))
 
 
-def _state(old: PolicyState, planned: Iterable[PlannedSet], classes: ClassTable) -> PolicyState:
-    # Parts of the old state that would be equal go on as they are.
+def _state(
+    old: PolicyState, planned: Sequence[PlannedSet], classes: ClassTable, told: Mapping[int, Rules]
+) -> PolicyState:
+    # Parts of the old state that would be equal go on as they are. The rules in `told`, by identity, were
+    # in that state together: no two of them have the same id.
     shapes: dict[PolicySetId, Shape] = {}
     sets: dict[PolicySetId, PolicySet] = {}
     rules: dict[RuleId, RuleRef] = {}
     for each in planned:
+        if id(each.rules) in told:
+            rules.update(each.rules)
+    for each in planned:
         enter(shapes, each.value.id, each.shape, "policy sets")
         known = old.sets.get(each.value.id)
         sets[each.value.id] = known if known == each.value else each.value
-        for rule, ref in each.rules.items():
+        for rule, ref in each.rules.items() if id(each.rules) not in told else ():
             enter(rules, rule, ref, "rules")
     same_sets, same_rules = old.sets == sets, old.rules == rules
     if same_sets and same_rules and old.classes is classes.table:

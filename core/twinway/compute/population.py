@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from itertools import chain
@@ -93,9 +93,9 @@ class Population:
         """Every profile that some pod has, and the addresses of those pods."""
         return self._profiles
 
-    def ended(self) -> Set[Profile]:
+    def ended(self) -> list[Profile]:
         """Profiles that pods had before the last update, and none has now."""
-        return self._ended - self._profiles.keys()
+        return [profile for profile in self._ended if profile not in self._profiles]
 
     def home(self, address: IPAddress) -> Home:
         """What is known of an address; kept until `leave`."""

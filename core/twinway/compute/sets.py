@@ -38,20 +38,18 @@ class PlannedSet:
         """To be updated with all classes in use before anything is read."""
         self.plan = plan
         self.value = PolicySet(PolicySetId(0), GroupedEntries())
+        self.least = 0
+        """With fewer classes in use it may be another, even where none that it asks for came or went."""
         self.shape: Shape = ()
         self.rules: Mapping[RuleId, RuleRef] = MappingProxyType({})
         self.rejected: tuple[Rejected, ...] = ()
         self._sides = {direction: Side(plan, direction, rulings) for direction in Direction}
 
-    @property
-    def least(self) -> int:
-        """With fewer classes in use it may be another, even where none that it asks for came or went."""
-        return max(side.least for side in self._sides.values())
-
     def update(self, change: ClassChange, live: Live) -> bool:
         """Take over classes that came and went; whether the set is another now."""
         sides = self._sides.values()
         changed = [side.update(change, live) for side in sides]
+        self.least = max(side.least for side in sides)
         if not any(changed):
             return False
         shape = tuple((side.content, side.default) for side in sides)

@@ -74,6 +74,8 @@ class Side:
         self._first = VerdictGroup(direction, NO_CLASS, ())
         self._chosen: Ruling | None = None
         self._most_saved = 0  # by another ruling than the plain one under class 0
+        self.least = sys.maxsize
+        """With fewer classes in use it may say something else, even where none that it asks for came or went."""
         self.content = content_of(self._clauses)
         self.default = self._plain
         self.explicit: Mapping[ClassId, Ruling] = self._special
@@ -83,13 +85,6 @@ class Side:
         """Sorted: what is said under class 0, then under the others."""
         self.too_large = self._hopeless
 
-    @property
-    def least(self) -> int:
-        """With fewer classes in use it may say something else, even where none that it asks for came or went."""
-        if self._chosen is not self._plain:
-            return sys.maxsize
-        return len(self._special) + 1 + -(-self._most_saved // len(self._plain.rows))
-
     def update(self, change: ClassChange, live: Live) -> bool:
         """Take over classes that came and went; whether the entries are others now."""
         if len(live) >= self.least and self._asking.keys().isdisjoint(change.atoms):
@@ -97,6 +92,9 @@ class Side:
         told = set() if self._hopeless else self._take(change)
         plain = len(live) - len(self._special)
         chosen = self._choose(plain)
+        self.least = sys.maxsize
+        if chosen is self._plain:
+            self.least = len(self._special) + 1 + -(-self._most_saved // len(chosen.rows))
         if chosen is self._chosen and told <= {chosen}:
             return False
         counts = {**self._counts, self._plain: plain}

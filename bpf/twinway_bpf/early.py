@@ -18,7 +18,7 @@ from twinway_bpf.sockdiag import End, State
 from twinway_bpf.stale import Suspect, end_all, tell
 from twinway_bpf.users import Namespace
 
-_WAITING = {Protocol.UDP: State.ESTABLISHED, Protocol.TCP: State.SYN_SENT}
+_WAITING = {Protocol.UDP: (State.ESTABLISHED,), Protocol.TCP: (State.SYN_SENT,)}
 """How a socket looks that has asked, and that nobody has answered on TCP."""
 
 
@@ -28,35 +28,19 @@ def destroy_early(places: Iterable[Namespace], served: Collection[bytes]) -> int
 
     Where the kernel cannot do it, that is told once.
     """
-    ends = {(protocol, end) for key in served if (protocol := _protocol(key)) for end in (_end(key),)}
-    if not ends:
+    asked = {(key.proto, _end(key)) for key in map(FeKey.from_buffer_copy, served)}
+    wanted = {
+        each: states for each, states in _WAITING.items() if any(each.number == number for number, _ in asked)
+    }
+    if not wanted:
         return 0
     try:
-        return end_all([found for place in places for found in _connected(place, ends)])
+        waiting = (Suspect(place, found) for place in places for found in place.sockets(wanted))
+        return end_all([each for each in waiting if (each.socket.protocol.number, each.socket.peer) in asked])
     except Unsupported as error:
         tell(str(error))
         return 0
 
 
-def _connected(place: Namespace, ends: Collection[tuple[Protocol, End]]) -> list[Suspect]:
-    diag = place.open()
-    if diag is None:
-        return []
-    with diag:
-        return [
-            Suspect(place, found)
-            for protocol in {protocol for protocol, _ in ends}
-            for found in diag.sockets(protocol, (_WAITING[protocol],))
-            if (protocol, found.peer) in ends
-        ]
-
-
-# None: the key says that some Service lives at the address, or is of a protocol that sockets do not serve.
-def _protocol(key: bytes) -> Protocol | None:
-    number = FeKey.from_buffer_copy(key).proto
-    return next((protocol for protocol in _WAITING if protocol.number == number), None)
-
-
-def _end(key: bytes) -> End:
-    raw = FeKey.from_buffer_copy(key)
-    return End(encode.address_back(bytes(raw.addr)), raw.port)
+def _end(key: FeKey) -> End:
+    return End(encode.address_back(bytes(key.addr)), key.port)

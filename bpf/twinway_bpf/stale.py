@@ -73,13 +73,9 @@ def udp_backends(entries: Mapping[bytes, bytes]) -> dict[int, End]:
 # By inode; one that no process holds any more has none, and is over already.
 def _connected_to(ends: frozenset[End], places: Iterable[Namespace]) -> Iterator[tuple[int, Suspect]]:
     for place in places:
-        diag = place.open()
-        if diag is None:
-            continue
-        with diag:
-            for found in diag.sockets(Protocol.UDP, (State.ESTABLISHED,)):
-                if found.peer in ends and found.inode:
-                    yield found.inode, Suspect(place, found)
+        for found in place.sockets({Protocol.UDP: (State.ESTABLISHED,)}):
+            if found.peer in ends and found.inode:
+                yield found.inode, Suspect(place, found)
 
 
 # What a socket was given is a backend that is gone, and still its peer.

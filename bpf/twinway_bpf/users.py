@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from twinway.model.net import IPAddress, Protocol
-from twinway_bpf.sockdiag import SockDiag, State
+from twinway_bpf.sockdiag import SockDiag, Socket, State
 from twinway_bpf.sockdiag_holders import may_not_look
 
 _OWN = Path("/proc/thread-self/ns/net")
@@ -38,6 +38,14 @@ class Namespace:
                 return SockDiag.inside(f"/proc/{process}/ns/net")
         return None
 
+    def sockets(self, wanted: Mapping[Protocol, Iterable[State]]) -> list[Socket]:
+        """Its sockets of these protocols in these states; none if all its processes have gone by now."""
+        diag = self.open()
+        if diag is None:
+            return []
+        with diag:
+            return [found for protocol, states in wanted.items() for found in diag.sockets(protocol, states)]
+
 
 def namespaces(cgroup: Path) -> tuple[Namespace, ...]:
     """
@@ -57,12 +65,8 @@ def namespaces(cgroup: Path) -> tuple[Namespace, ...]:
 def peers_of_pods(cgroup: Path) -> Iterator[IPAddress]:
     """Peers of all connected TCP and UDP sockets in other network namespaces of this node's processes."""
     for namespace in namespaces(cgroup)[1:]:
-        diag = namespace.open()
-        if diag is None:
-            continue
-        with diag:
-            for protocol in (Protocol.TCP, Protocol.UDP):
-                yield from (found.peer.address for found in diag.sockets(protocol, _CONNECTED))
+        found = namespace.sockets({Protocol.TCP: _CONNECTED, Protocol.UDP: _CONNECTED})
+        yield from (each.peer.address for each in found)
 
 
 @contextlib.contextmanager

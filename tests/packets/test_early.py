@@ -22,13 +22,6 @@ from twinway_bpf.users import namespaces
 __all__ = ["whole_site"]
 
 
-@pytest.fixture(params=list(KINDS.values()), ids=list(KINDS))
-def kind(request: pytest.FixtureRequest) -> Kind:
-    """IPv4, IPv6, and IPv4 through IPv6 sockets."""
-    found: Kind = request.param
-    return found
-
-
 @pytest.fixture(scope="module")
 def routed_site(whole_site: Site) -> Site:
     """Services' addresses have a route, on which nobody answers."""

@@ -13,7 +13,7 @@ import pytest
 from tests.packets import site as places
 from tests.packets.build import TCP, UDP, End
 from tests.packets.processes import process
-from tests.packets.sockets import KINDS, Kind, Site, disconnect, node, plain
+from tests.packets.sockets import Kind, Site, disconnect, node, plain
 from tests.packets.tables import Tables
 from twinway.model.net import Protocol
 from twinway_bpf import sockdiag
@@ -33,13 +33,6 @@ def whole_site(loader: Loader, tmp_path_factory: pytest.TempPathFactory) -> Iter
         process(site.cgroup, site.pod),
     ):
         yield site
-
-
-@pytest.fixture(params=list(KINDS.values()), ids=list(KINDS))
-def kind(request: pytest.FixtureRequest) -> Kind:
-    """IPv4, IPv6, and IPv4 through IPv6 sockets."""
-    found: Kind = request.param
-    return found
 
 
 @pytest.fixture

@@ -76,20 +76,25 @@ def histories(draw: st.DrawFn) -> list[Services]:
 class Told:
     """What clients are told of, and what is looked at when they are."""
 
-    def __init__(self, look: Callable[[Collection[bytes]], None] = lambda told: None) -> None:
+    def __init__(
+        self,
+        *,
+        leave: Callable[[Mapping[bytes, bytes]], None] = lambda gone: None,
+        ask_again: Callable[[Collection[bytes]], None] = lambda come: None,
+    ) -> None:
         self.left: set[bytes] = set()
         self.come: list[bytes] = []
-        self._look = look
+        self._leave, self._ask_again = leave, ask_again
 
     def leave(self, backends: Mapping[bytes, bytes], /) -> None:
         """Backends are over."""
         self.left |= backends.keys()
-        self._look(backends)
+        self._leave(backends)
 
     def ask_again(self, frontends: Collection[bytes], /) -> None:
         """Addresses are a Service's by now."""
         self.come += frontends
-        self._look(frontends)
+        self._ask_again(frontends)
 
 
 def tables_on(maps: Mapping[str, Map], told: Told | None = None) -> ServiceTables:
@@ -210,12 +215,11 @@ def test_sockets_leave_before_backends_go(old: Services, new: Services, rebuilt:
         tables_on(maps).rebuild(old, remove=True)
         before = maps["be"].entries()
 
-        def look(told: Collection[bytes]) -> None:
-            gone = told & before.keys()
-            assert gone <= maps["be"].entries().keys()
-            assert not gone & set(maps["slot"].entries().values())
+        def leave(gone: Mapping[bytes, bytes]) -> None:
+            assert gone.items() <= maps["be"].entries().items()
+            assert not set(gone) & set(maps["slot"].entries().values())
 
-        told = Told(look)
+        told = Told(leave=leave)
         _change(tables_on(maps, told), old, new, rebuilt=rebuilt)
         assert told.left == before.keys() - maps["be"].entries().keys()
 
@@ -228,10 +232,10 @@ def test_sockets_ask_again_when_a_service_comes(old: Services, new: Services, re
         tables_on(maps).rebuild(old, remove=True)
         before = maps["fe"].entries().keys()
 
-        def look(told: Collection[bytes]) -> None:
-            assert set(told) - maps["be"].entries().keys() <= maps["fe"].entries().keys()
+        def ask_again(come: Collection[bytes]) -> None:
+            assert set(come) <= maps["fe"].entries().keys()
 
-        told = Told(look)
+        told = Told(ask_again=ask_again)
         _change(tables_on(maps, told), old, new, rebuilt=rebuilt)
         come = maps["fe"].entries().keys() - before
         # a process that finds no Service at all of those that it wants may not be the first who serves them

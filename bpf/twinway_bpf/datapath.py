@@ -26,7 +26,7 @@ from twinway_bpf.pins import Pins
 from twinway_bpf.policy import PolicyTables
 from twinway_bpf.seed import seed
 from twinway_bpf.services import ServiceTables
-from twinway_bpf.socket_policy import SocketPolicy
+from twinway_bpf.socket_policy import CALM_SECONDS, SocketPolicy
 from twinway_bpf.sockets import CgroupHooks, Settings
 from twinway_bpf.sync import Step
 from twinway_bpf.users import namespaces
@@ -35,14 +35,20 @@ from twinway_bpf.users import namespaces
 class Datapath:
     """The tables and hooks of one node. Nothing happens before `start`."""
 
-    def __init__(self, context: NodeContext, *, at_socket: bool, capacities: Mapping[str, int]) -> None:
-        """`at_socket`: serve pods and enforce policy at their sockets, not on their packets."""
+    def __init__(
+        self, context: NodeContext, *, at_socket: bool, capacities: Mapping[str, int], calm: float = CALM_SECONDS
+    ) -> None:
+        """
+        `at_socket`: serve pods and enforce policy at their sockets, not on their packets.
+
+        `calm`: of policy at sockets, see `socket_policy`.
+        """
         self._at_socket = at_socket
         self._cgroup = context.cgroup_root
         self._pins = Pins(context.bpffs)
         self._loader = Loader(self._pins, context.cache / "bundles", capacities)
         self._sockets = CgroupHooks("socket", programs.SOCKET, self._loader, self._pins)
-        self._policy_at_socket = SocketPolicy(self._cgroup, self._loader, self._pins)
+        self._policy_at_socket = SocketPolicy(self._cgroup, self._loader, self._pins, calm=calm)
         placement = GUARD if at_socket else PACKET_PATH
         self._packets = PacketHooks(placement, self._loader, self._pins, context.uplinks)
         self._devices = PodDevices()
@@ -63,6 +69,8 @@ class Datapath:
         clients = Clients(self._cgroup, self._loader.map("tw_sk"), pods=self._at_socket)
         self._services = ServiceTables(backends, slots, frontends, clients)
         self._packets.load()
+        if self._at_socket:
+            self._policy_at_socket.load()
         self._sockets.attach(self._cgroup)
         sockets.learn_host(self._settings, self._cgroup)
         self._started = True
@@ -91,9 +99,10 @@ class Datapath:
         step = self._services.rebuild(change.state.services, remove=False)
         return Report(step.written)
 
-    def catch_up(self) -> None:
-        """Do ahead what the next apply would do first."""
+    def catch_up(self) -> float | None:
+        """Do ahead what the next apply would do first, and go on to rest; seconds until there is more to do."""
         self._endpoints.catch_up()
+        return self._policy_at_socket.step()
 
     def dump(self) -> Inspection:
         """Read back frontends, map usage and counters."""
@@ -115,12 +124,14 @@ class Datapath:
     def close(self) -> None:
         """Let go of everything that this process holds; the kernel goes on."""
         self._packets.close()
+        self._policy_at_socket.close()
 
     def remove(self) -> None:
         """Take away what this way of serving alone needs: tables and Service hooks belong to every way."""
-        self._packets.detach_all(path for space in namespaces(self._cgroup) if (path := space.path))
+        spaces = [path for space in namespaces(self._cgroup) if (path := space.path)]
+        self._packets.detach_all(spaces)
         if self._at_socket:
-            self._policy_at_socket.end()
+            self._policy_at_socket.remove(spaces)
         else:
             self._forget_connections()
 
@@ -136,16 +147,18 @@ class Datapath:
         self, change: Change, devices: Mapping[ObjectRef, PodDevice], *, check: bool
     ) -> tuple[Step, tuple[str, ...]]:
         placed: tuple[str, ...] = ()
-        endpoints, hooked = change.state.endpoints, self._hooked(change)
+        hooked = self._hooked(change)
         stands = not check and _pairs(hooked, devices) == self._hooked_known
         if self._at_socket:
-            if hooked:
-                self._policy_at_socket.begin((each.attachment for each in endpoints.values()), again=check)
+            self._policy_at_socket.before(change, hooked, again=check)
             placed = () if stands else self._packets.attach(hooked, devices, check=check)
         turn = self._endpoints.turn(change, devices, self._node)
-        if turn.judged_anew:
+        if self._at_socket:
+            self._policy_at_socket.after(change, hooked, devices, self._packets, anew=turn.judge_anew)
+        if turn.judge_anew:
             # connections carry the revision that they were judged under
             self._settings.write(rev=(self._settings.read().rev + 1) & 0xFFFFFFFF)
+            self._endpoints.judged()
         if not self._at_socket and not stands:
             # what began in between is known thereafter
             new = self._packets.new(hooked, devices)
@@ -163,19 +176,13 @@ class Datapath:
         if check or pairs != self._hooked_known:
             self._packets.detach_stale(hooked, devices)
             self._hooked_known = pairs
-        if self._at_socket and not hooked:
-            self._policy_at_socket.end()
+            if self._at_socket:
+                self._policy_at_socket.leave(hooked, devices)
 
     # Connections that pods have from before their packets were looked at.
     def _seed(self, change: Change, pods: tuple[Attachment, ...]) -> None:
         services, rev = change.state.services.values(), self._settings.read().rev
-        seed(
-            self._loader.map("tw_ct"),
-            pods,
-            sides=self._loader.map("tw_skpol").descriptor,
-            services=services,
-            rev=rev,
-        )
+        seed(self._loader.map("tw_ct"), pods, self._policy_at_socket.openers, services=services, rev=rev)
 
     # At sockets, packets are looked at for pods under a policy alone.
     def _hooked(self, change: Change) -> Mapping[ObjectRef, Endpoint]:

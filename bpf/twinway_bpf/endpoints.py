@@ -27,10 +27,10 @@ Devices = Mapping[ObjectRef, PodDevice]
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What `EndpointTables.turn` did; `judged_anew` says that established connections must be, too."""
+    """What `EndpointTables.turn` did; `judge_anew`: established connections must be, see `judged`."""
 
     step: Step
-    judged_anew: bool
+    judge_anew: bool
 
 
 class EndpointTables:
@@ -43,11 +43,13 @@ class EndpointTables:
         self._held: dict[bytes, bytes] | None = None
         self._wanted: dict[bytes, bytes] = {}
         self._keys: dict[ObjectRef, tuple[Attachment, list[bytes]]] = {}
+        # a process that ended may have let pods turn and done no more
+        self._judged = False
 
     def turn(self, change: Change, devices: Devices, node: Iterable[IPAddress]) -> Turn:
         """Write pods, node addresses and policy of a complete state; nothing is removed yet."""
-        whole = change.repair or change.previous is None
-        held = self._read(repair=whole)
+        judged, self._judged = self._judged, False
+        held = self._read(repair=change.repair or change.previous is None)
         policy = change.state.policy
         if self._policy.mixed:
             self._end_mixture(change)
@@ -60,8 +62,11 @@ class EndpointTables:
         held.update(writes)
         self._wanted = wanted
         self._policy.turned(generation)
-        # a process that ended, or failed, may have let pods turn and done no more
-        return Turn(prepared + Step(len(writes)), anew or whole or bool(prepared.written))
+        return Turn(prepared + Step(len(writes)), anew or bool(prepared.written) or not judged)
+
+    def judged(self) -> None:
+        """Established connections will be judged anew by what the last turn left."""
+        self._judged = True
 
     def catch_up(self) -> Step:
         """What the next change would do first; nothing in force changes."""

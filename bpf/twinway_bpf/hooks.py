@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NewType
@@ -25,17 +26,42 @@ Stamp = NewType("Stamp", int)
 
 _STAMP, _STAMPED = "stamp", "out"
 """Ends of hooks' names: who stamps a pod's packets, and who looks for it."""
+_LOOPBACK = 1
+"""Index of lo, in every namespace. Source: include/net/flow.h, LOOPBACK_IFINDEX."""
 
 logger = logging.getLogger(__name__)
 
 
+class Placement(ABC):
+    """A set of programs for pods' namespaces: which one stands where."""
+
+    group: str
+    """Names their pins."""
+    order: int
+    """Rank among our groups at one hook."""
+    uplink_in: Program | None = None
+
+    @property
+    @abstractmethod
+    def programs(self) -> tuple[Program, ...]:
+        """Each program once."""
+
+    @abstractmethod
+    def hooks(self, attachment: Attachment, device: PodDevice) -> list[tuple[Hook, Program | Stamp]]:
+        """Those of one pod, in the order in which they are set."""
+
+    # a name of a pin may hold no dot on older kernels, and a container id may be anything
+    def _hook(self, attachment: Attachment, end: str, where: tuple[str, int], side: Side) -> Hook:
+        name = hashlib.sha256(f"{attachment.container_id}/{attachment.ifname}".encode()).hexdigest()[:16]
+        return Hook(f"{name}_{end}", *where, side, self.order, first=end == _STAMP)
+
+
 @dataclass(frozen=True, slots=True)
-class Placement:
-    """A set of programs for pods' devices: which one stands where. `group` names their pins."""
+class AtDevice(Placement):
+    """At pods' devices, where the host can reach them: a veth's host side, else the device itself."""
 
     group: str
     order: int
-    """Rank among our groups at one hook."""
     host_from: Program
     """At a veth's host side, ingress: what the pod sends."""
     host_to: Program
@@ -50,11 +76,45 @@ class Placement:
         every = (self.host_from, self.host_to, self.pod_out, self.pod_in, self.uplink_in)
         return tuple(dict.fromkeys(program for program in every if program is not None))
 
+    def hooks(self, attachment: Attachment, device: PodDevice) -> list[tuple[Hook, Program | Stamp]]:
+        """From and to the pod; in its namespace the stamp goes before who looks for it."""
+        if device.host is not None:
+            host = "", device.host.ifindex
+            return [
+                (self._hook(attachment, "from", host, Side.INGRESS), self.host_from),
+                (self._hook(attachment, "to", host, Side.EGRESS), self.host_to),
+            ]
+        inside = device.netns, device.inside.ifindex
+        return [
+            (self._hook(attachment, _STAMP, inside, Side.EGRESS), Stamp(stamp.of(attachment))),
+            (self._hook(attachment, _STAMPED, inside, Side.EGRESS), self.pod_out),
+            (self._hook(attachment, "in", inside, Side.INGRESS), self.pod_in),
+        ]
 
-PACKET_PATH = Placement(
+
+@dataclass(frozen=True, slots=True)
+class AtLoopback(Placement):
+    """At pods' loopbacks: what they say to themselves."""
+
+    group: str
+    order: int
+    out: Program
+
+    @property
+    def programs(self) -> tuple[Program, ...]:
+        """The one."""
+        return (self.out,)
+
+    def hooks(self, attachment: Attachment, device: PodDevice) -> list[tuple[Hook, Program | Stamp]]:
+        """The one."""
+        return [(self._hook(attachment, "self", (device.netns, _LOOPBACK), Side.EGRESS), self.out)]
+
+
+PACKET_PATH = AtDevice(
     "packet", 0, programs.HOST_FROM, programs.HOST_TO, programs.POD_OUT, programs.POD_IN, programs.UPLINK_IN
 )
-GUARD = Placement("guard", 1, programs.GUARD_FROM, programs.GUARD_TO, programs.GUARD_FROM, programs.GUARD_TO)
+GUARD = AtDevice("guard", 1, programs.GUARD_FROM, programs.GUARD_TO, programs.GUARD_FROM, programs.GUARD_TO)
+GUARD_SELF = AtLoopback("self", 1, programs.GUARD_SELF)
 
 
 class PodDevices:
@@ -124,6 +184,12 @@ class PacketHooks:
                 placed.append(name)
         return tuple(placed)
 
+    def stand(self, endpoints: Mapping[ObjectRef, Endpoint], devices: Mapping[ObjectRef, PodDevice]) -> bool:
+        """Whether every one of these pods has all its programs, for all that we know."""
+        if endpoints.keys() - devices.keys():
+            return False
+        return all(self._placed.get(hook.name) == hook for hook, _ in self._wanted(endpoints, devices))
+
     def detach_stale(self, endpoints: Mapping[ObjectRef, Endpoint], devices: Mapping[ObjectRef, PodDevice]) -> int:
         """Let go of hooks that belong to no pod of now; how many."""
         wanted = {hook.name for hook, _ in self._wanted(endpoints, devices)}
@@ -161,7 +227,7 @@ class PacketHooks:
     def _is_hooked(self, pod: Attachment, device: PodDevice) -> bool:
         return any(
             self._placed.get(hook.name) == hook or tchook.is_attached(self._pins, self._group, hook)
-            for hook, _ in _pod_hooks(self._placement, pod, device)
+            for hook, _ in self._placement.hooks(pod, device)
         )
 
     def _attach(self, hook: Hook, program: Program | Stamp) -> bool:
@@ -194,34 +260,12 @@ class PacketHooks:
         hooks: list[tuple[Hook, Program | Stamp]] = []
         for ref in endpoints.keys() & devices.keys():
             device = devices[ref]
-            hooks += _pod_hooks(self._placement, endpoints[ref].attachment, device)
+            hooks += self._placement.hooks(endpoints[ref].attachment, device)
         uplink_in = self._placement.uplink_in
         if uplink_in is not None:
             for uplink in self._uplinks or ():
                 hooks.append((Hook(f"uplink_{uplink.ifindex}", "", uplink.ifindex, Side.INGRESS), uplink_in))
         return hooks
-
-
-def _pod_hooks(
-    placement: Placement, attachment: Attachment, device: PodDevice
-) -> list[tuple[Hook, Program | Stamp]]:
-    # a name of a pin may hold no dot on older kernels, and a container id may be anything
-    name = hashlib.sha256(f"{attachment.container_id}/{attachment.ifname}".encode()).hexdigest()[:16]
-    where = (device.netns, device.inside.ifindex) if device.host is None else ("", device.host.ifindex)
-
-    def hook(end: str, side: Side, *, first: bool = False) -> Hook:
-        return Hook(f"{name}_{end}", *where, side, placement.order, first)
-
-    if device.host is not None:
-        return [
-            (hook("from", Side.INGRESS), placement.host_from),
-            (hook("to", Side.EGRESS), placement.host_to),
-        ]
-    return [
-        (hook(_STAMP, Side.EGRESS, first=True), Stamp(stamp.of(attachment))),
-        (hook(_STAMPED, Side.EGRESS), placement.pod_out),
-        (hook("in", Side.INGRESS), placement.pod_in),
-    ]
 
 
 def _is_stamp(name: str) -> bool:

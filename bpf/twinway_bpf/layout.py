@@ -150,16 +150,13 @@ class SkPol(ctypes.Structure):
     _fields_ = (
         ("said", u64),
         ("rule", u64),
-        ("peer", End),
-        ("side", u8),
-        ("pad", u8 * 3),
     )
 
 
 class UdpKey(ctypes.Structure):
     """struct tw_udp_key."""
 
-    _fields_ = (("socket", u64), ("peer", End), ("pad", u32))
+    _fields_ = (("local", End), ("remote", End))
 
 
 class Udp(ctypes.Structure):
@@ -198,13 +195,8 @@ class CfgFlag(IntFlag):
     """enum tw_cfg_flag."""
 
     PODS_AT_SOCKET = 1
-
-
-class Side(IntEnum):
-    """enum tw_side_of."""
-
-    ACTIVE = 1
-    PASSIVE = 2
+    POLICY_AT_SOCKET = 2
+    OPENERS_KNOWN = 4
 
 
 class Reason(IntEnum):

@@ -12,12 +12,12 @@ from __future__ import annotations
 import logging
 import struct
 from collections.abc import Container, Iterable, Sequence
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
 from twinway.errors import DriverError
 from twinway.model.net import IPAddress, Protocol
 from twinway.model.node import Attachment
-from twinway_bpf.layout import Side, SkPol
 from twinway_bpf.sockdiag import SockDiag, Socket, State
 
 logger = logging.getLogger(__name__)
@@ -35,16 +35,16 @@ Place = tuple[Protocol, IPAddress, int]
 _COUNTS = struct.Struct("=B23xI92xQ72xQQ")
 
 
-def sockets_of(pod: Attachment, protocols: Iterable[Protocol], *, sides: int) -> list[Socket]:
+def sockets_of(pod: Attachment, protocols: Iterable[Protocol], *, given: int) -> list[Socket]:
     """
     A pod's sockets that have a peer, or hear from anybody; none where its namespace has gone, which is told.
 
-    `sides` is the descriptor of tw_skpol.
+    `given` is the descriptor of tw_sk.
     """
     try:
         with SockDiag.inside(pod.netns) as diag:
             wanted = {protocol: (*_OPEN, *ENDING, LISTENING[protocol]) for protocol in protocols}
-            return [s for each in wanted for s in diag.sockets(each, wanted[each], storage=sides, info=True)]
+            return [s for each in wanted for s in diag.sockets(each, wanted[each], storage=given, info=True)]
     except (OSError, DriverError) as error:
         logger.warning("connections that were open before are not known pod=%s reason=%s", pod.pod, error)
         return []
@@ -55,31 +55,46 @@ def listeners(sockets: Sequence[Socket]) -> frozenset[Place]:
     return frozenset((s.protocol, *s.local) for s in sockets if s.state == LISTENING[s.protocol])
 
 
-def noted(found: Socket) -> Side | None:
-    """What our programs noted of a socket when it began; None: nothing."""
-    side = SkPol.from_buffer_copy(found.storage).side if found.storage else 0
-    return Side(side) if side else None
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """Which TCP sockets connected, as far as that was written down: on themselves, and here."""
+
+    openers: Container[bytes] = ()
+    """Cookies, as keys of tw_opener."""
+    complete: bool = False
+    """Whether every other socket was accepted."""
+
+    def is_opener(self, found: Socket) -> bool | None:
+        """Whether a socket connected; None: nobody wrote it down."""
+        if found.storage is not None or found.cookie.to_bytes(8, "little") in self.openers:
+            return True
+        return False if self.complete and found.protocol == Protocol.TCP else None
 
 
-def side_of(found: Socket, listening: Container[Place]) -> Side:
-    """Noted by our programs, else told by the kernel's counts, else by who listens in `listening` now."""
-    return noted(found) or _counted(found) or _guessed(found, listening)
+NOTHING_NOTED = Noted()
+
+
+def is_opener(found: Socket, listening: Container[Place], noted: Noted = NOTHING_NOTED) -> bool:
+    """Whether it connected: as was `noted`, else told by the kernel's counts, else by who listens now."""
+    for known in (noted.is_opener(found), _counted(found)):
+        if known is not None:
+            return known
+    return _guessed(found, listening)
 
 
 # None: something is under way, or it counts in another way than we know.
-def _counted(found: Socket) -> Side | None:
+def _counted(found: Socket) -> bool | None:
     if found.state in (State.SYN_SENT, State.SYN_RECEIVED):
-        return Side.ACTIVE if found.state == State.SYN_SENT else Side.PASSIVE
+        return found.state == State.SYN_SENT
     if found.info is None or len(found.info) < _COUNTS.size:
         return None
     state, unacked, acked, sent, repeated = _COUNTS.unpack_from(found.info)
     if unacked:
         return None
     ended = state == State.FIN_WAIT2  # its FIN was acknowledged, too
-    return {1: Side.ACTIVE, 0: Side.PASSIVE}.get(acked - ended - (sent - repeated))
+    return {1: True, 0: False}.get(acked - ended - (sent - repeated))
 
 
-def _guessed(found: Socket, listening: Container[Place]) -> Side:
+def _guessed(found: Socket, listening: Container[Place]) -> bool:
     places = (found.local.address, *_ANYWHERE)
-    heard = any((found.protocol, place, found.local.port) in listening for place in places)
-    return Side.PASSIVE if heard else Side.ACTIVE
+    return not any((found.protocol, place, found.local.port) in listening for place in places)

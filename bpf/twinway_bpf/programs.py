@@ -46,7 +46,9 @@ SOCKET_POLICY = (
 GUARD_FROM = Program("tw_guard_from", "guard.c", SCHED_CLS)
 GUARD_TO = Program("tw_guard_to", "guard.c", SCHED_CLS)
 
-GUARD = (GUARD_FROM, GUARD_TO)
+GUARD_SELF = Program("tw_guard_self", "guard.c", SCHED_CLS)
+
+GUARD = (GUARD_FROM, GUARD_TO, GUARD_SELF)
 """Beside policy at sockets: what no socket answers for, at the devices of pods under a policy."""
 
 HOST_FROM = Program("tw_host_from", "tc.c", SCHED_CLS)

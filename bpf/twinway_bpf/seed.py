@@ -16,9 +16,10 @@ from typing import NamedTuple
 from twinway.model.net import IPAddress, Protocol
 from twinway.model.node import Attachment, ServiceState
 from twinway_bpf import encode
-from twinway_bpf.layout import CtFlag, Side
+from twinway_bpf.layout import CtFlag
 from twinway_bpf.maps import Map
-from twinway_bpf.older import ENDING, LISTENING, listeners, side_of, sockets_of
+from twinway_bpf.older import ENDING, LISTENING, Noted, is_opener, listeners
+from twinway_bpf.openers import Openers
 from twinway_bpf.sockdiag import End, Socket, State
 
 _CLOCK_MONOTONIC_COARSE = 6  # Source: include/uapi/linux/time.h
@@ -33,18 +34,21 @@ class _Record(NamedTuple):
     flags: CtFlag
 
 
-def seed(table: Map, pods: Iterable[Attachment], *, sides: int, services: Iterable[ServiceState], rev: int) -> int:
+def seed(
+    table: Map, pods: Iterable[Attachment], openers: Openers, *, services: Iterable[ServiceState], rev: int
+) -> int:
     """
     Write a record into `table` (tw_ct) for each connection of `pods` that has no entry; how many.
 
-    Their next packet is judged: `rev` is the policy revision in force. `sides` is the descriptor of
-    tw_skpol. Who believes to speak with one of `services` is translated packet by packet, and what
-    to, no socket knows: it is left out. A namespace that has gone is told of, and no error.
+    Their next packet is judged: `rev` is the policy revision in force. Who believes to speak with one
+    of `services` is translated packet by packet, and what to, no socket knows: it is left out. A
+    namespace that has gone is told of, and no error.
     """
     records: dict[bytes, _Record] = {}
+    noted = openers.noted()
     for pod in pods:
-        sockets = sockets_of(pod, LISTENING, sides=sides)
-        records.update(_records(sockets, frozenset(pod.addresses)))
+        sockets = openers.sockets_of(pod, LISTENING)
+        records.update(_records(sockets, frozenset(pod.addresses), noted))
     if not records:
         return 0
     served = {frontend.address for service in services for frontend in service.frontends}
@@ -66,13 +70,15 @@ def connection_key(source: End, destination: End, protocol: Protocol) -> tuple[b
 
 
 # Keys and records of what passes the pod's device: from an address of its own to somebody else.
-def _records(sockets: Sequence[Socket], own: frozenset[IPAddress]) -> Iterator[tuple[bytes, _Record]]:
+def _records(
+    sockets: Sequence[Socket], own: frozenset[IPAddress], noted: Noted
+) -> Iterator[tuple[bytes, _Record]]:
     listening = listeners(sockets)
     for found in sockets:
         local, peer = found.local, found.peer
         if found.state == LISTENING[found.protocol] or local.address not in own or peer.address in own:
             continue
-        ends = (local, peer) if side_of(found, listening) == Side.ACTIVE else (peer, local)
+        ends = (local, peer) if is_opener(found, listening, noted) else (peer, local)
         key, first = connection_key(*ends, found.protocol)
         yield key, _Record(peer.address, _flags(found.state, first=first))
 

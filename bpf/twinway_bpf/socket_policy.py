@@ -1,44 +1,145 @@
-"""Policy at the node's sockets: its programs stand from the node's first policy to its last."""
+"""
+Policy at the node's sockets: what looks at their packets, from a node's first policy until it may rest.
+
+    no policy ──▶ watched ◀──▶ at rest
+
+Watched: what goes on is judged by its socket (kernel/skb.c). At rest: all that goes on is allowed, and
+nothing looks (see `rest`). Beginnings are judged at pods' devices in either (kernel/guard.c).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import logging
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 
-from twinway.model.node import Attachment
+from twinway.driver import Change
+from twinway.model.net import ObjectRef
+from twinway.model.node import Endpoint
 from twinway_bpf import programs
+from twinway_bpf.devices import PodDevice
+from twinway_bpf.hooks import GUARD_SELF, PacketHooks
+from twinway_bpf.judgement import Judgement
 from twinway_bpf.loader import Loader
+from twinway_bpf.openers import Openers
 from twinway_bpf.pins import Pins
-from twinway_bpf.sides import forget_sides, note_sides
-from twinway_bpf.sockets import CgroupHooks
+from twinway_bpf.rest import until_allowed
+from twinway_bpf.sockets import CgroupHooks, Settings
+
+CALM_SECONDS = 5.0
+"""From a change of policy until its connections are asked about, where nobody says otherwise."""
+
+Endpoints = Mapping[ObjectRef, Endpoint]
+Devices = Mapping[ObjectRef, PodDevice]
+
+logger = logging.getLogger(__name__)
 
 
 class SocketPolicy:
-    """What looks at sockets' packets, and what it has to know of connections that are older."""
+    """The programs at the node's cgroup and at pods' loopbacks, and what they have to know."""
 
-    def __init__(self, cgroup: Path, loader: Loader, pins: Pins) -> None:
-        """`cgroup` is the node's. Nothing happens before `begin` or `end`."""
+    def __init__(self, cgroup: Path, loader: Loader, pins: Pins, *, calm: float) -> None:
+        """`cgroup` is the node's; `calm`: seconds, see `CALM_SECONDS`. Nothing happens yet."""
         self._cgroup = cgroup
         self._loader = loader
+        self._calm = calm
         self._hooks = CgroupHooks("policy", programs.SOCKET_POLICY, loader, pins)
-        self._over = False
+        self._loopback = PacketHooks(GUARD_SELF, loader, pins, ())
+        self._steps: Iterator[float] | None = None
+        self._due = 0.0
+        self._is_at_rest = False
+        self._is_over = False
 
-    def begin(self, pods: Iterable[Attachment], *, again: bool) -> None:
-        """
-        Put the programs in place; `again`: also if this was done before.
-
-        From here on they see who opens a connection. Who opened older ones of `pods` is found out
-        before a verdict asks for it: also where an earlier process may not have come so far.
-        """
-        self._over = False
-        if self._hooks.attach(self._cgroup, again=again):
-            note_sides(self._loader.map("tw_side"), pods, kept=self._loader.map("tw_skpol").descriptor)
-
-    def end(self) -> None:
-        """Take the programs away, where any are: sockets' packets pass unseen then."""
-        if self._over:
-            return
-        self._hooks.detach()
+    @cached_property
+    def openers(self) -> Openers:
+        """Who connected, of the pods' sockets."""
         self._loader.open_maps("skb.c")
-        forget_sides(self._loader.map("tw_side"))
-        self._over = True
+        cfg, older, given = (self._loader.map(name) for name in ("tw_cfg", "tw_opener", "tw_sk"))
+        return Openers(Settings(cfg), older, given)
+
+    def load(self) -> None:
+        """Load what may be needed later. Raises LoadError."""
+        self._loopback.load()
+
+    def before(self, change: Change, hooked: Endpoints, *, again: bool) -> None:
+        """
+        `hooked`, the pods under a policy, are about to turn: watch, if that can change anything of them.
+
+        `again`: set hooks that were set before, too.
+        """
+        if hooked and not (self._is_at_rest and _leaves_policy(change)):
+            self._watch(change, again=again)
+
+    def after(
+        self, change: Change, hooked: Endpoints, devices: Devices, guard: PacketHooks, *, anew: bool
+    ) -> None:
+        """They have turned, behind `guard`; `anew`: their connections are to be judged by what is new."""
+        if hooked and anew:
+            self._watch(change, again=False)
+        if hooked and (anew or not (self._is_at_rest or self._steps)):
+            self._steps = self._to_rest(dict(hooked), dict(devices), guard)
+            self._due = time.monotonic() + self._calm
+
+    def step(self) -> float | None:
+        """Take the next step to rest, if it is due; seconds until the one after it, None if there is none."""
+        now = time.monotonic()
+        if self._steps is None or now < self._due:
+            return None if self._steps is None else self._due - now
+        pause = next(self._steps, None)
+        if pause is None:
+            self._steps = None
+        else:
+            self._due = now + pause
+        return pause
+
+    def leave(self, hooked: Endpoints, devices: Devices) -> None:
+        """Take away what `hooked`, which are all the pods under a policy, do not need."""
+        if hooked:
+            self._loopback.detach_stale(hooked, devices)
+        elif not self._is_over:
+            self._loopback.detach_all(())
+            self._end()
+
+    def remove(self, namespaces: Iterable[str]) -> None:
+        """Take everything away; `namespaces`: where pods are."""
+        self._loopback.detach_all(namespaces)
+        self._end()
+
+    def close(self) -> None:
+        """Let go of loaded programs; attached ones stay."""
+        self._loopback.close()
+
+    # Who opened the connections of before must be known before a verdict asks.
+    def _watch(self, change: Change, *, again: bool) -> None:
+        self._is_over = self._is_at_rest = False
+        self.openers.note(endpoint.attachment for endpoint in change.state.endpoints.values())
+        self._hooks.attach(self._cgroup, again=again)
+
+    def _end(self) -> None:
+        self._hooks.detach()
+        self.openers.forget()
+        self._steps = None
+        self._is_over, self._is_at_rest = True, False
+
+    def _to_rest(self, hooked: Endpoints, devices: Devices, guard: PacketHooks) -> Iterator[float]:
+        for ref, endpoint in hooked.items():
+            self._loopback.attach({ref: endpoint}, devices, check=False)
+            yield 0.0
+        if not all(hooks.stand(hooked, devices) for hooks in (guard, self._loopback)):
+            return  # told when it failed; the apply that mends it leads here again
+        yield from until_allowed(
+            [endpoint.attachment for endpoint in hooked.values()], self.openers, self._judgement
+        )
+        self._hooks.detach()
+        self._is_at_rest = True
+        logger.info("every connection is allowed: sockets' packets pass unseen until policy changes")
+
+    def _judgement(self) -> Judgement:
+        return Judgement(*(self._loader.map(name) for name in ("tw_ep", "tw_class", "tw_verdict")))
+
+
+def _leaves_policy(change: Change) -> bool:
+    state, previous = change.state, change.previous
+    return previous is not None and (state.policy, state.endpoints) == (previous.policy, previous.endpoints)

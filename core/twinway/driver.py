@@ -170,13 +170,14 @@ class Driver(ABC):
     def apply(self, change: Change) -> Report:
         """Make the kernel do what `change.state` says."""
 
-    def catch_up(self) -> None:
+    def catch_up(self) -> float | None:
         """
-        Do ahead, in a few milliseconds, what would make the next `apply` longer; change nothing in force.
+        Do, in a few milliseconds, what can wait for a calm moment; change nothing that a packet could tell.
 
-        Called when no change came for a moment after an `apply` that succeeded. Raises as `apply` does.
+        Called when no change came for a moment after an `apply` that succeeded, and again after as many
+        seconds as it returns, unless another `apply` comes before; None: no more. Raises as `apply` does.
         """
-        return
+        return None
 
     @abstractmethod
     def dump(self) -> Inspection:

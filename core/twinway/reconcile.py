@@ -202,10 +202,13 @@ class Reconciler:
     def _catch_up(self) -> None:
         self._calm_at = None
         try:
-            self._driver.catch_up()
+            pause = self._driver.catch_up()
         except (DriverError, OSError) as error:
             # what the driver believes of the kernel may be wrong now: the next apply reads it back
             self._fail(error, self._board.status.version or "")
+            return
+        if pause is not None:
+            self._calm_at = self._pacing.clock() + pause
 
     def _fail(self, error: Exception, version: str) -> None:
         self._failures += 1

@@ -11,16 +11,18 @@ import select
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 import pytest
 
 from tests.packets.build import TCP, UDP, End
-from tests.packets.sockets import SECONDS, Kind, Site
+from tests.packets.sockets import LOOPBACK, PODS, SECONDS, Kind, Site
 from tests.packets.tables import verdict
 from twinway.model.policy import Direction
+from twinway_bpf import programs
 from twinway_bpf.encode import Place
-from twinway_bpf.layout import Reason
+from twinway_bpf.layout import CfgFlag, Reason
+from twinway_bpf.tchook import Side
 
 STREAM, DATAGRAM = socket.SOCK_STREAM, socket.SOCK_DGRAM
 INGRESS, EGRESS = Direction.INGRESS, Direction.EGRESS
@@ -30,22 +32,45 @@ SO_COOKIE = 57
 Fate = Reason | None
 """Why something was dropped; None: it arrived."""
 
-each_type = pytest.mark.parametrize("what", [STREAM, DATAGRAM], ids=["tcp", "udp"])
+GUARDS = {
+    "at rest": ((Side.EGRESS, programs.GUARD_FROM), (Side.INGRESS, programs.GUARD_TO)),
+    "at rest, inwards": ((Side.INGRESS, programs.GUARD_TO),),
+    "at rest, to itself": ((Side.EGRESS, programs.GUARD_SELF),),
+}
+"""What is at the loopback, as it would be at the pods' devices, or at a pod's own loopback."""
+
+
+def _each(*cases: tuple[str, socket.SocketKind]) -> pytest.MarkDecorator:
+    ids = [f"{'tcp' if what == STREAM else 'udp'} {how}" for how, what in cases]
+    return pytest.mark.parametrize(("site", "what"), cases, indirect=["site"], ids=ids)
+
+
+each_type = _each(("watched", STREAM), ("at rest", STREAM), ("at rest", DATAGRAM))
+each_type_from_the_node = _each(("watched", STREAM), ("at rest, inwards", STREAM), ("at rest, inwards", DATAGRAM))
+each_type_to_itself = _each(
+    *((how, what) for how in ("watched", "at rest, to itself") for what in (STREAM, DATAGRAM))
+)
+at_rest = pytest.mark.parametrize("site", ["at rest"], indirect=True, ids=[""])
 each_side = pytest.mark.parametrize("side", list(Direction), ids=["server's ingress", "client's egress"])
 
 
 @pytest.fixture
-def site(whole_site: Site) -> Iterator[Site]:
-    """No pod is under a policy yet."""
+def site(request: pytest.FixtureRequest, whole_site: Site) -> Iterator[Site]:
+    """All addresses are pods', and under no policy yet. Sockets are watched, or at rest behind one of `GUARDS`."""
     whole_site.tables.clear()
     whole_site.learn_host()
-    yield whole_site
-    whole_site.close()
+    whole_site.tables.settings.flag(CfgFlag.POLICY_AT_SOCKET, on=True)
+    for address in PODS:
+        whole_site.tables.pod(address, Place(ifindex=LOOPBACK))
+    guards = GUARDS.get(getattr(request, "param", "watched"))
+    with whole_site.guarded(*guards) if guards else nullcontext():
+        yield whole_site
+        whole_site.close()
 
 
 def pod(site: Site, end: End, policy: int, *open_ways: Direction) -> None:
     """A pod under a set that allows these directions and no other."""
-    site.tables.pod(end.address, Place(ifindex=1), policy=policy)
+    site.tables.pod(end.address, Place(ifindex=LOOPBACK), policy=policy)
     for direction in Direction:
         for protocol in (TCP, UDP):
             entry = verdict(direction, allow=direction in open_ways, rule=70 + direction, protocol=protocol)

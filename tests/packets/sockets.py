@@ -21,15 +21,16 @@ from tests.packets.build import End
 from tests.packets.rig import V4, V6, Net
 from tests.packets.tables import Tables
 from twinway.driver import Health
-from twinway_bpf import netns, programs
+from twinway_bpf import netns, programs, tchook
 from twinway_bpf.loader import Loader
 from twinway_bpf.pins import Pins
+from twinway_bpf.programs import Program
 from twinway_bpf.sockets import CgroupHooks, health, learn_host
 
-ADDRESSES = tuple(
-    f"addr add {address} dev lo" for net in (V4, V6) for address in (net.client, net.server, net.other, net.away)
-)
+PODS = tuple(address for net in (V4, V6) for address in (net.client, net.server, net.other, net.away))
+ADDRESSES = tuple(f"addr add {address} dev lo" for address in PODS)
 SECONDS = 5
+LOOPBACK = 1
 Name = tuple[str, int]
 
 
@@ -80,9 +81,12 @@ KINDS = {
 class Site:
     """Makes sockets, and closes them all at the end."""
 
-    def __init__(self, tables: Tables, hooks: tuple[CgroupHooks, ...], cgroup: Path, pod: Path) -> None:
+    def __init__(self, tables: Tables, loader: Loader, pins: Pins, cgroup: Path, pod: Path) -> None:
         self.tables = tables
-        self._hooks = hooks
+        self._loader = loader
+        self._pins = pins
+        groups = {"socket": programs.SOCKET, "policy": programs.SOCKET_POLICY}
+        self._hooks = tuple(CgroupHooks(name, wanted, loader, pins) for name, wanted in groups.items())
         self.cgroup = cgroup
         self.pod = pod
         self._sockets = contextlib.ExitStack()
@@ -96,6 +100,24 @@ class Site:
         """Take the hooks away."""
         for each in self._hooks:
             each.detach()
+
+    @contextlib.contextmanager
+    def guarded(self, *guards: tuple[tchook.Side, Program]) -> Iterator[None]:
+        """At rest: nothing looks at sockets' packets, and these programs are at the loopback, during the block."""
+        policy = self._hooks[-1]
+        policy.detach()
+        hooks = [tchook.Hook(program.name, "", LOOPBACK, side) for side, program in guards]
+        loaded = self._loader.load(program for _, program in guards)
+        try:
+            for hook in hooks:
+                tchook.attach(self._pins, "guard", hook, loaded[hook.name])
+            yield
+        finally:
+            for hook in hooks:
+                tchook.detach(self._pins, "guard", hook)
+            for descriptor in loaded.values():
+                os.close(descriptor)
+            policy.attach(self.cgroup)
 
     def open(self, kind: Kind, what: socket.SocketKind) -> socket.socket:
         """A client's socket."""
@@ -164,13 +186,7 @@ def node(loader: Loader, tables: Tables, bpffs: Path) -> Iterator[Site]:
         places.member(cgroup),
         netns.inside(str(host)),
     ):
-        pins = Pins(bpffs / "sockets")
-        groups = {
-            "socket": programs.SOCKET,
-            "policy": programs.SOCKET_POLICY,
-        }
-        hooks = tuple(CgroupHooks(name, wanted, loader, pins) for name, wanted in groups.items())
-        site = Site(tables, hooks, cgroup, pod)
+        site = Site(tables, loader, Pins(bpffs / "sockets"), cgroup, pod)
         site.attach()
         try:
             yield site

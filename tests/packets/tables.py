@@ -32,7 +32,7 @@ from twinway_bpf.maps import Map, short_name
 from twinway_bpf.sockets import Settings
 
 _PROTOCOLS = {protocol.number: protocol for protocol in Protocol}
-_CLEARED = ("fe", "slot", "be", "ep", "class", "verdict", "ct", "side")
+_CLEARED = ("fe", "slot", "be", "ep", "class", "verdict", "ct", "opener", "udp")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """
 The guard at a pod's device, beside policy at its sockets: what no socket answers for.
 
-It drops beginnings that are denied, and what is denied both ways; the rest is the sockets' to decide.
+It drops beginnings and datagrams that are denied, and what is denied both ways; what goes on is the sockets' to
+decide.
 """
 
 from __future__ import annotations
@@ -90,27 +91,61 @@ def test_denied_beginning_is_dropped(
     assert scene.tables.denied(40 + direction) == before + 1
 
 
-@each_way
 @pytest.mark.parametrize("flags", [ACK, SYN | ACK, FIN | ACK, RST])
-def test_what_goes_on_is_the_sockets_to_decide(scene: Scene, direction: Direction, flags: int) -> None:
-    """Whatever is no beginning passes: it may answer one that was allowed."""
-    meet, src, dst = meets(scene, direction)
+def test_what_goes_on_is_the_sockets_to_decide(scene: Scene, flags: int) -> None:
+    """A segment that begins nothing passes inwards: it may answer one that was allowed."""
     allow(scene)
-    for packet in (tcp(src, dst, flags), sctp(src, dst, 0)):
-        assert untouched(meet(packet), packet)
+    packet = tcp(scene.server, scene.client, flags)
+    assert untouched(enters(scene)(packet), packet)
+
+
+@pytest.mark.parametrize("flags", [ACK, SYN | ACK, FIN | ACK, RST])
+def test_made_up_segment_needs_an_open_way(scene: Scene, flags: int) -> None:
+    """What no connection of the pod's kernel sends may only go where one could have been opened."""
+    packet = tcp(scene.client, scene.server, flags)
+    for way in Direction:
+        allow(scene, way)
+        assert untouched(leaves(scene)(packet), packet)
+    allow(scene)
+    assert leaves(scene)(packet).reason == DENIED[EGRESS]
 
 
 @each_way
-def test_datagram_denied_both_ways_is_dropped(scene: Scene, direction: Direction) -> None:
-    """Where one way is open a datagram may be an answer; where none is, it cannot."""
+def test_association_goes_on_where_a_way_is_open(scene: Scene, direction: Direction) -> None:
+    """Nobody knows who opened an association: it goes on if either could have, and no longer."""
     meet, src, dst = meets(scene, direction)
-    packet = udp(src, dst)
+    packet = sctp(src, dst, 0)
     for way in Direction:
         allow(scene, way)
         assert untouched(meet(packet), packet)
     allow(scene)
+    assert meet(packet).reason == DENIED[direction]
+
+
+@each_way
+def test_datagram_is_judged_in_its_own_direction(scene: Scene, direction: Direction) -> None:
+    """A datagram nobody asked for passes where its direction is open, and vanishes where it is not."""
+    meet, src, dst = meets(scene, direction)
+    packet = udp(src, dst)
+    allow(scene, direction)
+    assert untouched(meet(packet), packet)
+    allow(scene, INGRESS if direction == EGRESS else EGRESS)
+    scene.tables.maps["udp"].remove(scene.tables.maps["udp"].entries())
     outcome = meet(packet)
     assert (outcome.reason, outcome.action) == (DENIED[direction], SHOT)
+
+
+@each_way
+def test_answer_to_a_datagram_passes(scene: Scene, direction: Direction) -> None:
+    """Between two ends, and those alone, what was said in the open direction may be answered in the other."""
+    (meet, src, dst), (meet_answer, *_) = meets(scene, direction), meets(scene, Direction(1 - direction))
+    allow(scene, direction)
+    answer = udp(dst, src)
+    assert meet_answer(answer).reason == DENIED[Direction(1 - direction)]
+    meet(udp(src, dst))
+    assert untouched(meet_answer(answer), answer)
+    for other in (udp(End(dst.address, dst.port + 1), src), udp(dst, End(src.address, src.port + 1))):
+        assert meet_answer(other).reason == DENIED[Direction(1 - direction)]
 
 
 @each_way
@@ -118,12 +153,11 @@ def test_port_of_a_datagram_is_the_servers(scene: Scene, direction: Direction) -
     """Outwards the peer's port is what egress speaks of, inwards the pod's own is what ingress does."""
     meet, src, dst = meets(scene, direction)
     allow(scene)
-    for way, port in ((EGRESS, scene.server.port), (INGRESS, scene.client.port)):
-        scene.tables.policy(SET, verdict(way, port, 16, allow=True, rule=1, protocol=UDP))
-        packet = udp(src, dst)
-        assert untouched(meet(packet), packet)
-        scene.tables.policy(SET, verdict(way, port, 16, allow=False, rule=1, protocol=UDP))
-        assert meet(packet).action == SHOT
+    port = scene.server.port if direction == EGRESS else scene.client.port
+    packet = udp(src, dst)
+    for open_, action in ((True, UNSPEC), (False, SHOT)):
+        scene.tables.policy(SET, verdict(direction, port, 16, allow=open_, rule=1, protocol=UDP))
+        assert meet(packet).action == action
 
 
 @each_way

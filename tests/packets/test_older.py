@@ -9,6 +9,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -18,14 +19,16 @@ from twinway.model.net import ObjectRef, Protocol
 from twinway.model.node import Attachment
 from twinway_bpf import maps, netns
 from twinway_bpf.bundle import MapDecl
-from twinway_bpf.layout import Side, SkPol
+from twinway_bpf.layout import Cfg, CfgFlag, Sk
 from twinway_bpf.maps import Map
-from twinway_bpf.older import ENDING, Place, side_of
-from twinway_bpf.sides import forget_sides, note_sides
+from twinway_bpf.older import ENDING, Place, is_opener
+from twinway_bpf.openers import Openers
 from twinway_bpf.sockdiag import SockDiag, Socket, State
+from twinway_bpf.sockets import Settings
 
 SO_COOKIE, SO_ATTACH_FILTER, SO_DETACH_FILTER = 57, 26, 27
-HASH = 1
+HASH, ARRAY = 1, 2
+ROOM = 2
 BYTES_RETRANS = 208  # in struct tcp_info
 LOOPBACK = {"v4": "127.0.0.1", "v6": "::1"}
 NOBODY: frozenset[Place] = frozenset()
@@ -59,17 +62,30 @@ def conversation(request: pytest.FixtureRequest, namespace: Path) -> Iterator[Co
         yield client, server
 
 
+@dataclass(frozen=True)
+class Tables:
+    """As they are where nothing was noted yet."""
+
+    settings: Settings
+    opener: Map
+    given: Map
+
+
 @pytest.fixture
-def kept() -> Iterator[Map]:
-    """As tw_skpol, where nothing was noted yet."""
-    made = maps.create(MapDecl("twp_skpol", maps.SK_STORAGE, 4, ctypes.sizeof(SkPol), 0, 1))
-    yield made
-    os.close(made.descriptor)
+def tables() -> Iterator[Tables]:
+    """New ones, with room for a few openers."""
+    cfg = maps.create(MapDecl("tw_cfg_v1", ARRAY, 4, ctypes.sizeof(Cfg), 1, 0))
+    opener = maps.create(MapDecl("tw_opener_v1", HASH, 8, 1, ROOM, 1))
+    given = maps.create(MapDecl("tw_sk_v1", maps.SK_STORAGE, 4, ctypes.sizeof(Sk), 0, 1))
+    yield Tables(Settings(cfg), opener, given)
+    for each in (cfg, opener, given):
+        os.close(each.descriptor)
 
 
-def table(entries: int) -> Map:
-    """As tw_side."""
-    return maps.create(MapDecl("tw_side_v1", HASH, 8, 1, entries, 1))
+@pytest.fixture
+def noting(tables: Tables) -> Openers:
+    """Of these tables."""
+    return Openers(tables.settings, tables.opener, tables.given)
 
 
 def say(speaker: socket.socket, listener: socket.socket, size: int) -> None:
@@ -108,12 +124,12 @@ def server_ends(ends: Conversation) -> None:
     say(*ends, 10)
 
 
-def told_by_counts(local: tuple) -> Side | None:
+def told_by_counts(local: tuple) -> bool | None:
     """What is told of a socket when nobody listens anywhere, and when somebody does at its very port."""
     found = next(each for each in everything() if each.local.port == local[1])
     there = frozenset({(Protocol.TCP, *found.local)})
-    sides = {side_of(found, NOBODY), side_of(found, there)}
-    return sides.pop() if len(sides) == 1 else None
+    answers = {is_opener(found, NOBODY), is_opener(found, there)}
+    return answers.pop() if len(answers) == 1 else None
 
 
 def everything() -> tuple[Socket, ...]:
@@ -131,7 +147,7 @@ def test_counts_tell(conversation: Conversation, talk: Talk) -> None:
     while any(told_by_counts(name) is None for name in names):  # a last acknowledgement may wait a moment
         assert time.monotonic() < ends
         time.sleep(0.01)
-    assert [told_by_counts(name) for name in names] == [Side.ACTIVE, Side.PASSIVE]
+    assert [told_by_counts(name) for name in names] == [True, False]
 
 
 def test_under_way_is_asked_of_listeners(conversation: Conversation) -> None:
@@ -143,8 +159,8 @@ def test_under_way_is_asked_of_listeners(conversation: Conversation) -> None:
         while True:
             client.send(bytes(1 << 16))
     (found,) = (each for each in everything() if each.local.port == client.getsockname()[1])
-    assert side_of(found, NOBODY) == Side.ACTIVE
-    assert side_of(found, frozenset({(Protocol.TCP, *found.local)})) == Side.PASSIVE
+    assert is_opener(found, NOBODY)
+    assert not is_opener(found, frozenset({(Protocol.TCP, *found.local)}))
 
 
 def test_lost_and_sent_again(conversation: Conversation) -> None:
@@ -156,8 +172,8 @@ def test_lost_and_sent_again(conversation: Conversation) -> None:
     assert len(server.recv(1000)) == 1000
     (found,) = (each for each in everything() if each.local.port == client.getsockname()[1])
     assert int.from_bytes((found.info or b"")[BYTES_RETRANS:][:8], "little") >= 1000
-    assert told_by_counts(client.getsockname()) == Side.ACTIVE
-    assert told_by_counts(server.getsockname()) == Side.PASSIVE
+    assert told_by_counts(client.getsockname()) is True
+    assert told_by_counts(server.getsockname()) is False
 
 
 @contextlib.contextmanager
@@ -181,7 +197,7 @@ def test_who_is_still_connecting(namespace: Path) -> None:
         second.setblocking(False)
         second.connect_ex(listener.getsockname())
         (found,) = (each for each in everything() if each.state == State.SYN_SENT)
-        assert side_of(found, frozenset({(Protocol.TCP, *found.local)})) == Side.ACTIVE
+        assert is_opener(found, frozenset({(Protocol.TCP, *found.local)}))
 
 
 def attachment(namespace: Path) -> Attachment:
@@ -194,30 +210,57 @@ def cookie(end: socket.socket) -> bytes:
     return end.getsockopt(socket.SOL_SOCKET, SO_COOKIE, 8)
 
 
-def test_who_opened_is_written(namespace: Path, conversation: Conversation, kept: Map) -> None:
-    """Who connected is in the table by its cookie, unless the socket says so itself; nobody else is."""
+def test_who_opened_is_written(
+    namespace: Path, conversation: Conversation, noting: Openers, tables: Tables
+) -> None:
+    """Who connected is known by its cookie, unless its socket says so itself; nobody else is, for good."""
     client, server = conversation
-    sides = table(10)
     with socket.socket(server.family) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(server.getsockname())
         listener.listen()
-        assert note_sides(sides, [attachment(namespace)], kept=kept.descriptor) == 1
-    assert sides.entries() == {cookie(client): bytes((Side.ACTIVE,))}
-    assert forget_sides(sides) == 1
-    kept.write({client.fileno().to_bytes(4, "little"): bytes(SkPol(side=Side.ACTIVE))})
-    assert note_sides(sides, [attachment(namespace)], kept=kept.descriptor) == 0
-    assert sides.entries() == {}
-    os.close(sides.descriptor)
+        noting.note([attachment(namespace)])
+    assert tables.opener.entries().keys() == {cookie(client)}
+    ours, theirs = (noting.noted().is_opener(found(noting, namespace, end)) for end in conversation)
+    assert (ours, theirs) == (True, False)
+    noting.forget()
+    assert tables.opener.entries() == {}
+    tables.given.write({client.fileno().to_bytes(4, "little"): bytes(Sk())})
+    noting.note([attachment(namespace)])
+    assert tables.opener.entries() == {}
+    assert noting.noted().is_opener(found(noting, namespace, client)) is True
+
+
+def test_is_written_once(namespace: Path, conversation: Conversation, noting: Openers, tables: Tables) -> None:
+    """What an earlier process wrote down is not asked again: since then connecting sockets say so themselves."""
+    noting.note([])
+    noting.note([attachment(namespace)])
+    assert tables.opener.entries() == {}
+    assert CfgFlag(tables.settings.read().flags) == CfgFlag.POLICY_AT_SOCKET | CfgFlag.OPENERS_KNOWN
+
+
+def test_is_written_by_who_comes_after_a_crash(
+    namespace: Path, conversation: Conversation, tables: Tables
+) -> None:
+    """A process that ended before it had written them all down leaves it to the next one."""
+    tables.settings.flag(CfgFlag.POLICY_AT_SOCKET, on=True)
+    noting = Openers(tables.settings, tables.opener, tables.given)
+    assert noting.noted().is_opener(found(noting, namespace, conversation[0])) is None
+    noting.note([attachment(namespace)])
+    assert tables.opener.entries().keys() == {cookie(conversation[0])}
 
 
 def test_table_is_full(
-    namespace: Path, conversation: Conversation, kept: Map, caplog: pytest.LogCaptureFixture
+    namespace: Path, conversation: Conversation, noting: Openers, tables: Tables, caplog: pytest.LogCaptureFixture
 ) -> None:
     """More connections than the table holds are told of, and keep no policy from coming."""
-    sides = table(1)
-    sides.write({bytes(8): bytes(1)})
-    note_sides(sides, [attachment(namespace)], kept=kept.descriptor)
-    assert sides.entries() == {bytes(8): bytes(1)}
-    assert "raise maps.side in the node config" in caplog.text
-    os.close(sides.descriptor)
+    tables.opener.write({number.to_bytes(8, "little"): bytes(1) for number in range(ROOM)})
+    noting.note([attachment(namespace)])
+    assert len(tables.opener.entries()) == ROOM
+    assert "raise maps.opener in the node config" in caplog.text
+
+
+def found(openers: Openers, namespace: Path, end: socket.socket) -> Socket:
+    """A socket as the kernel tells it."""
+    every = openers.sockets_of(attachment(namespace), (Protocol.TCP,))
+    return next(each for each in every if each.cookie.to_bytes(8, "little") == cookie(end))

@@ -25,7 +25,7 @@ from tests.packets.test_takeover import (
     node,
 )
 from twinway.driver import Change, NodeContext
-from twinway.model.node import NO_POLICY, NodeState, PolicySet, PolicyState
+from twinway.model.node import NodeState, PolicySet, PolicyState
 from twinway_bpf import netns
 from twinway_bpf.datapath import Datapath
 
@@ -59,12 +59,11 @@ def datapath(node: Node, bundles: Path, bpffs: Path, tmp_path: Path) -> Iterator
 def states(node: Node) -> list[NodeState]:
     """No policy, one, and another one of the same rules; pod b may speak with anybody under each."""
     one = node.state("one", server_may_open=True)
-    free = {ref: replace(endpoint, policy=NO_POLICY) for ref, endpoint in one.endpoints.items()}
     (rules,) = one.policy.sets.values()
     again = PolicySet(SILENT, rules.entries)
     other = {ref: replace(each, policy=SILENT) if each.policy else each for ref, each in one.endpoints.items()}
     return [
-        replace(one, version="none", endpoints=free, policy=PolicyState({}, {}, {})),
+        node.free(one),
         one,
         replace(one, version="other", endpoints=other, policy=PolicyState({SILENT: again}, {}, {})),
     ]

@@ -20,12 +20,14 @@ from twinway.model.net import ObjectRef, Protocol
 from twinway.model.node import Attachment, BackendSet, BackendSetId, Frontend, Scope, ServiceState
 from twinway.model.policy import Direction
 from twinway_bpf import netns, programs, sockdiag
-from twinway_bpf.layout import CtFlag, Reason, Side, SkPol
+from twinway_bpf.layout import CfgFlag, CtFlag, Reason, Sk
+from twinway_bpf.openers import Openers
 from twinway_bpf.seed import connection_key, seed
 
 INGRESS, EGRESS = Direction.INGRESS, Direction.EGRESS
 CLIENTS_SET, SERVERS_SET = 7, 9
 STREAM, DATAGRAM = socket.SOCK_STREAM, socket.SOCK_DGRAM
+SO_COOKIE = 57
 ADDRESSES = tuple(
     f"addr add {address} dev lo" for net in (V4, V6) for address in (net.client, net.server, net.vip)
 )
@@ -77,8 +79,13 @@ class Pods:
         """What is written for one pod's sockets."""
         pod = self.attachment(whose)
         tables = self.scene.tables
-        sides, rev = tables.maps["skpol"].descriptor, tables.settings.read().rev
-        return seed(tables.maps["ct"], [pod], sides=sides, services=services, rev=rev)
+        return seed(tables.maps["ct"], [pod], self.openers, services=services, rev=tables.settings.read().rev)
+
+    @property
+    def openers(self) -> Openers:
+        """Who connected, as far as it was noted."""
+        tables = self.scene.tables
+        return Openers(tables.settings, tables.maps["opener"], tables.maps["sk"])
 
     def attachment(self, whose: str) -> Attachment:
         """A pod's interface."""
@@ -205,18 +212,22 @@ def test_half_closed(pods: Pods) -> None:
     assert CtFlag.CLOSING in scene.tables.record().flags
 
 
-@pytest.mark.parametrize("side", Side)
-def test_what_the_socket_says_of_itself(pods: Pods, side: Side) -> None:
-    """Where policy at sockets noted which side a socket is, that counts, whoever listens where by now."""
-    scene = pods.scene
+@pytest.mark.parametrize("noted", ["on the socket", "by its cookie", "of all others"])
+def test_what_was_noted(pods: Pods, noted: str) -> None:
+    """Where policy at sockets noted who connected, that counts, whoever listens where by now."""
+    scene, tables = pods.scene, pods.scene.tables
     client = pods.talk()
-    if side == Side.ACTIVE:
+    opened = noted != "of all others"
+    if opened:
         pods.open(scene.client).listen()
-    scene.tables.maps["skpol"].write({client.fileno().to_bytes(4, "little"): bytes(SkPol(side=side))})
+    if noted == "on the socket":
+        tables.maps["sk"].write({client.fileno().to_bytes(4, "little"): bytes(Sk())})
+    if noted == "by its cookie":
+        tables.maps["opener"].write({client.getsockopt(socket.SOL_SOCKET, SO_COOKIE, 8): bytes(1)})
+    tables.settings.flag(CfgFlag.OPENERS_KNOWN, on=True)
     assert pods.seed("client") == 1
-    opener = scene.client if side == Side.ACTIVE else scene.server
-    other = scene.server if side == Side.ACTIVE else scene.client
-    _, first = connection_key(sockdiag.End(*opener), sockdiag.End(*other), Protocol.TCP)
+    ends = (scene.client, scene.server) if opened else (scene.server, scene.client)
+    _, first = connection_key(sockdiag.End(*ends[0]), sockdiag.End(*ends[1]), Protocol.TCP)
     assert (CtFlag.FIRST in scene.tables.record().flags) == first
 
 
@@ -227,7 +238,7 @@ def test_namespace_that_is_gone(pods: Pods, tmp_path: Path, caplog: pytest.LogCa
     gone = Attachment(ObjectRef("Pod", "shop", "gone"), "c2", str(tmp_path / "none"), "eth0", ())
     tables = pods.scene.tables
     every = [gone, pods.attachment("client")]
-    assert seed(tables.maps["ct"], every, sides=tables.maps["skpol"].descriptor, services=(), rev=1) == 1
+    assert seed(tables.maps["ct"], every, pods.openers, services=(), rev=1) == 1
     assert "Pod shop/gone" in caplog.text
 
 

@@ -17,6 +17,7 @@ from tests.packets.socket_fates import (
     SERVERS_SET,
     SO_COOKIE,
     STREAM,
+    at_rest,
     connecting,
     each_side,
     pod,
@@ -26,9 +27,8 @@ from tests.packets.socket_fates import (
 from tests.packets.sockets import Kind, Site, disconnect
 from tests.packets.tables import verdict
 from twinway.model.policy import Direction
-from twinway_bpf import libbpf
 from twinway_bpf.encode import Place
-from twinway_bpf.layout import Reason, Side
+from twinway_bpf.layout import CfgFlag, Reason
 
 __all__ = ["site"]
 
@@ -69,12 +69,11 @@ def test_connection_is_judged_again(site: Site, kind: Kind, side: Direction, spe
 @each_side
 @pytest.mark.parametrize("speaker", [0, 1], ids=["client speaks", "server speaks"])
 def test_connection_from_before(site: Site, kind: Kind, side: Direction, speaker: int) -> None:
-    """Of sockets of which nothing is kept, those that the agent wrote down have connected, the others not."""
+    """Of sockets of which nothing is noted, those that the agent wrote down have connected, the others not."""
+    site.tables.settings.flag(CfgFlag.POLICY_AT_SOCKET, on=False)
     ends = established(site, kind)
-    for each in ends:
-        libbpf.map_delete(site.tables.maps["skpol"].descriptor, each.fileno().to_bytes(4, "little"))
     opener = ends[0].getsockopt(socket.SOL_SOCKET, SO_COOKIE, 8)
-    site.tables.maps["side"].write({opener: bytes((Side.ACTIVE,))})
+    site.tables.maps["opener"].write({opener: bytes(1)})
     pod(site, kind.client, CLIENTS_SET, EGRESS)
     pod(site, kind.server, SERVERS_SET, INGRESS)
     assert saying(site, ends[speaker].send, ends[1 - speaker]) is None
@@ -133,6 +132,7 @@ def test_socket_that_listens_later(site: Site, kind: Kind) -> None:
     assert connecting(site, asking, kind.spelled(End(kind.client.address, 8085))) == DENIED[INGRESS]
 
 
+@at_rest
 @pytest.mark.parametrize("net", [V4, V6], ids=["v4", "v6"])
 def test_raw_socket_is_no_connection(site: Site, net: Net) -> None:
     """What a raw socket says to one peer is allowed or not, whatever it said to another."""

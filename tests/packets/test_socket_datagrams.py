@@ -1,4 +1,4 @@
-"""Policy at UDP sockets: who may speak with whom, and who only answers."""
+"""Policy and datagrams beside policy at sockets: who may speak with whom, and who only answers."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from tests.packets.socket_fates import (
     EGRESS,
     INGRESS,
     Fate,
+    at_rest,
     each_side,
     pod,
     saying,
@@ -21,6 +22,7 @@ from twinway.model.policy import Direction
 from twinway_bpf.layout import Udp
 
 __all__ = ["site"]
+pytestmark = at_rest
 
 
 def test_datagram_socket_that_connects_again(site: Site, kind: Kind) -> None:
@@ -108,15 +110,3 @@ def test_change_of_policy_ends_answers(site: Site, kind: Kind) -> None:
     pod(site, kind.client, CLIENTS_SET)
     assert talk.back(0) == DENIED[INGRESS]
     assert talk.to(0) == DENIED[EGRESS]
-
-
-def test_connected_datagram_socket_is_judged_again(site: Site, kind: Kind) -> None:
-    """What is kept on a connected socket is good for one revision of policy, and no longer."""
-    pod(site, kind.client, CLIENTS_SET, EGRESS)
-    client, server = site.at(kind, DATAGRAM, kind.client), site.receive(kind.server)
-    client.connect(kind.spelled(kind.server))
-    assert saying(site, client.send, server) is None
-    pod(site, kind.client, CLIENTS_SET)
-    assert saying(site, client.send, server) is None
-    site.tables.settings.write(rev=2)
-    assert saying(site, client.send, server) == DENIED[EGRESS]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import socket
 
-import pytest
-
 from tests.packets.build import TCP, UDP, End
 from tests.packets.socket_fates import (
     CLIENTS_SET,
@@ -15,10 +13,13 @@ from tests.packets.socket_fates import (
     INGRESS,
     SERVERS_SET,
     STREAM,
+    at_rest,
     beginning,
     connecting,
     each_side,
     each_type,
+    each_type_from_the_node,
+    each_type_to_itself,
     pod,
     saying,
     site,
@@ -44,15 +45,8 @@ def test_beginning_is_judged(site: Site, kind: Kind, what: socket.SocketKind, si
     assert beginning(site, kind, what) == DENIED[side]
 
 
-@pytest.mark.parametrize(
-    ("what", "side"),
-    [
-        (STREAM, INGRESS),
-        (STREAM, EGRESS),
-        (DATAGRAM, EGRESS),
-        (DATAGRAM, INGRESS),
-    ],
-)
+@each_type
+@each_side
 def test_denial_is_counted_for_its_rule(site: Site, kind: Kind, what: socket.SocketKind, side: Direction) -> None:
     """Whom a denial is counted for is the rule of the direction that was denied, whatever the other one says."""
     pod(site, *((kind.client, CLIENTS_SET) if side == EGRESS else (kind.server, SERVERS_SET)))
@@ -83,7 +77,7 @@ def test_port_is_the_servers(site: Site, kind: Kind, what: socket.SocketKind) ->
     assert beginning(site, kind, what, other) == DENIED[EGRESS]
 
 
-@each_type
+@each_type_from_the_node
 def test_node_reaches_its_pods(site: Site, kind: Kind, what: socket.SocketKind) -> None:
     """The node's own address passes into a pod that hears nobody else."""
     pod(site, kind.server, SERVERS_SET)
@@ -93,14 +87,14 @@ def test_node_reaches_its_pods(site: Site, kind: Kind, what: socket.SocketKind) 
     assert beginning(site, kind, what) is None
 
 
-@each_type
+@each_type_to_itself
 def test_pod_speaks_to_itself(site: Site, kind: Kind, what: socket.SocketKind) -> None:
     """By its own address a pod reaches itself whatever policy says."""
     pod(site, kind.client, CLIENTS_SET)
     assert beginning(site, kind, what, End(kind.client.address, 8080)) is None
 
 
-@each_type
+@each_type_to_itself
 @each_side
 def test_pod_that_is_given_itself(site: Site, kind: Kind, what: socket.SocketKind, side: Direction) -> None:
     """Through a Service a pod is judged as its own peer."""
@@ -120,6 +114,7 @@ def test_pod_that_is_given_itself(site: Site, kind: Kind, what: socket.SocketKin
             assert saying(site, client.send, server) == expected
 
 
+@at_rest
 def test_denied_datagram_vanishes(site: Site, kind: Kind) -> None:
     """A program does not learn that its own pod's policy keeps its datagram back: denied is silent."""
     pod(site, kind.client, CLIENTS_SET)

@@ -12,7 +12,6 @@ import pytest
 from tests.packets.build import tcp
 from tests.packets.socket_fates import (
     CLIENTS_SET,
-    DATAGRAM,
     EGRESS,
     INGRESS,
     SERVERS_SET,
@@ -32,12 +31,12 @@ ROOM = Path("/proc/sys/net/core/optmem_max")
 
 def _denied_ingress(site: Site) -> None:
     pod(site, V4.server, SERVERS_SET, EGRESS)
-    beginning(site, V4, DATAGRAM)
+    beginning(site, V4, STREAM)
 
 
 def _denied_egress(site: Site) -> None:
     pod(site, V4.client, CLIENTS_SET, INGRESS)
-    beginning(site, V4, DATAGRAM)
+    beginning(site, V4, STREAM)
 
 
 def _short(site: Site) -> None:

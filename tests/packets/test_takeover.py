@@ -10,7 +10,7 @@ import contextlib
 import socket
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from pathlib import Path
 from types import MappingProxyType
@@ -81,6 +81,12 @@ class Node:
         )
         policy = PolicyState(sets={chosen: PolicySet(chosen, entries)}, classes={}, rules={})
         return NodeState(NODE, version, (), MappingProxyType({}), endpoints, policy, ())
+
+    @staticmethod
+    def free(state: NodeState) -> NodeState:
+        """The same pods under no policy."""
+        endpoints = {ref: replace(endpoint, policy=NO_POLICY) for ref, endpoint in state.endpoints.items()}
+        return replace(state, version="none", endpoints=endpoints, policy=PolicyState({}, {}, {}))
 
 
 def wired(name: str, pod: Path) -> tuple[str, ...]:

@@ -1,16 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Beside policy at sockets: what no socket answers for, at the device of a pod under a policy.
+ * Beside policy at sockets, at the device of a pod under a policy: what begins there, and what no
+ * socket answers for.
  *
  * Beginnings are judged (TCP SYN, SCTP INIT, echo requests), so that a denied port is silent even
- * where nobody listens; what goes on is left to the socket. Where beginnings cannot be told (UDP,
- * other protocols), what is denied both ways is dropped, and the rest is the socket's to decide.
+ * where nobody listens; what goes on is left to its socket, if that is one that can only go on.
+ * Datagrams are judged one by one (udp.h). Where beginnings cannot be told (other protocols, SCTP
+ * under way, segments that a program made itself), what is denied both ways is dropped.
  *
  *     host side of a veth: tw_guard_to (egress), tw_guard_from (ingress); else the pod's own device
+ *     the pod's loopback: tw_guard_self (egress)
  */
 #include "glance.h"
 #include "judge.h"
+#include "sk_self.h"
+#include "sk_stream.h"
 #include "source.h"
+#include "udp.h"
 
 #define SCTP_INIT 1
 
@@ -46,6 +52,30 @@ static __always_inline int guard_either(const struct tw_view *view, __u8 proto, 
 	if (judge(view, proto, !out, &rule) == TW_ALLOW)
 		return TW_GO_ON;
 	return guard_way(view, proto, out);
+}
+
+/*
+ * Is a segment from the pod of a connection that the kernel keeps? Whoever makes his own, with a raw
+ * socket or a packet one, is bound to none. Missing: segments that were cut on their way here.
+ */
+static __always_inline bool guard_is_kept(struct __sk_buff *skb)
+{
+	struct bpf_sock *sk = skb->sk;
+
+	if (!sk)
+		return 0;
+	sk = bpf_sk_fullsock(sk);
+	return !sk || tcp_is_stream(sk); /* neither: a request's, or a TIME_WAIT's */
+}
+
+static __always_inline int guard_connection(struct __sk_buff *skb, const struct tw_pkt *pkt,
+					    const struct tw_view *view, bool out)
+{
+	if (guard_begins(skb, pkt))
+		return guard_way(view, pkt->proto, out);
+	if (pkt->proto == PROTO_TCP && (!out || guard_is_kept(skb)))
+		return TW_GO_ON;
+	return guard_either(view, pkt->proto, out);
 }
 
 /*
@@ -85,7 +115,9 @@ static __always_inline int guard_check(struct __sk_buff *skb, struct tw_pkt *pkt
 	if (!view.turn.set || pkt->frag == TW_FRAG_LATER)
 		return TW_PASS_STACK;
 	if (pkt->proto == PROTO_TCP || pkt->proto == PROTO_SCTP)
-		rc = guard_begins(skb, pkt) ? guard_way(&view, pkt->proto, out) : TW_GO_ON;
+		rc = guard_connection(skb, pkt, &view, out);
+	else if (pkt->proto == PROTO_UDP)
+		rc = udp_check(&view, out);
 	else if (pkt->icmp == TW_ICMP_ERROR)
 		rc = guard_error(skb, pkt, out);
 	else if (pkt->icmp == TW_ICMP_ECHO)
@@ -102,7 +134,9 @@ static __always_inline bool guard_goes_on(struct __sk_buff *skb, bool out)
 
 	if (!glance_goes_on(skb, &src))
 		return 0;
-	return !out || (!source_is_tagged(skb) && source_is_own(skb, src.addr));
+	if (!out)
+		return 1;
+	return !source_is_tagged(skb) && guard_is_kept(skb) && source_is_own(skb, src.addr);
 }
 
 static __always_inline int guard_finish(struct __sk_buff *skb, bool out)
@@ -129,4 +163,30 @@ int tw_guard_from(struct __sk_buff *skb)
 int tw_guard_to(struct __sk_buff *skb)
 {
 	return guard_finish(skb, 0);
+}
+
+/* What a pod says to itself through a Service. The rest of its loopback is its own. */
+static __always_inline int guard_own(struct __sk_buff *skb)
+{
+	struct tw_pkt pkt = {};
+	struct tw_addr src;
+	struct bpf_sock *sk = skb->sk;
+
+	if (glance_goes_on(skb, &src) || !sk)
+		return TW_GO_ON;
+	sk = bpf_sk_fullsock(sk);
+	if (!sk || parse(skb, &pkt) || !addr_equal(pkt.src.addr, pkt.dst.addr))
+		return TW_GO_ON;
+	return self_check(sk, &pkt);
+}
+
+/* pod → [lo] → pod */
+int tw_guard_self(struct __sk_buff *skb)
+{
+	int reason = guard_own(skb);
+
+	if (reason < TW_FIRST_DROPPED)
+		return TC_ACT_UNSPEC;
+	verdict_count(reason);
+	return TC_ACT_SHOT;
 }

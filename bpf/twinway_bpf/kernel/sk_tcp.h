@@ -8,27 +8,20 @@
 
 #include "judge.h"
 #include "sk_maps.h"
+#include "sk_stream.h"
 
-#define STATE_SYN_SENT 2 /* BPF_TCP_SYN_SENT */
-#define STATE_LISTEN 10	 /* BPF_TCP_LISTEN */
-#define TYPE_STREAM 1	 /* SOCK_STREAM */
+#define STATE_LISTEN 10 /* BPF_TCP_LISTEN */
 
 /*
- * socket cookie -> which side it is (enum tw_side_of), of connections older than these programs.
- * Written by the agent when policy comes. Missing: it was accepted, for a SYN that left was seen.
+ * socket cookie -> nothing: sockets that connected before anybody noted it on them (tw_sk).
+ * Written by the agent when policy comes. Missing: see there.
  */
-BPF_F_TABLE("hash", __u64, __u8, tw_side_v1, 65536, 1 /* BPF_F_NO_PREALLOC */);
+BPF_F_TABLE("hash", __u64, __u8, tw_opener_v1, 65536, 1 /* BPF_F_NO_PREALLOC */);
 
-/* One connection's socket or its listener's, and not one that many share: raw, or the kernel's own. */
-static __always_inline bool tcp_is_stream(const struct bpf_sock *sk)
+/* One judgement in one word. */
+static __always_inline __u64 said_of(__u32 rev, __u8 action)
 {
-	return sk->type == TYPE_STREAM && sk->protocol == PROTO_TCP;
-}
-
-/* Does the packet open a connection, another one than whatever the socket had before? */
-static __always_inline bool tcp_opens(const struct bpf_sock *sk, bool out)
-{
-	return out && sk->state == STATE_SYN_SENT;
+	return rev | (__u64)action << 32;
 }
 
 /*
@@ -41,48 +34,36 @@ static __always_inline bool tcp_was_allowed(struct bpf_sock *sk, __u32 rev, bool
 
 	if (sk->state == STATE_LISTEN)
 		return out;
-	if (tcp_opens(sk, out))
-		return 0;
-	known = tw_skpol_v2.sk_storage_get(sk, 0, 0);
-	return known && known->said == said_of(rev, TW_ALLOW, 0);
-}
-
-/* What is kept of a connection, made where there is nothing. Which side opens it is known now or never. */
-static __always_inline struct tw_skpol *tcp_kept(struct bpf_sock *sk, bool out)
-{
-	struct tw_skpol *known = tw_skpol_v2.sk_storage_get(sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-
-	if (known && tcp_opens(sk, out)) {
-		known->said = 0;
-		known->side = TW_ACTIVE;
-	}
-	return known;
+	known = tw_skpol_v3.sk_storage_get(sk, 0, 0);
+	return known && known->said == said_of(rev, TW_ALLOW);
 }
 
 /* No policy concerns it, under this revision. */
-static __always_inline void tcp_let_go(struct bpf_sock *sk, __u32 rev, bool out)
+static __always_inline void tcp_let_go(struct bpf_sock *sk, __u32 rev)
 {
-	struct tw_skpol *known = tcp_kept(sk, out);
+	struct tw_skpol *known = tw_skpol_v3.sk_storage_get(sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 
 	if (known)
-		known->said = said_of(rev, TW_ALLOW, 0);
+		known->said = said_of(rev, TW_ALLOW);
 }
 
-/* Of a connection that was not seen opening: an older one, or one that was accepted. */
-static __always_inline __u8 tcp_side(struct __sk_buff *skb)
+/* Did the socket connect? Else it was accepted. */
+static __always_inline bool tcp_is_opener(struct __sk_buff *skb, struct bpf_sock *sk)
 {
-	__u64 cookie = bpf_get_socket_cookie(skb);
-	__u8 *side = tw_side_v1.lookup(&cookie);
+	__u64 cookie;
 
-	return side ? *side : TW_PASSIVE;
+	if (tw_sk_v1.sk_storage_get(sk, 0, 0))
+		return 1;
+	cookie = bpf_get_socket_cookie(skb);
+	return tw_opener_v1.lookup(&cookie);
 }
 
 static __always_inline int tcp_check(struct __sk_buff *skb, const struct tw_pkt *pkt,
-				     struct bpf_sock *sk, const struct tw_view *view, __u32 rev,
-				     bool out)
+				     struct bpf_sock *sk, const struct tw_view *view, __u32 rev)
 {
 	struct tw_skpol *known = 0;
-	__u8 side = TW_PASSIVE, action;
+	bool opener = 0;
+	__u8 action;
 	__u64 rule = 0;
 
 	if (sk->state == STATE_LISTEN) {
@@ -90,21 +71,19 @@ static __always_inline int tcp_check(struct __sk_buff *skb, const struct tw_pkt 
 		if (!(pkt->tcp & TCP_SYN))
 			return TW_GO_ON;
 	} else {
-		known = tcp_kept(sk, out);
+		known = tw_skpol_v3.sk_storage_get(sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 		if (!known)
 			return TW_DROP_NO_ENTRY;
-		if (!known->side)
-			known->side = tcp_side(skb);
-		side = known->side;
+		opener = tcp_is_opener(skb, sk);
 		if ((__u32)known->said == rev)
-			return judged(said_way(known->said, 1), known->rule, side == TW_ACTIVE);
+			return judged(known->said >> 32, known->rule, opener);
 	}
-	action = judge(view, PROTO_TCP, side == TW_ACTIVE, &rule);
+	action = judge(view, PROTO_TCP, opener, &rule);
 	if (known) {
 		known->rule = rule;
-		known->said = said_of(rev, action, 0);
+		known->said = said_of(rev, action);
 	}
-	return judged(action, rule, side == TW_ACTIVE);
+	return judged(action, rule, opener);
 }
 
 #endif

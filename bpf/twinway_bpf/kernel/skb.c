@@ -1,51 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Policy at sockets: packets of a socket are let through on the word that is kept on the socket,
- * of a connection (sk_tcp.h) or of a peer (sk_peer.h). TIME_WAIT has no socket to ask, and nothing
- * to say but its last ACK.
+ * Policy at sockets: what was allowed to begin is let through on the word that is kept on its socket
+ * (sk_tcp.h), for as long as that is of the policy in force. These programs stand while some word may
+ * be missing or old, and a while longer; then every connection is one that may go on (ADR 0013).
  *
- * What has no socket here (ICMP, closed ports) is guard.c's. At these hooks datagrams are whole:
- * egress runs before fragmentation, ingress after reassembly.
+ * Beginnings, datagrams, and what has no socket here (ICMP, closed ports) are guard.c's. TIME_WAIT
+ * has no socket to ask, and nothing to say but its last ACK.
  */
-#include "sk_peer.h"
+#include "sk_self.h"
 #include "sk_tcp.h"
-
-/* Did the socket ask for a Service, and was given its own pod? */
-static __always_inline bool asked_service(struct bpf_sock *sk, const struct tw_end *to)
-{
-	struct tw_sk *given = tw_sk_v1.sk_storage_get(sk, 0, 0);
-	struct tw_peers *peers;
-
-	if (given && given->backend && end_equal(&given->to, to))
-		return 1;
-	peers = tw_skpeer_v1.sk_storage_get(sk, 0, 0);
-	if (!peers)
-		return 0;
-#pragma unroll
-	for (int i = 0; i < TW_PEERS; i++) {
-		if (peers->peer[i].backend && end_equal(&peers->peer[i].to, to))
-			return 1;
-	}
-	return 0;
-}
-
-/*
- * A pod that speaks to itself may, unless it asked for a Service: then it is judged like anybody,
- * here where its packet leaves, for afterwards it is nothing but traffic on lo.
- * Source: network-policy-api #390.
- */
-static __always_inline int self_check(struct bpf_sock *sk, const struct tw_pkt *pkt, bool out)
-{
-	struct tw_ends ends = {};
-
-	if (!out || !asked_service(sk, &pkt->dst))
-		return TW_GO_ON;
-	addr_copy(ends.from, pkt->src.addr);
-	addr_copy(ends.to, pkt->dst.addr);
-	ends.port = pkt->dst.port;
-	ends.proto = pkt->proto;
-	return policy_judge(&ends);
-}
 
 static __always_inline int parse_at_socket(struct __sk_buff *skb, struct tw_pkt *pkt)
 {
@@ -73,15 +36,13 @@ static __always_inline int skb_check(struct __sk_buff *skb, struct bpf_sock *sk,
 	view_set(&view, &pkt, out);
 	if (!view.turn.set) {
 		if (tcp_is_stream(sk) && sk->state != STATE_LISTEN)
-			tcp_let_go(sk, rev, out);
+			tcp_let_go(sk, rev);
 		return TW_GO_ON;
 	}
 	if (addr_equal(pkt.src.addr, pkt.dst.addr))
-		return self_check(sk, &pkt, out);
+		return out ? self_check(sk, &pkt) : TW_GO_ON;
 	if (pkt.proto == PROTO_TCP && tcp_is_stream(sk))
-		return tcp_check(skb, &pkt, sk, &view, rev, out);
-	if (pkt.proto == PROTO_TCP || pkt.proto == PROTO_UDP)
-		return both_check(skb, sk, &view, pkt.proto, rev, out);
+		return tcp_check(skb, &pkt, sk, &view, rev);
 	return TW_GO_ON;
 }
 

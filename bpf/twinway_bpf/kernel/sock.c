@@ -88,12 +88,25 @@ static __always_inline int sock_choose(struct bpf_sock_addr *ctx, const struct t
 	return rc;
 }
 
+/*
+ * Where policy is, that a TCP socket connected is for its connection to be judged by. What was said
+ * of an earlier one of it is over.
+ */
+static __always_inline bool sock_is_noted(struct bpf_sock_addr *ctx, const struct tw_cfg *cfg)
+{
+	if (!(cfg->flags & TW_CFG_POLICY_AT_SOCKET) || ctx->protocol != PROTO_TCP)
+		return 0;
+	tw_skpol_v3.sk_storage_delete(ctx->sk);
+	return 1;
+}
+
 /* What connect() asks for; dst becomes where it goes. 1: go on, 0: fail. */
 static __always_inline int sock_connect(struct bpf_sock_addr *ctx, struct tw_end *dst)
 {
 	struct tw_choice choice = {};
 	struct tw_cfg *cfg = cfg_get();
 	struct tw_sk *given;
+	bool noted;
 
 	/* whatever an earlier connect of this socket was given is over, also when this one fails */
 	tw_sk_v1.sk_storage_delete(ctx->sk);
@@ -105,15 +118,17 @@ static __always_inline int sock_connect(struct bpf_sock_addr *ctx, struct tw_end
 		return 1;
 	if (sock_choose(ctx, dst, &choice))
 		return sock_refuse();
-	if (!choice.backend)
+	noted = sock_is_noted(ctx, cfg);
+	if (!choice.backend && !noted)
 		return 1;
 	given = tw_sk_v1.sk_storage_get(ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-	if (given) {
+	if (given && choice.backend) {
 		end_copy(&given->vip, dst);
 		end_copy(&given->to, &choice.to);
 		given->backend = choice.backend;
 	}
-	end_copy(dst, &choice.to);
+	if (choice.backend)
+		end_copy(dst, &choice.to);
 	return 1;
 }
 

@@ -149,7 +149,9 @@ struct tw_ct {
 
 /* The one entry of tw_cfg. */
 enum tw_cfg_flag {
-	TW_CFG_PODS_AT_SOCKET = 1, /* pods' own sockets are served; else the host's alone */
+	TW_CFG_PODS_AT_SOCKET = 1,   /* pods' own sockets are served; else the host's alone */
+	TW_CFG_POLICY_AT_SOCKET = 2, /* some pod is under a policy: who connects by TCP is noted */
+	TW_CFG_OPENERS_KNOWN = 4,    /* for the agent: who connected before is in tw_opener */
 };
 
 struct tw_cfg {
@@ -161,36 +163,29 @@ struct tw_cfg {
 	__u32 pad;
 };
 
-/* What a connected socket was given: of tw_sk. All zero: nothing. */
+/*
+ * What a socket was given when it connected: of tw_sk. All zero: nothing. That a TCP socket has it
+ * says that it connected; where policy is, one that has not was accepted, or is older.
+ */
 struct tw_sk {
 	struct tw_end vip; /* what the program wrote */
 	struct tw_end to;  /* what it was given */
 	__u64 backend;
 };
 
-/* Which side of a TCP connection a socket is. */
-enum tw_side_of {
-	TW_ACTIVE = 1,	/* it connected: its pod's egress is what counts */
-	TW_PASSIVE = 2, /* it was accepted: its pod's ingress */
-};
-
 /*
- * What policy says of a socket's peer: of tw_skpol. `said` is one word, so that whoever reads it
- * reads one judgement, whichever processors judge at the same time.
+ * What policy says of a TCP socket's connection: of tw_skpol. `said` is one word, so that whoever
+ * reads it reads one judgement, whichever processors judge at the same time.
  */
 struct tw_skpol {
-	__u64 said; /* rev + 1 | egress << 32 | ingress << 40 (enum tw_action); 0: nothing */
-	__u64 rule; /* TCP: that denied, if one did */
-	struct tw_end peer; /* UDP: the peer that this is about */
-	__u8 side;	    /* TCP: enum tw_side_of; 0: nobody has asked yet */
-	__u8 pad[3];
+	__u64 said; /* rev + 1 | enum tw_action << 32; 0: nothing */
+	__u64 rule; /* that denied, if one did */
 };
 
-/* A peer that a UDP socket exchanges packets with although one direction is denied to beginners. */
+/* Two ends that exchange datagrams although one direction is denied to beginners. */
 struct tw_udp_key {
-	__u64 socket; /* cookie */
-	struct tw_end peer;
-	__u32 pad;
+	struct tw_end local; /* the pod's */
+	struct tw_end remote;
 };
 
 enum tw_udp_flag {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from twinway.driver import (
     Change,
     Driver,
@@ -15,19 +17,32 @@ from twinway.driver import (
 from twinway_bpf import requirements
 from twinway_bpf.datapath import Datapath
 from twinway_bpf.options import KernelOptions
+from twinway_bpf.socket_policy import CALM_SECONDS
+
+
+class SockopsOptions(KernelOptions):
+    """`rest_after`: when policy has not changed for so long, its programs may leave the sockets."""
+
+    rest_after: float = Field(
+        default=CALM_SECONDS,
+        ge=0.0,
+        le=86400.0,
+        description="Seconds without a change of policy after which packets of connections that are all allowed "
+        "pass unseen at their sockets.",
+    )
 
 
 class SockopsDriver(Driver):
     """Pods and the host are served at their sockets."""
 
     name = "sockops"
-    Options = KernelOptions
+    Options = SockopsOptions
 
     def __init__(self, context: NodeContext, options: DriverOptions) -> None:
         """Keep what is given; touch nothing."""
         super().__init__(context, options)
-        capacities = options.maps if isinstance(options, KernelOptions) else {}
-        self._datapath = Datapath(context, at_socket=True, capacities=capacities)
+        chosen = options if isinstance(options, SockopsOptions) else SockopsOptions()
+        self._datapath = Datapath(context, at_socket=True, capacities=chosen.maps, calm=chosen.rest_after)
 
     def requirements(self) -> tuple[Requirement, ...]:
         """What the socket path needs: socket hooks, storage on sockets, and tc for its guard."""
@@ -42,9 +57,9 @@ class SockopsDriver(Driver):
         """Tables, then Services; see `Datapath`."""
         return self._datapath.apply(change)
 
-    def catch_up(self) -> None:
-        """Have the policy tables ready for their next change."""
-        self._datapath.catch_up()
+    def catch_up(self) -> float | None:
+        """Have the policy tables ready for their next change, and let sockets alone that need no watching."""
+        return self._datapath.catch_up()
 
     def dump(self) -> Inspection:
         """Read back from the kernel."""

@@ -43,9 +43,9 @@ class TcDriver(Driver):
         """Tables, then hooks, then Services; see `Datapath`."""
         return self._datapath.apply(change)
 
-    def catch_up(self) -> None:
+    def catch_up(self) -> float | None:
         """Have the policy tables ready for their next change."""
-        self._datapath.catch_up()
+        return self._datapath.catch_up()
 
     def dump(self) -> Inspection:
         """Read back from the kernel."""

@@ -1,7 +1,7 @@
 """
 What this kernel's counts say of who opened connections, whoever listens by now.
 
-    opener.py RESULT      writes [[talk, end, side that it is, side that is told], ...]
+    opener.py RESULT      writes [[talk, end, whether it connected, whether that is told], ...]
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from twinway.model.net import Protocol
-from twinway_bpf.layout import Side
-from twinway_bpf.older import ENDING, side_of
+from twinway_bpf.older import ENDING, is_opener
 from twinway_bpf.sockdiag import SockDiag, State
 
 SETTLES = 0.3
@@ -43,7 +42,7 @@ TALKS: dict[str, Callable[[socket.socket, socket.socket], object]] = {
 }
 
 
-def told(address: str, talk: Callable[[socket.socket, socket.socket], object]) -> list[tuple[str, int, int]]:
+def told(address: str, talk: Callable[[socket.socket, socket.socket], object]) -> list[tuple[str, bool, bool]]:
     """What is told of both ends when their listener has gone, and of the client's when one is at its port."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.create_server((address, 0), family=family) as listener:
@@ -57,8 +56,8 @@ def told(address: str, talk: Callable[[socket.socket, socket.socket], object]) -
         ours, theirs = (found[end.getsockname()[1]] for end in (client, server))
         heard = frozenset({(Protocol.TCP, *ours.local)})
         return [
-            ("client", Side.ACTIVE, side_of(ours, heard)),
-            ("server", Side.PASSIVE, side_of(theirs, frozenset())),
+            ("client", True, is_opener(ours, heard)),
+            ("server", False, is_opener(theirs, frozenset())),
         ]
 
 

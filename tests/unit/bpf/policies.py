@@ -141,9 +141,10 @@ class Process:
         """Turn and settle, as the datapath does; whether established connections are to be judged anew."""
         change = Change(state, self._previous, repair=repair)
         turn = self._tables.turn(change, {}, ())
+        self._tables.judged()
         self._tables.settle(change)
         self._previous = state
-        return turn.judged_anew
+        return turn.judge_anew
 
     def catch_up(self) -> Step:
         """Do ahead what the next change would do first, where it came to no change; what was done."""

@@ -18,7 +18,7 @@ import pytest
 
 from twinway.model.node import FENCED, Action, Scope
 from twinway.model.policy import Direction
-from twinway_bpf.layout import ENUMS, STRUCTS, Ep, Side
+from twinway_bpf.layout import ENUMS, STRUCTS, Ep
 from twinway_bpf.source import KERNEL
 
 CLANG = (
@@ -31,7 +31,6 @@ Enums = Mapping[str, type[IntEnum] | type[IntFlag]]
 MODEL: Enums = {"TW_SCOPE_": Scope, "TW_": Direction}
 """Enums of the model that stand in the tables as they are, by their prefix in C."""
 ACTIONS: Enums = {"TW_": Action}
-SIDES: Enums = {"TW_": Side}
 
 
 def shared_types() -> str:
@@ -70,7 +69,7 @@ def _fields(mirror: type[ctypes.Structure]) -> list[tuple[str, type[ctypes._Simp
 
 def test_mirror_is_true() -> None:
     """Every claim of the mirror holds, and no struct has padding that nobody wrote."""
-    assert refusals(STRUCTS, ENUMS, MODEL, ACTIONS, SIDES) == []
+    assert refusals(STRUCTS, ENUMS, MODEL, ACTIONS) == []
 
 
 def test_mirror_is_whole() -> None:
@@ -84,7 +83,7 @@ def test_mirrored_enums_are_whole() -> None:
     """An enum that is mirrored at all is mirrored to its last constant."""
     known = {
         f"{prefix}{member.name}"
-        for each in (ENUMS, MODEL, ACTIONS, SIDES)
+        for each in (ENUMS, MODEL, ACTIONS)
         for prefix, enum in each.items()
         for member in enum
     }

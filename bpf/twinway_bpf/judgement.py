@@ -1,0 +1,79 @@
+"""
+What policy says of a connection that goes on, read from the tables as the programs read them.
+
+For a judgement of what no program has been asked about: sockets that are silent (kernel/judge.h is
+the same in C).
+"""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+
+from twinway.model.net import IPAddress, Protocol
+from twinway.model.node import Action
+from twinway.model.policy import Direction
+from twinway_bpf import encode
+from twinway_bpf.layout import Class, Ep, EpKind, Sk, Verdict, VerdictKey
+from twinway_bpf.maps import Map
+from twinway_bpf.sockdiag import End, Socket
+
+_WHOLE_PORT = encode.VERDICT_PREFIX + 16
+"""Bits of a verdict's key with its port."""
+
+
+class Judgement:
+    """The tables of one moment; what was asked once is not asked again, so it must not outlive that moment."""
+
+    def __init__(self, endpoints: Map, classes: Map, verdicts: Map) -> None:
+        """tw_ep, tw_class and tw_verdict, open."""
+        self._endpoints = endpoints
+        self._classes = classes
+        self._verdicts = verdicts
+        self._known: dict[tuple[IPAddress, IPAddress, int, Direction], bool] = {}
+
+    def allows(self, found: Socket, *, opener: bool) -> bool:
+        """Whether the connection of a TCP socket may go on, as far as the pod at its own end is concerned."""
+        local, peer = found.local, found.peer
+        if local.address == peer.address:
+            return self._allows_itself(found)
+        if opener:
+            return self._open(local.address, peer.address, peer.port, Direction.EGRESS)
+        return self._open(local.address, peer.address, local.port, Direction.INGRESS)
+
+    # By its own address a pod reaches itself; through a Service it is judged like anybody.
+    def _allows_itself(self, found: Socket) -> bool:
+        given = Sk.from_buffer_copy(found.storage) if found.storage else Sk()
+        peer = found.peer
+        asked = End(encode.address_back(bytes(given.to.addr)), given.to.port)
+        if not given.backend or asked != peer:
+            return True
+        return all(self._open(peer.address, peer.address, peer.port, way) for way in Direction)
+
+    def _open(self, pod: IPAddress, peer: IPAddress, port: int, direction: Direction) -> bool:
+        asked = pod, peer, port, direction
+        if asked not in self._known:
+            self._known[asked] = self._judge(*asked)
+        return self._known[asked]
+
+    def _judge(self, pod: IPAddress, peer: IPAddress, port: int, direction: Direction) -> bool:
+        own = self._endpoint(pod)
+        if own is None or own.kind != EpKind.POD or not own.policy:
+            return True
+        other = self._endpoint(peer)
+        if direction == Direction.INGRESS and other is not None and other.kind == EpKind.NODE:
+            return True
+        address_class = self._class(peer, own.gen)
+        key = VerdictKey(_WHOLE_PORT, direction, Protocol.TCP.number, 0, own.policy, address_class, port)
+        value = self._verdicts.lookup(bytes(key))
+        if value is None and address_class:
+            key.class_id = 0
+            value = self._verdicts.lookup(bytes(key))
+        return value is not None and Verdict.from_buffer_copy(value).action == Action.ALLOW
+
+    def _endpoint(self, address: IPAddress) -> Ep | None:
+        value = self._endpoints.lookup(encode.address(address))
+        return None if value is None else Ep.from_buffer_copy(value)
+
+    def _class(self, address: IPAddress, generation: int) -> int:
+        value = self._classes.lookup(encode.class_key(ip_network(address)))
+        return 0 if value is None else int(Class.from_buffer_copy(value).id[generation & 1])

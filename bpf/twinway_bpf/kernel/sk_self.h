@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * A pod that speaks to itself may, unless it asked for a Service: then it is judged like anybody,
+ * where its packet leaves its socket or its loopback, for afterwards nothing tells it from other
+ * traffic there. Source: network-policy-api #390.
+ */
+#ifndef TW_SK_SELF_H
+#define TW_SK_SELF_H
+
+#include "parse.h"
+#include "policy.h"
+#include "sk_maps.h"
+
+/* Did the socket ask for a Service, and was given `to`? */
+static __always_inline bool self_asked_service(struct bpf_sock *sk, const struct tw_end *to)
+{
+	struct tw_sk *given = tw_sk_v1.sk_storage_get(sk, 0, 0);
+	struct tw_peers *peers;
+
+	if (given && given->backend && end_equal(&given->to, to))
+		return 1;
+	peers = tw_skpeer_v1.sk_storage_get(sk, 0, 0);
+	if (!peers)
+		return 0;
+#pragma unroll
+	for (int i = 0; i < TW_PEERS; i++) {
+		if (peers->peer[i].backend && end_equal(&peers->peer[i].to, to))
+			return 1;
+	}
+	return 0;
+}
+
+/* `pkt` leaves, for the address that it is from. */
+static __always_inline int self_check(struct bpf_sock *sk, const struct tw_pkt *pkt)
+{
+	struct tw_ends ends = {};
+
+	if (!self_asked_service(sk, &pkt->dst))
+		return TW_GO_ON;
+	addr_copy(ends.from, pkt->src.addr);
+	addr_copy(ends.to, pkt->dst.addr);
+	ends.port = pkt->dst.port;
+	ends.proto = pkt->proto;
+	return policy_judge(&ends);
+}
+
+#endif

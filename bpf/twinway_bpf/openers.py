@@ -1,0 +1,80 @@
+"""
+Which sockets connected: noted on them while some pod is under a policy, written down of older ones.
+
+The socket hooks note it from the moment on that `tw_cfg` says so. What connected before is found out
+once, before anything is judged by it; thereafter every other socket was accepted.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+from twinway.errors import MapError
+from twinway.model.net import Protocol
+from twinway.model.node import Attachment
+from twinway_bpf.layout import CfgFlag
+from twinway_bpf.maps import Map
+from twinway_bpf.older import LISTENING, NOTHING_NOTED, Noted, is_opener, listeners, sockets_of
+from twinway_bpf.sockdiag import Socket
+from twinway_bpf.sockets import Settings
+
+logger = logging.getLogger(__name__)
+
+_NOTHING = bytes(1)
+
+
+class Openers:
+    """tw_opener, and what tw_cfg says of it."""
+
+    def __init__(self, settings: Settings, table: Map, given: Map) -> None:
+        """The open maps; `given` is tw_sk."""
+        self._settings = settings
+        self._table = table
+        self._given = given
+
+    def note(self, pods: Iterable[Attachment]) -> None:
+        """
+        From here on every socket that connects is noted, and those of `pods` that did before are.
+
+        Nothing where this was done before, by an earlier process, too. Where the table is full that is
+        told: connections that it lacks are judged as if they had been accepted.
+        """
+        if CfgFlag.OPENERS_KNOWN in self._flags():
+            return
+        self._settings.flag(CfgFlag.POLICY_AT_SOCKET, on=True)
+        opened = [key for pod in pods for key in self._older(pod)]
+        try:
+            self._table.write(dict.fromkeys(opened, _NOTHING))
+        except MapError as error:
+            logger.warning(
+                "not all older connections are judged by who opened them opened=%d reason=%s", len(opened), error
+            )
+        self._settings.flag(CfgFlag.OPENERS_KNOWN, on=True)
+
+    def noted(self) -> Noted:
+        """What is known now."""
+        if CfgFlag.OPENERS_KNOWN not in self._flags():
+            return NOTHING_NOTED
+        return Noted(self._table.entries().keys(), complete=True)
+
+    def forget(self) -> None:
+        """Note nothing any more."""
+        self._settings.flag(CfgFlag.OPENERS_KNOWN | CfgFlag.POLICY_AT_SOCKET, on=False)
+        self._table.remove(self._table.entries())
+
+    def sockets_of(self, pod: Attachment, protocols: Iterable[Protocol]) -> list[Socket]:
+        """A pod's sockets, with what is noted on them; see `older.sockets_of`."""
+        return sockets_of(pod, protocols, given=self._given.descriptor)
+
+    def _older(self, pod: Attachment) -> list[bytes]:
+        sockets = self.sockets_of(pod, (Protocol.TCP,))
+        listening = listeners(sockets)
+        return [
+            found.cookie.to_bytes(8, "little")
+            for found in sockets
+            if found.state != LISTENING[Protocol.TCP] and found.storage is None and is_opener(found, listening)
+        ]
+
+    def _flags(self) -> CfgFlag:
+        return CfgFlag(self._settings.read().flags)

@@ -1,0 +1,213 @@
+"""Policy at sockets comes to rest: nothing looks at sockets' packets once all that goes on is allowed."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.packets import site
+from tests.packets.test_takeover import ADDRESSES, NODE, SERVED, Conversation, Node, conversation, node
+from twinway.driver import Change, NodeContext
+from twinway.model.node import NodeState
+from twinway_bpf import rest
+from twinway_bpf.datapath import Datapath
+
+__all__ = ["conversation", "node"]
+WATCHING = {"tw_skb_in", "tw_skb_out"}
+SECONDS = 5
+
+
+class Policy:
+    """A node whose policy is at sockets, and which rests as soon as it may."""
+
+    def __init__(self, datapath: Datapath, pins: Path) -> None:
+        self._datapath = datapath
+        self._pins = pins
+        self._state: NodeState | None = None
+
+    def turn(self, state: NodeState, *, repair: bool = False) -> None:
+        """The node does what a state says."""
+        self._datapath.apply(Change(state, self._state, repair=repair))
+        self._state = state
+
+    def is_watching(self) -> bool:
+        """Whether sockets' packets are looked at."""
+        links = self._pins / "links" / "policy"
+        found = {path.name for path in links.iterdir()} if links.exists() else set()
+        assert found in (set(), WATCHING)
+        return bool(found)
+
+    def settle(self) -> bool:
+        """Every step that is due at once has been taken; whether the node is at rest."""
+        ends = time.monotonic() + SECONDS
+        while self._datapath.catch_up() == 0.0:
+            assert time.monotonic() < ends
+        return not self.is_watching()
+
+
+def started(node: Node, bundles: Path, folder: Path, calm: float) -> Datapath:
+    """A process of the node's agent."""
+    cache = folder / "cache"
+    if not cache.exists():
+        cache.mkdir()
+        (cache / "bundles").symlink_to(bundles)
+    context = NodeContext(NODE, folder / "bpf" / "node", node.cgroup, cache, ())
+    datapath = Datapath(context, at_socket=True, capacities={"ct": 1024}, calm=calm)
+    datapath.start()
+    return datapath
+
+
+@pytest.fixture
+def policy(node: Node, bundles: Path, tmp_path: Path) -> Iterator[Policy]:
+    """Started; no state yet."""
+    with site.bpf_file_system(tmp_path / "bpf") as bpffs:
+        datapath = started(node, bundles, tmp_path, 0.0)
+        yield Policy(datapath, bpffs / "node")
+        datapath.remove()
+        datapath.close()
+
+
+def hears(speaker: socket.socket, listener: socket.socket) -> bool:
+    """Whether what one end says now arrives at the other, within a moment."""
+    listener.settimeout(0.5)
+    speaker.send(b"hello")
+    with contextlib.suppress(TimeoutError):
+        return listener.recv(5) == b"hello"
+    return False
+
+
+def opened_by_b(node: Node) -> tuple[Conversation, socket.socket]:
+    """A connection that pod b, which is under the policy, opened to pod a; and who listens there."""
+    listener = node.socket("a")
+    listener.bind((ADDRESSES["a"], SERVED[1]))
+    listener.listen()
+    client = node.socket("b")
+    client.connect((ADDRESSES["a"], SERVED[1]))
+    return (client, listener.accept()[0]), listener
+
+
+def test_allowed_connections_go_on_unseen(node: Node, policy: Policy, conversation: Conversation) -> None:
+    """With every connection allowed nothing looks, and they speak; a change is watched before pods turn."""
+    policy.turn(node.state("one", server_may_open=True))
+    assert policy.is_watching()
+    assert policy.settle()
+    client, server = conversation
+    assert hears(client, server)
+    assert hears(server, client)
+    policy.turn(node.state("two", server_may_open=False))
+    assert policy.is_watching()
+    assert policy.settle()
+
+
+def test_denied_connection_keeps_it_awake(node: Node, policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as a connection is open that policy denies, and no longer."""
+    monkeypatch.setattr(rest, "AGAIN_SECONDS", 0.1)
+    policy.turn(node.state("one", server_may_open=True))
+    (client, accepted), listener = opened_by_b(node)
+    with client, accepted, listener:
+        assert policy.settle()
+        policy.turn(node.state("two", server_may_open=False))
+        assert not policy.settle()
+        assert not hears(client, accepted)
+        time.sleep(0.2)
+        assert not policy.settle()
+    # what is closed and not acknowledged is open for the kernel
+    policy.turn(node.state("three", server_may_open=True))
+    assert policy.settle()
+
+
+@pytest.mark.parametrize("opener", ["a", "b"])
+def test_what_began_at_rest_is_known(node: Node, policy: Policy, opener: str) -> None:
+    """A connection nobody watched is judged by who opened it, when policy changes: b may not open any more."""
+    policy.turn(node.state("one", server_may_open=True))
+    assert policy.settle()
+    other = "b" if opener == "a" else "a"
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(node.socket(other))
+        listener.bind((ADDRESSES[other], SERVED[1]))
+        listener.listen()
+        client = stack.enter_context(node.socket(opener))
+        client.connect((ADDRESSES[other], SERVED[1]))
+        accepted = stack.enter_context(listener.accept()[0])
+        listener.close()
+        policy.turn(node.state("two", server_may_open=False))
+        assert hears(client, accepted) == (opener == "a")
+        assert policy.settle() == (opener == "a")
+
+
+def test_beginnings_are_judged_at_rest(node: Node, policy: Policy) -> None:
+    """Where nothing looks at sockets, what is denied cannot begin."""
+    policy.turn(node.state("one", server_may_open=False))
+    assert policy.settle()
+    with node.socket("a") as listener, node.socket("b") as client:
+        listener.bind((ADDRESSES["a"], SERVED[1]))
+        listener.listen()
+        client.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            client.connect((ADDRESSES["a"], SERVED[1]))
+
+
+def test_repair_does_not_wake(node: Node, policy: Policy) -> None:
+    """What is compared every minute and found right needs no watching."""
+    state = node.state("one", server_may_open=True)
+    policy.turn(state)
+    assert policy.settle()
+    policy.turn(state, repair=True)
+    assert not policy.is_watching()
+
+
+def test_last_policy_goes_at_rest(node: Node, policy: Policy) -> None:
+    """Without a policy there is nothing to come to rest, and nothing left of it."""
+    state = node.state("one", server_may_open=True)
+    policy.turn(state)
+    assert policy.settle()
+    policy.turn(node.free(state))
+    assert policy.settle()
+    policy.turn(state)
+    assert policy.is_watching()
+
+
+def test_process_that_comes_to_a_node_at_rest(
+    node: Node, bundles: Path, tmp_path: Path, conversation: Conversation
+) -> None:
+    """It watches until it has asked for itself."""
+    state = node.state("one", server_may_open=True)
+    with site.bpf_file_system(tmp_path / "bpf") as bpffs:
+        for _ in range(2):
+            datapath = started(node, bundles, tmp_path, 0.0)
+            policy = Policy(datapath, bpffs / "node")
+            policy.turn(state)
+            assert policy.is_watching()
+            assert policy.settle()
+            assert hears(*conversation)
+            datapath.close()
+        datapath.remove()
+
+
+def test_rests_only_after_a_calm(node: Node, bundles: Path, tmp_path: Path) -> None:
+    """Changes that follow each other are watched all the time."""
+    with site.bpf_file_system(tmp_path / "bpf") as bpffs:
+        datapath = started(node, bundles, tmp_path, 60.0)
+        policy = Policy(datapath, bpffs / "node")
+        policy.turn(node.state("one", server_may_open=True))
+        wait = datapath.catch_up()
+        assert wait is not None
+        assert 59.0 < wait <= 60.0
+        assert policy.is_watching()
+        datapath.remove()
+        datapath.close()
+
+
+def test_hook_that_is_missing_keeps_it_awake(node: Node, policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pod whose beginnings nobody would judge cannot be left to rest."""
+    with monkeypatch.context() as patch:
+        patch.setattr("twinway_bpf.hooks.PacketHooks._attach", lambda *_: False)
+        policy.turn(node.state("one", server_may_open=True))
+        assert not policy.settle()
+    policy.turn(node.state("one", server_may_open=True), repair=True)
+    assert policy.settle()

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,11 @@ _PROGRAM = "from twinway.cli.main import main; main()"
 """The program `twinway` of this very environment, whatever is on the PATH."""
 
 
-def configure(lab: LabName, node: str, driver: str) -> None:
-    """Write the node's config; an agent that runs reads it when it is started again."""
+def configure(lab: LabName, node: str, driver: str, more: Mapping[str, Any]) -> None:
+    """Write the node's config, `more` keys included; an agent that runs reads it when it is started again."""
     home = lab.node_dir(node)
     config = {
+        **more,
         "node_name": node,
         "driver": driver,
         "source": {"kind": "manifests", "paths": [str(lab.manifests())]},

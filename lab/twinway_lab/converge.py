@@ -7,9 +7,10 @@ on the way leaves nothing that the next one does not know of.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 from twinway_lab import agents, cgroups, manifests, netns, nodes, places, routes, store, wiring
 from twinway_lab.difference import Difference, difference
@@ -29,6 +30,7 @@ class Step:
     lab: LabName
     driver: str
     device: str
+    config: Mapping[str, Any]
     before: Sequence[Plan]
     """Plans of which something may be there."""
     wanted: Understood
@@ -44,7 +46,7 @@ def raise_up(lab: LabName, state: LabState, wanted: Understood, timeout: float) 
     """A lab where there was none; `state` says its driver and device."""
     nodes.make_ground(lab)
     places.start_external(lab)
-    _carry_out(Step(lab, state.driver, state.pod_device, (Plan(),), wanted, timeout))
+    _carry_out(Step(lab, state.driver, state.pod_device, state.config, (Plan(),), wanted, timeout))
     store.save(lab, replace(state, documents=wanted.documents, plan=wanted.plan))
 
 
@@ -53,7 +55,7 @@ def converge(lab: LabName, state: LabState, wanted: Understood, timeout: float) 
     before = (*state.unsettled, state.plan)
     underway = replace(state, documents=wanted.documents, plan=wanted.plan, unsettled=before)
     store.save(lab, underway)
-    _carry_out(Step(lab, state.driver, state.pod_device, before, wanted, timeout))
+    _carry_out(Step(lab, state.driver, state.pod_device, state.config, before, wanted, timeout))
     store.save(lab, replace(underway, unsettled=()))
 
 
@@ -99,7 +101,7 @@ def _remove(step: Step, steps: Difference) -> None:
 def _make_nodes(step: Step, steps: Difference) -> None:
     for node in steps.new_nodes:
         nodes.make(step.lab, node, step.device)
-        agents.configure(step.lab, node.name, step.driver)
+        agents.configure(step.lab, node.name, step.driver, step.config)
     _replug(step, steps)
     for node in steps.new_nodes:
         agents.start(step.lab, node.name)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ class LabState:
     pod_device: str
     documents: tuple[Document, ...]
     plan: Plan
+    config: Mapping[str, Any] = field(default_factory=dict)
+    """Keys of each node's config beside those that the lab writes."""
     unsettled: tuple[Plan, ...] = ()
     """Earlier plans of which something may be left: a command that changed the lab did not end well."""
 
@@ -37,6 +39,7 @@ def save(lab: LabName, state: LabState) -> None:
     words = {
         "driver": state.driver,
         "pod_device": state.pod_device,
+        "config": state.config,
         "documents": [
             {"path": str(each.path), "place": each.place, "data": each.data} for each in state.documents
         ],
@@ -55,6 +58,7 @@ def load(lab: LabName) -> LabState:
     return LabState(
         driver=words["driver"],
         pod_device=words["pod_device"],
+        config=words["config"],
         documents=tuple(Document(Path(each["path"]), each["place"], each["data"]) for each in words["documents"]),
         plan=Plan.of_json(words["plan"]),
         unsettled=tuple(map(Plan.of_json, words["unsettled"])),

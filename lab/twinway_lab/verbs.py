@@ -78,19 +78,18 @@ def change_driver(lab: LabName, driver: str, timeout: float) -> None:
     """Every node runs `driver`, one after the other; where one cannot, all go on as before."""
     _check_driver(driver)
     with _changing(lab, timeout) as state:
-        nodes = [node.name for node in state.plan.nodes]
         try:
-            _run_driver(lab, nodes, driver, timeout)
+            _run_driver(lab, replace(state, driver=driver), timeout)
         except LabError:
-            _run_driver(lab, nodes, state.driver, timeout)
+            _run_driver(lab, state, timeout)
             raise
         store.save(lab, replace(state, driver=driver))
 
 
-def _run_driver(lab: LabName, nodes: Sequence[str], driver: str, timeout: float) -> None:
+def _run_driver(lab: LabName, state: LabState, timeout: float) -> None:
     version = manifests.version(lab)
-    for node in nodes:
-        agents.configure(lab, node, driver)
+    for node in (each.name for each in state.plan.nodes):
+        agents.configure(lab, node, state.driver, state.config)
         agents.stop(lab, node)
         agents.start(lab, node)
         agents.wait_in_force(lab, [node], version, timeout)

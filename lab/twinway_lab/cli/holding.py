@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -32,6 +33,10 @@ def up(  # noqa: PLR0913, PLR0917 (one parameter for each option)
         str | None, typer.Option(help="An installed driver; else the node config's default.")
     ] = None,
     pod_device: Annotated[PodDevice | None, typer.Option(help="How pods are plugged in.")] = None,
+    node_config: Annotated[
+        Path | None,
+        typer.Option(help="A node config: what it says beside the lab's own keys holds for every node's agent."),
+    ] = None,
     name: NameOption = DEFAULT_LAB,
     timeout: TimeoutOption = PATIENCE,
     json: JsonOption = False,
@@ -40,10 +45,13 @@ def up(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     from twinway.config import NodeConfig
     from twinway_lab import status as account
     from twinway_lab import store, verbs
+    from twinway_lab.options import node_options
     from twinway_lab.plan import Plan
 
     begun, lab, defaults = time.monotonic(), lab_called(name), NodeConfig()
-    state = store.LabState(driver or defaults.driver, pod_device or defaults.pod_device, (), Plan())
+    state = store.LabState(
+        driver or defaults.driver, pod_device or defaults.pod_device, (), Plan(), node_options(node_config)
+    )
     signal.signal(signal.SIGTERM, _end)  # as Ctrl-C: what has been made is unmade
     verbs.up(lab, [*files, *(more or ())], state, timeout)
     now = account.status(lab, store.load(lab))

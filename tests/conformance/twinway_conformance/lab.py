@@ -26,13 +26,21 @@ class Lab:
     One lab, by name. Commands are recorded: `story` is what a person types to come to the same state.
 
     `slow` stretches every time limit, under emulation say. `program` is what people type, and what commands
-    are run by where `commands` does not say how.
+    are run by where `commands` does not say how. `node_config` is for every node's agent.
     """
 
     def __init__(
-        self, program: str, name: str, folder: Path, slow: float = 1.0, commands: Commands | None = None
+        self,
+        program: str,
+        name: str,
+        folder: Path,
+        slow: float = 1.0,
+        *,
+        commands: Commands | None = None,
+        node_config: Path | None = None,
     ) -> None:
         self.program, self.name, self.folder, self.slow = program, name, folder, slow
+        self._node_config = node_config
         self._commands = commands or Cold(program)
         self._story: list[str] = []
         self._files = 0
@@ -41,7 +49,9 @@ class Lab:
 
     def up(self, objects: Sequence[Object], driver: str, device: str) -> None:
         """A new lab of these objects."""
-        words = ("-f", self._manifest(objects), "--driver", driver, "--pod-device", device)
+        words = ["-f", self._manifest(objects), "--driver", driver, "--pod-device", device]
+        if self._node_config is not None:
+            words += ["--node-config", str(self._node_config)]
         self._story = []
         self.run("up", *words)
 
@@ -161,9 +171,15 @@ class Labs:
     """
 
     def __init__(
-        self, program: str, *, keep: Path | None = None, slow: float = 1.0, commands: Commands | None = None
+        self,
+        program: str,
+        *,
+        keep: Path | None = None,
+        slow: float = 1.0,
+        commands: Commands | None = None,
+        node_config: Path | None = None,
     ) -> None:
-        self.program, self.slow = program, slow
+        self.program, self.slow, self._node_config = program, slow, node_config
         self._commands = commands or Cold(program)
         self.folder = keep or Path(tempfile.mkdtemp(prefix="twinway-conformance-"))
         self._kind: tuple[str, str] | None = None
@@ -190,7 +206,15 @@ class Labs:
             raise self._broken[kind]
         if self._lab is None or self._kind != kind:
             self.close()
-            lab = Lab(self.program, f"conformance-{os.getpid()}", self.folder, self.slow, self._commands)
+            name = f"conformance-{os.getpid()}"
+            lab = Lab(
+                self.program,
+                name,
+                self.folder,
+                self.slow,
+                commands=self._commands,
+                node_config=self._node_config,
+            )
             self._lab, self._kind = lab, kind
             try:
                 lab.up(objects, driver, device)

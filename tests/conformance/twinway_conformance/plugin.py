@@ -47,6 +47,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--semantics", type=Path, metavar="FILE.md", help="write the semantics table of this run")
     group.addoption("--twinway", metavar="PROGRAM", help="default: this Python's own, kept warm between commands")
     group.addoption("--keep", type=Path, metavar="FOLDER", help="keep every manifest of the run there")
+    group.addoption("--node-config", type=Path, metavar="FILE", help="a node config for every node of the labs")
     group.addoption("--slow", type=float, default=1.0, help="stretch every time limit, under emulation say")
 
 
@@ -166,7 +167,8 @@ def labs(request: pytest.FixtureRequest) -> Iterator[Labs]:
     commands = Warm() if program == own else Cold(program)
     before = signal.signal(signal.SIGTERM, _interrupt)
     keep, slow = config.getoption("--keep"), config.getoption("--slow")
-    with Labs(program, keep=keep, slow=slow, commands=commands) as made:
+    node_config = config.getoption("--node-config")
+    with Labs(program, keep=keep, slow=slow, commands=commands, node_config=node_config) as made:
         config.stash[_LABS] = made
         yield made
     signal.signal(signal.SIGTERM, before)

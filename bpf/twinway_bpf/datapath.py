@@ -113,8 +113,11 @@ class Datapath:
         return readback.counted(self._loader.maps)
 
     def health(self) -> Health:
-        """A connect through the socket hooks, now."""
-        return sockets.health(self._settings, self._cgroup)
+        """A connect through the socket hooks, now; and whether policy looks at sockets' packets."""
+        found = sockets.health(self._settings, self._cgroup)
+        if not self._at_socket:
+            return found
+        return Health(ok=found.ok, detail=f"{found.detail}; policy: {self._policy_at_socket.condition}")
 
     def service_addresses(self) -> frozenset[IPAddress]:
         """Addresses that Services have, as the kernel holds them; callable before `start`."""

@@ -141,7 +141,7 @@ class Cfg(ctypes.Structure):
 class Sk(ctypes.Structure):
     """struct tw_sk."""
 
-    _fields_ = (("vip", End), ("to", End), ("backend", u64))
+    _fields_ = (("vip", End), ("to", End), ("backend", u64), ("begun", u32), ("pad", u32))
 
 
 class SkPol(ctypes.Structure):

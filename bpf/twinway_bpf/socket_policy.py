@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 
@@ -37,6 +38,15 @@ Devices = Mapping[ObjectRef, PodDevice]
 logger = logging.getLogger(__name__)
 
 
+class Condition(StrEnum):
+    """What becomes of sockets' packets; in words, for who asks why a program is attached or not."""
+
+    UNKNOWN = "as an earlier process left it"
+    UNSEEN = "there is none"
+    WATCHED = "watched at sockets"
+    AT_REST = "at rest"
+
+
 class SocketPolicy:
     """The programs at the node's cgroup and at pods' loopbacks, and what they have to know."""
 
@@ -49,8 +59,7 @@ class SocketPolicy:
         self._loopback = PacketHooks(GUARD_SELF, loader, pins, ())
         self._steps: Iterator[float] | None = None
         self._due = 0.0
-        self._is_at_rest = False
-        self._is_over = False
+        self.condition = Condition.UNKNOWN
 
     @cached_property
     def openers(self) -> Openers:
@@ -69,7 +78,7 @@ class SocketPolicy:
 
         `again`: set hooks that were set before, too.
         """
-        if hooked and not (self._is_at_rest and _leaves_policy(change)):
+        if hooked and not (self.condition == Condition.AT_REST and _leaves_policy(change)):
             self._watch(change, again=again)
 
     def after(
@@ -78,7 +87,7 @@ class SocketPolicy:
         """They have turned, behind `guard`; `anew`: their connections are to be judged by what is new."""
         if hooked and anew:
             self._watch(change, again=False)
-        if hooked and (anew or not (self._is_at_rest or self._steps)):
+        if hooked and (anew or (self.condition != Condition.AT_REST and self._steps is None)):
             self._steps = self._to_rest(dict(hooked), dict(devices), guard)
             self._due = time.monotonic() + self._calm
 
@@ -98,7 +107,7 @@ class SocketPolicy:
         """Take away what `hooked`, which are all the pods under a policy, do not need."""
         if hooked:
             self._loopback.detach_stale(hooked, devices)
-        elif not self._is_over:
+        elif self.condition != Condition.UNSEEN:
             self._loopback.detach_all(())
             self._end()
 
@@ -113,7 +122,7 @@ class SocketPolicy:
 
     # Who opened the connections of before must be known before a verdict asks.
     def _watch(self, change: Change, *, again: bool) -> None:
-        self._is_over = self._is_at_rest = False
+        self.condition = Condition.WATCHED
         self.openers.note(endpoint.attachment for endpoint in change.state.endpoints.values())
         self._hooks.attach(self._cgroup, again=again)
 
@@ -121,7 +130,7 @@ class SocketPolicy:
         self._hooks.detach()
         self.openers.forget()
         self._steps = None
-        self._is_over, self._is_at_rest = True, False
+        self.condition = Condition.UNSEEN
 
     def _to_rest(self, hooked: Endpoints, devices: Devices, guard: PacketHooks) -> Iterator[float]:
         for ref, endpoint in hooked.items():
@@ -133,7 +142,7 @@ class SocketPolicy:
             [endpoint.attachment for endpoint in hooked.values()], self.openers, self._judgement
         )
         self._hooks.detach()
-        self._is_at_rest = True
+        self.condition = Condition.AT_REST
         logger.info("every connection is allowed: sockets' packets pass unseen until policy changes")
 
     def _judgement(self) -> Judgement:

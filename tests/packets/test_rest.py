@@ -49,6 +49,11 @@ class Policy:
             assert time.monotonic() < ends
         return not self.is_watching()
 
+    @property
+    def said(self) -> str:
+        """What the node says of it."""
+        return self._datapath.health().detail
+
 
 def started(node: Node, bundles: Path, folder: Path, calm: float) -> Datapath:
     """A process of the node's agent."""
@@ -95,7 +100,9 @@ def test_allowed_connections_go_on_unseen(node: Node, policy: Policy, conversati
     """With every connection allowed nothing looks, and they speak; a change is watched before pods turn."""
     policy.turn(node.state("one", server_may_open=True))
     assert policy.is_watching()
+    assert policy.said.endswith("policy: watched at sockets")
     assert policy.settle()
+    assert policy.said.endswith("policy: at rest")
     client, server = conversation
     assert hears(client, server)
     assert hears(server, client)
@@ -168,6 +175,7 @@ def test_last_policy_goes_at_rest(node: Node, policy: Policy) -> None:
     assert policy.settle()
     policy.turn(node.free(state))
     assert policy.settle()
+    assert policy.said.endswith("policy: there is none")
     policy.turn(state)
     assert policy.is_watching()
 

@@ -13,6 +13,7 @@ from tests.packets.socket_fates import (
     CLIENTS_SET,
     DENIED,
     EGRESS,
+    GUARDS,
     INGRESS,
     SERVERS_SET,
     SO_COOKIE,
@@ -24,7 +25,7 @@ from tests.packets.socket_fates import (
     saying,
     site,
 )
-from tests.packets.sockets import Kind, Site, disconnect
+from tests.packets.sockets import LOOPBACK, Kind, Site, disconnect
 from tests.packets.tables import verdict
 from twinway.model.policy import Direction
 from twinway_bpf.encode import Place
@@ -149,3 +150,47 @@ def test_raw_socket_is_no_connection(site: Site, net: Net) -> None:
             with suppress(OSError):  # IPv6 tells a raw socket of a drop on the way, IPv4 does not
                 raw.sendto(segment, (str(net.server), 0))
             assert site.tables.counts()[Reason.DROP_POLICY_EGRESS] == before + dropped
+
+
+TCP_REPAIR, REPAIR, NO_MORE = 19, 1, 0
+
+
+def made_up(site: Site, kind: Kind) -> None:
+    """A socket goes on with a connection that never began: its kernel is told so, and speaks at once."""
+    client = site.at(kind, STREAM, kind.client)
+    client.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, REPAIR)
+    client.connect(kind.spelled(kind.server))
+    client.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, NO_MORE)
+
+
+@at_rest
+@pytest.mark.parametrize("may_open", [True, False])
+def test_connection_that_never_began(site: Site, kind: Kind, *, may_open: bool) -> None:
+    """It may go on where it could have begun, and nowhere else."""
+    pod(site, kind.client, CLIENTS_SET, *([EGRESS] if may_open else [INGRESS]))
+    before = site.tables.counts()[Reason.DROP_POLICY_EGRESS]
+    made_up(site, kind)
+    assert (site.tables.counts()[Reason.DROP_POLICY_EGRESS] == before) == may_open
+
+
+@at_rest
+def test_connection_that_never_began_of_another_address(site: Site, kind: Kind) -> None:
+    """Nor under an address that is not the pod's."""
+    pod(site, kind.client, CLIENTS_SET, EGRESS)
+    site.tables.pod(kind.client.address, Place(ifindex=LOOPBACK + 1))
+    before = site.tables.counts()[Reason.DROP_SPOOFED]
+    made_up(site, kind)
+    assert site.tables.counts()[Reason.DROP_SPOOFED] > before
+
+
+@each_side
+def test_connection_that_began_before_its_guard(site: Site, kind: Kind, side: Direction) -> None:
+    """What nobody saw beginning goes on from its opener where it could begin, and answers it anywhere."""
+    with site.guarded():
+        client, accepted = established(site, kind)
+    with site.guarded(*GUARDS["at rest"]):
+        pod(site, *((kind.client, CLIENTS_SET) if side == EGRESS else (kind.server, SERVERS_SET)))
+        assert saying(site, accepted.send, client) is None
+        assert saying(site, client.send, accepted) == (DENIED[EGRESS] if side == EGRESS else None)
+        pod(site, kind.client, CLIENTS_SET, EGRESS)
+        assert saying(site, client.send, accepted) is None

@@ -29,6 +29,11 @@ struct glance6 {
 	struct glance_tcp tcp;
 };
 
+static __always_inline bool glance_begins(__u8 flags)
+{
+	return (flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+}
+
 static __always_inline bool glance4_goes_on(struct __sk_buff *skb, struct tw_addr *src)
 {
 	const struct glance4 *head = packet_peek(skb, ETH_HLEN, sizeof(*head));
@@ -40,7 +45,7 @@ static __always_inline bool glance4_goes_on(struct __sk_buff *skb, struct tw_add
 	if (head->ip.frag_off & be16(IP4_MORE_FRAGMENTS | IP4_OFFSET))
 		return 0;
 	addr_map4(src->addr, head->ip.saddr);
-	return !(head->tcp.flags & TCP_SYN);
+	return !glance_begins(head->tcp.flags);
 }
 
 static __always_inline bool glance6_goes_on(struct __sk_buff *skb, struct tw_addr *src)
@@ -52,7 +57,7 @@ static __always_inline bool glance6_goes_on(struct __sk_buff *skb, struct tw_add
 	if ((be32(head->ip.version_class_flow) >> 28) != 6 || head->ip.nexthdr != PROTO_TCP)
 		return 0;
 	addr_copy(src->addr, head->ip.saddr);
-	return !(head->tcp.flags & TCP_SYN);
+	return !glance_begins(head->tcp.flags);
 }
 
 /* A segment that goes on, and who it says that it is from. 0: look closer. */

@@ -25,7 +25,7 @@ static __always_inline bool guard_begins(struct __sk_buff *skb, const struct tw_
 	__u8 type;
 
 	if (pkt->proto == PROTO_TCP)
-		return (pkt->tcp & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+		return glance_begins(pkt->tcp);
 	/* the first chunk follows the common header of 12 bytes (RFC 9260) */
 	return !bpf_skb_load_bytes(skb, pkt->l4 + 12, &type, 1) && type == SCTP_INIT;
 }
@@ -57,25 +57,53 @@ static __always_inline int guard_either(const struct tw_view *view, __u8 proto, 
 /*
  * Is a segment from the pod of a connection that the kernel keeps? Whoever makes his own, with a raw
  * socket or a packet one, is bound to none. Missing: segments that were cut on their way here.
+ * `given` is of a socket that connected; others were accepted, or are older than policy.
  */
-static __always_inline bool guard_is_kept(struct __sk_buff *skb)
+static __always_inline bool guard_is_kept(struct __sk_buff *skb, struct tw_sk **given)
 {
 	struct bpf_sock *sk = skb->sk;
 
+	*given = 0;
 	if (!sk)
 		return 0;
 	sk = bpf_sk_fullsock(sk);
-	return !sk || tcp_is_stream(sk); /* neither: a request's, or a TIME_WAIT's */
+	if (!sk)
+		return 1; /* a request's, or a TIME_WAIT's */
+	if (!tcp_is_stream(sk))
+		return 0;
+	*given = tw_sk_v2.sk_storage_get(sk, 0, 0);
+	return 1;
+}
+
+/*
+ * A socket can be made to go on with what never began (TCP_REPAIR): one that connected may go on
+ * when it was let to begin, here, and from its own address.
+ */
+static __always_inline int guard_leaves(struct __sk_buff *skb, const struct tw_pkt *pkt,
+					const struct tw_view *view)
+{
+	bool begins = guard_begins(skb, pkt);
+	struct tw_sk *given;
+	int rc;
+
+	if (!guard_is_kept(skb, &given))
+		return begins ? guard_way(view, PROTO_TCP, 1) : guard_either(view, PROTO_TCP, 1);
+	if (!begins && (!given || given->begun))
+		return TW_GO_ON;
+	rc = guard_way(view, PROTO_TCP, 1);
+	if (!rc && given)
+		given->begun = 1;
+	return rc;
 }
 
 static __always_inline int guard_connection(struct __sk_buff *skb, const struct tw_pkt *pkt,
 					    const struct tw_view *view, bool out)
 {
+	if (pkt->proto == PROTO_TCP && out)
+		return guard_leaves(skb, pkt, view);
 	if (guard_begins(skb, pkt))
 		return guard_way(view, pkt->proto, out);
-	if (pkt->proto == PROTO_TCP && (!out || guard_is_kept(skb)))
-		return TW_GO_ON;
-	return guard_either(view, pkt->proto, out);
+	return pkt->proto == PROTO_TCP ? TW_GO_ON : guard_either(view, pkt->proto, out);
 }
 
 /*
@@ -131,12 +159,15 @@ static __always_inline int guard_check(struct __sk_buff *skb, struct tw_pkt *pkt
 static __always_inline bool guard_goes_on(struct __sk_buff *skb, bool out)
 {
 	struct tw_addr src;
+	struct tw_sk *given;
 
 	if (!glance_goes_on(skb, &src))
 		return 0;
 	if (!out)
 		return 1;
-	return !source_is_tagged(skb) && guard_is_kept(skb) && source_is_own(skb, src.addr);
+	if (source_is_tagged(skb) || !guard_is_kept(skb, &given))
+		return 0;
+	return given ? given->begun : source_is_own(skb, src.addr);
 }
 
 static __always_inline int guard_finish(struct __sk_buff *skb, bool out)

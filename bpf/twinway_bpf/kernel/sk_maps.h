@@ -6,11 +6,11 @@
 #include "net.h"
 #include "tw_types.h"
 
-/* socket -> what connect() was given. Written by sock.c, read by all. Missing: nothing. */
-BPF_SK_STORAGE(tw_sk_v1, struct tw_sk);
+/* socket -> what connect() was given. Written by sock.c and guard.c, read by all. Missing: nothing. */
+BPF_SK_STORAGE(tw_sk_v2, struct tw_sk);
 
 /* socket -> Services an unconnected socket last sent to. Written and read by these hooks. */
-BPF_SK_STORAGE(tw_skpeer_v1, struct tw_peers);
+BPF_SK_STORAGE(tw_skpeer_v2, struct tw_peers);
 
 /* socket -> what policy says of its connection. Written and read by skb.c. Missing, or old: it is judged. */
 BPF_SK_STORAGE(tw_skpol_v3, struct tw_skpol);

@@ -14,12 +14,12 @@
 /* Did the socket ask for a Service, and was given `to`? */
 static __always_inline bool self_asked_service(struct bpf_sock *sk, const struct tw_end *to)
 {
-	struct tw_sk *given = tw_sk_v1.sk_storage_get(sk, 0, 0);
+	struct tw_sk *given = tw_sk_v2.sk_storage_get(sk, 0, 0);
 	struct tw_peers *peers;
 
 	if (given && given->backend && end_equal(&given->to, to))
 		return 1;
-	peers = tw_skpeer_v1.sk_storage_get(sk, 0, 0);
+	peers = tw_skpeer_v2.sk_storage_get(sk, 0, 0);
 	if (!peers)
 		return 0;
 #pragma unroll

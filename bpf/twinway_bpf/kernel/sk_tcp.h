@@ -52,7 +52,7 @@ static __always_inline bool tcp_is_opener(struct __sk_buff *skb, struct bpf_sock
 {
 	__u64 cookie;
 
-	if (tw_sk_v1.sk_storage_get(sk, 0, 0))
+	if (tw_sk_v2.sk_storage_get(sk, 0, 0))
 		return 1;
 	cookie = bpf_get_socket_cookie(skb);
 	return tw_opener_v1.lookup(&cookie);

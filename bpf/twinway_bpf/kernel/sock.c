@@ -109,7 +109,7 @@ static __always_inline int sock_connect(struct bpf_sock_addr *ctx, struct tw_end
 	bool noted;
 
 	/* whatever an earlier connect of this socket was given is over, also when this one fails */
-	tw_sk_v1.sk_storage_delete(ctx->sk);
+	tw_sk_v2.sk_storage_delete(ctx->sk);
 	if (!cfg)
 		return 1;
 	if (sock_is_probe(ctx, cfg, dst))
@@ -121,7 +121,7 @@ static __always_inline int sock_connect(struct bpf_sock_addr *ctx, struct tw_end
 	noted = sock_is_noted(ctx, cfg);
 	if (!choice.backend && !noted)
 		return 1;
-	given = tw_sk_v1.sk_storage_get(ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	given = tw_sk_v2.sk_storage_get(ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (given && choice.backend) {
 		end_copy(&given->vip, dst);
 		end_copy(&given->to, &choice.to);
@@ -190,7 +190,7 @@ static __always_inline int sock_sendmsg(struct bpf_sock_addr *ctx, struct tw_end
 
 	if (!cfg || !sock_is_ours(ctx, cfg))
 		return 1;
-	peers = tw_skpeer_v1.sk_storage_get(ctx->sk, 0, 0);
+	peers = tw_skpeer_v2.sk_storage_get(ctx->sk, 0, 0);
 	if (peers && peer_known(peers, dst))
 		return 1;
 	if (sock_choose(ctx, dst, &choice))
@@ -201,7 +201,7 @@ static __always_inline int sock_sendmsg(struct bpf_sock_addr *ctx, struct tw_end
 		return 1;
 	}
 	if (!peers)
-		peers = tw_skpeer_v1.sk_storage_get(ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+		peers = tw_skpeer_v2.sk_storage_get(ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (peers)
 		peer_remember(peers, dst, &choice);
 	end_copy(dst, &choice.to);
@@ -211,7 +211,7 @@ static __always_inline int sock_sendmsg(struct bpf_sock_addr *ctx, struct tw_end
 /* Who a datagram came from, as its reader knows them. */
 static __always_inline void sock_recvmsg(struct bpf_sock_addr *ctx, struct tw_end *src)
 {
-	struct tw_sk *given = tw_sk_v1.sk_storage_get(ctx->sk, 0, 0);
+	struct tw_sk *given = tw_sk_v2.sk_storage_get(ctx->sk, 0, 0);
 	struct tw_peers *peers;
 
 	/* a socket may have been disconnected since (AF_UNSPEC), which no hook sees */
@@ -219,7 +219,7 @@ static __always_inline void sock_recvmsg(struct bpf_sock_addr *ctx, struct tw_en
 		end_copy(src, &given->vip);
 		return;
 	}
-	peers = tw_skpeer_v1.sk_storage_get(ctx->sk, 0, 0);
+	peers = tw_skpeer_v2.sk_storage_get(ctx->sk, 0, 0);
 	if (!peers)
 		return;
 #pragma unroll
@@ -234,7 +234,7 @@ static __always_inline void sock_recvmsg(struct bpf_sock_addr *ctx, struct tw_en
 /* Who getpeername() should name. */
 static __always_inline void sock_getpeername(struct bpf_sock_addr *ctx, struct tw_end *peer)
 {
-	struct tw_sk *given = tw_sk_v1.sk_storage_get(ctx->sk, 0, 0);
+	struct tw_sk *given = tw_sk_v2.sk_storage_get(ctx->sk, 0, 0);
 
 	if (given && given->backend && end_equal(&given->to, peer))
 		end_copy(peer, &given->vip);

@@ -171,6 +171,8 @@ struct tw_sk {
 	struct tw_end vip; /* what the program wrote */
 	struct tw_end to;  /* what it was given */
 	__u64 backend;
+	__u32 begun; /* TCP: not 0 when its device has let its connection begin */
+	__u32 pad;
 };
 
 /*

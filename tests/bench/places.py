@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from tests.packets import site
@@ -130,11 +131,15 @@ def _entering(home: Home) -> tuple[str, ...]:
 
 
 @contextmanager
-def lab(driver: str, *objects: Object, name: str = "lab") -> Iterator[Lab]:
-    """A lab with these objects and pods on veth, until the block ends."""
+def lab(
+    driver: str, *objects: Object, name: str = "lab", config: Mapping[str, Any] = MappingProxyType({})
+) -> Iterator[Lab]:
+    """A lab with these objects and pods on veth, until the block ends; `config` is for every node."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         made = Lab(f"bench-{os.getpid()}-{name}", Path(folder))
-        words = ("-f", made.file(*objects), "--driver", driver, "--pod-device", "veth")
+        told = Path(folder, "node.yaml")
+        told.write_text(json.dumps(dict(config)))
+        words = ("-f", made.file(*objects), "--driver", driver, "--pod-device", "veth", "--node-config", str(told))
         try:
             made.run("up", *words, "--timeout", "120")
             yield made

@@ -1,94 +1,115 @@
-"""What policy costs packets: pods under 0, 1 and 120 policies, asked side by side."""
+"""What policy costs packets: the same pods under 0, 1 and 120 policies, asked in turn."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
-from typing import Any, NamedTuple
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from tests.bench import http, shop
-from tests.bench.http import MODES, PORT
-from tests.bench.idle_hooks import idle_hooks
-from tests.bench.pairs import ratio
-from tests.bench.places import Lab, Pair, Place, lab
+from tests.bench.http import MODES, PORT, Run
+from tests.bench.pairs import ratio, rounds
+from tests.bench.places import BenchFailed, Lab, Pair, lab
 from tests.bench.results import Effort, Figure, Section, of_ratio
-from tests.bench.throughput import compared, costs, efforts, plain, prepare, rates, spent
+from tests.bench.throughput import costs, efforts, plain, prepare, rates, spent
 
-DRIVERS = ("sockops", "tc")
-NONE, AGAIN, IDLE = "no policy", "no policy, another pair", "no policy, programs that do nothing"
-POLICIES = {NONE: 0, AGAIN: 0, IDLE: 0, "1 policy": 1, "120 policies": 120}
-LABS = {NONE: "free", AGAIN: "free", IDLE: "idle"}
-"""The lab that a pair is in, where it is not `held`."""
+WATCHED = "sockops, watched"
+REST_AFTER = {"sockops": 0, WATCHED: 86400}
+"""Seconds after which sockets' packets pass unseen, where they are looked at."""
+KINDS = ("sockops", WATCHED, "tc")
+NONE, AGAIN = "no policy", "no policy, again"
+POLICIES = {NONE: 0, AGAIN: 0, "1 policy": 1, "120 policies": 120}
+BAR = 0.99
+VIP, CLIENT, SERVER = "10.96.1.1", "client", "web"
+SETTLES = 20.0
+"""Seconds after a change of policy in which sockets' packets must have come to pass unseen."""
 METHOD = (
-    "Pairs of pods on veth, through a Service each; nginx and wrk as for throughput, in rounds. Two of them are "
-    "on a node without any policy; on another node the server of a pair is under so many NetworkPolicies, each of "
-    "another block and other ports, and one of them lets the client in. Ratios to the first pair; the second one "
-    "is the noise. For sockops a pair more has programs that do nothing at the hooks that policy has: what "
-    "judges each packet at its socket cannot cost less."
+    "One pair of pods on veth, through a Service; nginx and wrk as for throughput, in rounds. Between the runs "
+    "the node's policies change: none, none again, one that lets the client in, and 120 of the server's, each of "
+    "another block and other ports, one of which lets the client in. Ratios to the runs without policy; the "
+    "second such run is the noise. sockops is asked at rest, and in a lab more while its sockets are watched "
+    "(`rest_after` of a day)."
 )
 
 
-class At(NamedTuple):
-    """A pair of pods, and the lab that it is in."""
-
-    lab: Lab
-    pair: Pair
-
-
 def measure(effort: Effort) -> Section:
-    """Both drivers, keep-alive and a connection a request."""
+    """Every kind of node, keep-alive and a connection a request."""
     figures: list[Figure] = []
     raw: dict[str, Any] = {}
-    for driver in DRIVERS:
-        with clusters(driver) as pairs:
+    for kind in KINDS:
+        with cluster(kind) as node:
             for mode in MODES:
-                done = compared({name: at.pair for name, at in pairs.items()}, mode, effort)
-                found = raw[f"{driver}, {mode}"] = {"rounds": done}
-                for name in pairs:
-                    if name != NONE:
-                        bar = 0.99 if POLICIES[name] else None
-                        what = f"{driver}, {mode}: {name}"
-                        figures.append(of_ratio(what, ratio(rates(done), name, NONE), bar))
-                        figures.append(of_ratio(f"{what}, by processor time", ratio(efforts(done), name, NONE)))
-                for name, at in pairs.items():
-                    if name not in (AGAIN, IDLE):
-                        cost, requests = spent(at.lab, at.pair, mode, effort)
-                        found[name] = {"programs": plain(cost), "requests": requests}
-                        figures += costs(f"{driver}, {mode}, {name}", cost, requests)
+                done = rounds({name: partial(node.asked, name, mode, effort) for name in POLICIES}, effort.pairs)
+                found = raw[f"{kind}, {mode}"] = {"rounds": done}
+                figures += _ratios(f"{kind}, {mode}", done, None if node.is_watched else BAR)
+                for name in (NONE, "1 policy", "120 policies"):
+                    node.turn(name)
+                    cost, requests = spent(node.lab, node.pair, mode, effort)
+                    found[name] = {"programs": plain(cost), "requests": requests}
+                    figures += costs(f"{kind}, {mode}, {name}", cost, requests)
     return Section("packets", "Policy and packets", METHOD, tuple(figures), raw)
 
 
+def _ratios(what: str, done: Sequence[Mapping[str, Run]], bar: float | None) -> Iterator[Figure]:
+    for name, count in POLICIES.items():
+        if name != NONE:
+            yield of_ratio(f"{what}: {name}", ratio(rates(done), name, NONE), bar if count else None)
+            yield of_ratio(f"{what}: {name}, by processor time", ratio(efforts(done), name, NONE))
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node with the pair of pods, whose policies change."""
+
+    lab: Lab
+    pair: Pair
+    files: Mapping[str, str]
+    """Manifests of everything, by what the node is to be under."""
+    is_watched: bool
+    """Whether sockets' packets are looked at for as long as there is a policy."""
+
+    def turn(self, name: str) -> None:
+        """The node is under these policies, and has come to rest if it ever does."""
+        self.lab.run("sync", "-f", self.files[name])
+        looks = bool(POLICIES[name]) and self.is_watched
+        links = self.lab.pins / "links" / "policy"
+        _wait(lambda: (links.exists() and any(links.iterdir())) == looks)
+
+    def asked(self, name: str, mode: str, effort: Effort) -> Run:
+        """What one run of the load gives under these policies."""
+        self.turn(name)
+        return http.run(self.pair, mode, effort.seconds)
+
+
+def _wait(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + SETTLES
+    while not is_so():
+        if time.monotonic() > deadline:
+            raise BenchFailed(f"policy has not settled in {SETTLES:g} s: see the log of the lab's agent")
+        time.sleep(0.05)
+
+
 @contextmanager
-def clusters(driver: str) -> Iterator[dict[str, At]]:
-    """A lab for each kind of node; each pair by what it is called."""
-    names = [name for name in POLICIES if name != IDLE or driver == "sockops"]
-    numbers = {name: number for number, name in enumerate(POLICIES)}
-    homes: dict[str, list[str]] = {}
-    for name in names:
-        homes.setdefault(LABS.get(name, "held"), []).append(name)
-    with ExitStack() as stack:
-        ends: dict[str, tuple[Lab, Place, Place]] = {}
-        for home, inside in homes.items():
-            made = stack.enter_context(lab(driver, *_objects(numbers[name] for name in inside), name=home))
-            for name in inside:
-                client, server = made.places(f"bench/client-{numbers[name]}", f"bench/web-{numbers[name]}")
-                ends[name] = made, client, server
-            if home == LABS[IDLE]:
-                stack.enter_context(idle_hooks(made, f"bench/web-{numbers[IDLE]}"))
-        workers = stack.enter_context(http.serving(*(server for _, _, server in ends.values())))
-        pairs = {}
-        for name, (made, client, server) in ends.items():
-            pairs[name] = At(made, Pair(client, server, _vip(numbers[name]), 80, workers[server]))
-            prepare(pairs[name].pair)
-        yield {name: pairs[name] for name in names}
+def cluster(kind: str) -> Iterator[Node]:
+    """One node of this kind, without policy."""
+    driver, *_ = kind.split(",")
+    sections = {driver: {"rest_after": REST_AFTER[kind]}} if kind in REST_AFTER else {}
+    with lab(driver, *_objects(0), config={"drivers": sections}) as made:
+        client, server = made.places(f"bench/{CLIENT}", f"bench/{SERVER}")
+        with http.serving(server) as workers:
+            pair = Pair(client, server, VIP, 80, workers[server])
+            prepare(pair)
+            files = {name: made.file(*_objects(count)) for name, count in POLICIES.items()}
+            yield Node(made, pair, files, kind == WATCHED)
 
 
-def _objects(numbers: Iterable[int]) -> Iterator[shop.Object]:
-    yield shop.NODE
-    for number in numbers:
-        client, web = f"client-{number}", f"web-{number}"
-        yield from (shop.pod(client), shop.pod(web), shop.service(web, {"name": web}, _vip(number), 80, PORT))
-        yield from policies(web, client, list(POLICIES.values())[number])
+def _objects(count: int) -> Iterator[shop.Object]:
+    yield from (shop.NODE, shop.pod(CLIENT), shop.pod(SERVER))
+    yield shop.service(SERVER, {"name": SERVER}, VIP, 80, PORT)
+    yield from policies(SERVER, CLIENT, count)
 
 
 def policies(server: str, client: str, count: int) -> Iterator[shop.Object]:
@@ -104,7 +125,3 @@ def policies(server: str, client: str, count: int) -> Iterator[shop.Object]:
             "ports": [{"protocol": "TCP", "port": PORT}],
         }
         yield shop.policy(f"{server}-client", {"name": server}, ingress=[rule], policyTypes=["Ingress"])
-
-
-def _vip(number: int) -> str:
-    return f"10.96.1.{number + 1}"

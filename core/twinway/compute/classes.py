@@ -12,9 +12,11 @@ as there are different answers of the atoms, at most one for each entry.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from array import array
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from functools import cached_property
 
 from twinway.compute.answers import NOTHING, PodAnswers, node_answers
 from twinway.compute.atoms import Atom, AtomId, Members
@@ -83,7 +85,7 @@ class ClassesByAtom:
                 del self.having[atom]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ClassChange:
     """Classes that came into use, and those that no address has any more."""
 
@@ -95,10 +97,14 @@ class ClassChange:
         """Whether there are any."""
         return bool(self.come.ids or self.gone.ids)
 
-    @property
+    @cached_property
     def atoms(self) -> Set[AtomId]:
         """Those that match any of them: who asks none of these is told the same of all."""
         return self.come.having.keys() | self.gone.having.keys()
+
+
+_Together = Sequence[tuple[Ground[Home], Sequence[int]]]
+"""Places in the columns, those of addresses on one ground together."""
 
 
 class ClassTable:
@@ -122,6 +128,7 @@ class ClassTable:
         self._node_members: dict[IPAddress, Members] = {}
         self._grounds: Grounds[Home] = Grounds()
         self._rows = Rows()
+        self._places: dict[Profile, _Together] = {}
 
     def update(
         self, cluster: Cluster, attachments: Mapping[ObjectRef, Attachment], atoms: Mapping[AtomId, Atom]
@@ -133,6 +140,8 @@ class ClassTable:
         self._atoms = atoms
         kinds = {type(atom) for atom in (*come.values(), *gone.values())}
         touched = self._population.update(cluster.pods, attachments)
+        for profile in self._population.changed():
+            self._places.pop(profile, None)
         profiles = self._pods.update(come, gone, cluster.namespaces, self._population)
         if NodePeer in kinds or not unchanged(self._nodes, cluster.nodes):
             touched.update(map(self._population.home, self._update_nodes(cluster.nodes)))
@@ -142,6 +151,9 @@ class ClassTable:
             self._update_home(home)
         for profile in profiles:
             self._update_profile(profile)
+        if not before:
+            for profile in self._population.profiles():
+                self._together(profile)
         self.table = self._rows.table()
         change = ClassChange(
             come=ClassesByAtom(self.live[id_] for id_ in self.live.keys() - before.keys()),
@@ -171,7 +183,9 @@ class ClassTable:
                 row = self._rows.row(prefix)
                 self._put(row, self._class_of(new[prefix]) if prefix in new else NO_CLASS)
                 if prefix not in new:
-                    self._rows.leave(row)
+                    self._moved(self._rows.leave(row))
+        for home in moved:
+            self._moved(home)
         return moved
 
     def _update_home(self, home: Home) -> None:
@@ -192,7 +206,7 @@ class ClassTable:
         self._population.leave(home)
         self._grounds.leave(home)
         if home.at >= 0:
-            self._rows.leave(home)
+            self._moved(self._rows.leave(home))
 
     def _said(self, members: Members, ground: Ground[Home]) -> ClassId:
         # An address that no pod or node gives members has an entry where it is itself a border of blocks.
@@ -202,21 +216,41 @@ class ClassTable:
 
     def _update_profile(self, profile: Profile) -> None:
         # Each address that only a pod of this profile has is told what the others on its ground are.
-        members, singly = self._pods.of(profile), bool(self._node_members)
-        together: defaultdict[Ground[Home], list[int]] = defaultdict(list)
-        others: list[Home] = []
-        for home in self._population.profiles().get(profile, ()):
-            ground = home.ground
-            if singly or home.contested:
-                others.append(home)
-            elif ground is not None:
-                together[ground].append(home.at)
-            elif members:
-                together[self._place(home)].append(home.at)
-        for ground, places in together.items():
+        members = self._pods.of(profile)
+        homes = self._population.profiles().get(profile, ())
+        together = self._together(profile)
+        if together is None and members:
+            for home in homes:
+                self._place(home)
+            together = self._together(profile)
+        if together is None or self._node_members:
+            for home in homes:
+                self._update_home(home)
+            return
+        for ground, places in together:
             self._put_all(places, self._said(members, ground))
-        for home in others:
-            self._update_home(home)
+
+    def _together(self, profile: Profile) -> _Together | None:
+        # Where its addresses stand, if each has a row and no other pod. To ask thousands of them takes longer
+        # than to write down their classes: it is kept until one of them moves.
+        known = self._places.get(profile)
+        if known is None:
+            homes = self._population.profiles().get(profile, ())
+            grounds = {home.ground for home in homes}
+            if None in grounds or not self._population.contested.isdisjoint(homes):
+                return None
+            known = self._places[profile] = [
+                (ground, array("I", [home.at for home in homes if home.ground is ground]))
+                for ground in grounds
+                if ground is not None
+            ]
+        return known
+
+    def _moved(self, row: Row | None) -> None:
+        # Somewhere else in the columns, or on other ground.
+        if isinstance(row, Home):
+            for each in row.claims:
+                self._places.pop(each.profile, None)
 
     def _is_taken(self, prefix: IPNetwork) -> bool:
         # The entry of a single address stands there even where it is the border of a block.
@@ -228,7 +262,7 @@ class ClassTable:
 
     def _put_all(self, places: Sequence[int], new: ClassId) -> None:
         ids = self._rows.ids
-        left = Counter([ids[at] for at in places])
+        left = _counted([ids[at] for at in places])
         for at in places:
             ids[at] = new
         self._rows.touched += places
@@ -245,3 +279,8 @@ class ClassTable:
             known = self._by_members[members] = address_class(members)
             enter(self.live, known.id, known, "address classes")
         return known.id
+
+
+def _counted(ids: Sequence[ClassId]) -> Mapping[ClassId, int]:
+    # As a rule it is one, however many times.
+    return {ids[0]: len(ids)} if ids.count(ids[0]) == len(ids) else Counter(ids)

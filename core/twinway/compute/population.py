@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from itertools import chain
@@ -31,15 +31,13 @@ class Home(Row):
     It has a row since it first had a class as pods' or nodes' address, for as long as a pod has it.
     """
 
-    __slots__ = ("address", "claims", "contested", "ground")
+    __slots__ = ("address", "claims", "ground")
 
     def __init__(self, address: IPAddress) -> None:
         """Nobody has it. Its prefix is made with its row: most addresses of a cluster may never need one."""
         self.at = -1
         self.address = address
         self.claims: tuple[_Resident, ...] = ()
-        self.contested = False
-        """Whether several pods claim it."""
         self.ground: Ground[Home] | None = None
         """Where it stands, for as long as it has a row."""
 
@@ -74,16 +72,18 @@ class Population:
         self._attachments: Mapping[ObjectRef, Attachment] = {}
         self._residents: dict[ObjectRef, _Resident] = {}
         self._homes: dict[IPAddress, Home] = {}
+        self.contested: set[Home] = set()
+        """Those that several pods claim."""
         self._profiles: dict[Profile, dict[Home, int]] = {}
         # For each profile its addresses, and how many pods of the profile are there (one, as a rule).
-        self._ended: set[Profile] = set()
+        self._changed: set[Profile] = set()
 
     def update(self, pods: Mapping[ObjectRef, Pod], attachments: Mapping[ObjectRef, Attachment]) -> set[Home]:
         """Be these pods from now on; the addresses whose pods changed."""
         gone, come = difference(self._pods, pods)
         moved = {each.pod for each in chain.from_iterable(difference(self._attachments, attachments))}
         self._pods, self._attachments = pods, dict(attachments)
-        self._ended = set()
+        self._changed = set()
         touched: set[Home] = set()
         for ref in {*(pod.ref for pod in gone), *(pod.ref for pod in come), *moved}:
             touched |= self._replace(self._residents.get(ref), self._resident(ref))
@@ -93,9 +93,13 @@ class Population:
         """Every profile that some pod has, and the addresses of those pods."""
         return self._profiles
 
+    def changed(self) -> Set[Profile]:
+        """Profiles with other addresses than before the last update, or that share one with others than before."""
+        return self._changed
+
     def ended(self) -> list[Profile]:
         """Profiles that pods had before the last update, and none has now."""
-        return [profile for profile in self._ended if profile not in self._profiles]
+        return [profile for profile in self._changed if profile not in self._profiles]
 
     def home(self, address: IPAddress) -> Home:
         """What is known of an address; kept until `leave`."""
@@ -135,22 +139,25 @@ class Population:
     def _enter(self, new: _Resident, address: IPAddress) -> Home:
         home = self.home(address)
         home.claims = (*home.claims, new)
-        home.contested = len(home.claims) > 1
+        self._changed.update([each.profile for each in home.claims])
+        if len(home.claims) > 1:
+            self.contested.add(home)
         there = self._profiles.setdefault(new.profile, {})
         there[home] = there.get(home, 0) + 1
         return home
 
     def _leave(self, old: _Resident, address: IPAddress) -> Home:
         home = self._homes[address]
+        self._changed.update([each.profile for each in home.claims])
         home.claims = tuple(each for each in home.claims if each is not old)
-        home.contested = len(home.claims) > 1
+        if len(home.claims) < 2:
+            self.contested.discard(home)
         there = self._profiles[old.profile]
         there[home] -= 1
         if not there[home]:
             del there[home]
         if not there:
             del self._profiles[old.profile]
-            self._ended.add(old.profile)
         return home
 
 

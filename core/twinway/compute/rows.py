@@ -57,20 +57,26 @@ class Rows:
         self.touched.append(row.at)
         self._moved = True
 
-    def leave(self, row: Row) -> None:
-        """Have it be no row any more; where its prefix has a class, another one stands for it."""
+    def leave(self, row: Row) -> Row | None:
+        """
+        Have it be no row any more; where its prefix has a class, another one stands for it.
+
+        Answers the row that moved to its place, if one did.
+        """
         at, row.at = row.at, -1
         if self.ids[at] != NO_CLASS:
             other = self._by_network[row.network] = self._rows[at] = Row(row.network)
             other.at = at
-            return
+            return None
         del self._by_network[row.network]
         last, network, id_ = self._rows.pop(), self._networks.pop(), self.ids.pop()
-        if last is not row:
-            self._rows[at], self._networks[at], self.ids[at] = last, network, id_
-            last.at = at
-            self.touched.append(at)
         self._moved = True
+        if last is row:
+            return None
+        self._rows[at], self._networks[at], self.ids[at] = last, network, id_
+        last.at = at
+        self.touched.append(at)
+        return last
 
     def table(self) -> PrefixClasses:
         """What the rows say; the very same as before where that is nothing new."""
@@ -79,7 +85,8 @@ class Rows:
             networks = tuple(self._networks) if self._moved else self._table.networks
             ids = tuple(self.ids)
             if self._moved or ids != self._table.ids:
-                changed = sorted(at for at in set(self.touched) if at < len(ids))
+                end = len(ids)
+                changed = {at for at in self.touched if at < end}
                 self._table = PrefixClasses(networks, ids, since=self._table, changed=changed)
             self._moved = False
             self.touched.clear()

@@ -162,7 +162,7 @@ class Side:
         return (self._first, *map(self._made.__getitem__, sorted(self._made)))
 
     def _hits(self, cls: AddressClass) -> _Hits:
-        indices = {index for atom in cls.atoms if atom in self._asking for index in self._asking[atom]}
+        indices = {index for atom in self._asking.keys() & cls.atoms for index in self._asking[atom]}
         hits = ((index, _spans(self._clauses[index], cls)) for index in sorted(indices))
         return tuple((index, spans) for index, spans in hits if spans is None or spans)
 

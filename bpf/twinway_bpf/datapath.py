@@ -127,6 +127,7 @@ class Datapath:
     def close(self) -> None:
         """Let go of everything that this process holds; the kernel goes on."""
         self._packets.close()
+        self._sockets.close()
         self._policy_at_socket.close()
 
     def remove(self) -> None:

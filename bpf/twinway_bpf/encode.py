@@ -144,7 +144,12 @@ def is_single(key: bytes) -> bool:
 
 def class_value(first: int, second: int) -> bytes:
     """Value of tw_class: the class ids of both generations."""
-    return _CLASS.pack(first, second)
+    return class_half(first) + class_half(second)
+
+
+def class_half(identity: int) -> bytes:
+    """What a value of tw_class says of one generation."""
+    return _U64.pack(identity)
 
 
 def class_ids(value: bytes) -> tuple[int, int]:
@@ -172,16 +177,17 @@ def verdict_parts(direction: Direction, rows: Iterable[VerdictRow]) -> list[Verd
 
 def verdict_entries(
     policy: PolicySetId, address_class: ClassId, parts: Iterable[VerdictParts]
-) -> list[tuple[bytes, bytes]]:
+) -> dict[bytes, bytes]:
     """Entries of tw_verdict for one policy set and class."""
     names = _VERDICT_KEY_NAMES.pack(policy, address_class)
-    return [(head + names + tail, value) for head, tail, value in parts]
+    return {head + names + tail: value for head, tail, value in parts}
 
 
 def verdicts(policy: PolicySet) -> Iterator[tuple[bytes, bytes]]:
     """Entries of tw_verdict for one policy set."""
     for group in GroupedEntries.of(policy.entries).groups:
-        yield from verdict_entries(policy.id, group.address_class, verdict_parts(group.direction, group.rows))
+        parts = verdict_parts(group.direction, group.rows)
+        yield from verdict_entries(policy.id, group.address_class, parts).items()
 
 
 def servable(frontends: Iterable[Frontend]) -> tuple[Frontend, ...]:

@@ -9,8 +9,8 @@ prefix. What the state does not have, but the kernel still does, stands after th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from operator import add
 
 from twinway.model.net import IPNetwork
 from twinway.model.node import NO_CLASS, ClassId
@@ -57,7 +57,7 @@ class ClassGenerations:
         """
         self._align(classes)
         idle = {0, 1} - {using}
-        changed = sorted(set().union(*(self._differing[generation] for generation in idle)))
+        changed = list(set().union(*(self._differing[generation] for generation in idle)))
         wanted = self._wanted(changed)
         over = [at for at, id_ in zip(changed, wanted, strict=True) if id_ == ABSENT]
         if over:
@@ -70,21 +70,20 @@ class ClassGenerations:
             for at, id_ in zip(changed, wanted, strict=True):
                 ids[at] = id_
             self._differing[generation] = set(over)
-        (first, second), keys = self._ids, self._keys
-        self._table.write({keys[at]: _value(first[at], second[at]) for at in changed})
+        self._write(changed)
         return len(changed)
 
-    def settle(self, classes: Classes) -> int:
-        """Remove prefixes that `classes`, to which pods have turned, does not have; how many."""
+    def settle(self, classes: Classes, most: int | None = None) -> int:
+        """Remove prefixes that `classes`, to which pods have turned, does not have: all or so many; how many."""
         self._align(classes)
-        both = sorted(self._differing[0] & self._differing[1])
-        over = [at for at, id_ in zip(both, self._wanted(both), strict=True) if id_ == ABSENT]
+        both = self._differing[0] & self._differing[1]
+        over = [at for at, id_ in zip(both, self._wanted(both), strict=True) if id_ == ABSENT][:most]
         removed = self._table.remove([self._keys[at] for at in over])
         for ids, differing in zip(self._ids, self._differing, strict=True):
             for at in over:
                 ids[at] = ABSENT
             differing.difference_update(over)
-        self._cut(len(self._columns.ids))
+        self._close_up()
         return removed
 
     def _load(self, rows: Sequence[Row]) -> None:
@@ -93,7 +92,9 @@ class ClassGenerations:
         self._networks: list[IPNetwork] = [row[0] for row in rows]
         self._keys: list[bytes] = [row[1] for row in rows]
         self._ids: list[list[int]] = [[row[2] for row in rows], [row[3] for row in rows]]
-        self._broad = {at: key for at, key in enumerate(self._keys) if not encode.is_single(key)}
+        self._broad = {
+            at: encode.class_prefix(key) for at, key in enumerate(self._keys) if not encode.is_single(key)
+        }
         self._differing: list[set[int]] = [set(range(len(rows))), set(range(len(rows)))]
 
     # What the columns say at these places; what stands after them is wanted no more.
@@ -102,12 +103,20 @@ class ClassGenerations:
         inside = len(ids)
         return [ids[at] if at < inside else ABSENT for at in places]
 
-    # Notes at which of these places a generation differs.
-    def _compare(self, generation: int, places: Sequence[int]) -> None:
+    # Both generations at these places.
+    def _write(self, places: Sequence[int]) -> None:
+        first, second = ([ids[at] for at in places] for ids in self._ids)
+        packed = {id_: encode.class_half(max(id_, NO_CLASS)) for id_ in {*first, *second}}
+        keys = [self._keys[at] for at in places]
+        values = map(add, map(packed.__getitem__, first), map(packed.__getitem__, second))
+        self._table.write(dict(zip(keys, values, strict=True)))
+
+    # Notes at which of these places, of which this is wanted, a generation differs.
+    def _compare(self, generation: int, places: Sequence[int], wanted: Iterable[int]) -> None:
         ids, differing = self._ids[generation], self._differing[generation]
-        pairs = zip(places, self._wanted(places), strict=True)
-        differing.difference_update(places)
-        differing.update([at for at, id_ in pairs if ids[at] != id_])
+        if differing:
+            differing.difference_update(places)
+        differing.update([at for at, id_ in zip(places, wanted, strict=True) if ids[at] != id_])
 
     # What a new prefix says in the generation in use: what its addresses are told already.
     def _repeat(self, using: int, changed: Iterable[int]) -> None:
@@ -118,23 +127,33 @@ class ClassGenerations:
             told = [around(self._keys[at]) for at in new]
             for at, id_ in zip(new, told, strict=True):
                 ids[at] = id_
-            self._compare(using, new)
+            self._compare(using, new, self._wanted(new))
 
     # What the nearest prefix around a key's says, as the kernel finds it: by the mapped address.
     def _around(self, says: Callable[[int], int]) -> Callable[[bytes], int]:
         tables: dict[int, dict[int, int]] = {}
-        for at, key in self._broad.items():
-            if says(at) != ABSENT:
-                bits, number = encode.class_prefix(key)
-                tables.setdefault(WIDTH - bits, {})[number >> (WIDTH - bits)] = says(at)
+        for at, (bits, number) in self._broad.items():
+            said = says(at)
+            if said != ABSENT:
+                tables.setdefault(WIDTH - bits, {})[number >> (WIDTH - bits)] = said
         levels = sorted(tables.items())
+        least = levels[0][0] if levels else WIDTH
+        singles: dict[int, int] = {}  # by what of the address counts: thousands come and go together
 
-        def around(key: bytes) -> int:
-            bits, number = encode.class_prefix(key)
+        def find(bits: int, number: int) -> int:
             for shift, table in levels:
                 if shift > WIDTH - bits and number >> shift in table:
                     return table[number >> shift]
             return UNTOLD
+
+        def around(key: bytes) -> int:
+            bits, number = encode.class_prefix(key)
+            if bits < WIDTH:
+                return find(bits, number)
+            said = singles.get(number >> least)
+            if said is None:
+                said = singles[number >> least] = find(bits, number)
+            return said
 
         return around
 
@@ -149,12 +168,16 @@ class ClassGenerations:
         level = not any(self._differing)  # then both generations say the same, and one look is enough
         for differing in self._differing:
             differing.difference_update(moved)
-        there = [at for at in (*places, *moved) if at < len(self._networks)]
-        self._compare(0, there)
+        there: Sequence[int] = places
+        if moved:
+            end = len(self._networks)
+            there = [at for at in (*places, *moved) if at < end]
+        wanted = self._wanted(there)
+        self._compare(0, there, wanted)
         if level:
             self._differing[1] = set(self._differing[0])
         else:
-            self._compare(1, there)
+            self._compare(1, there, wanted)
 
     # Places at which another row stands now, or none any more.
     def _arrange(self, old: int, places: Iterable[int]) -> Iterable[int]:
@@ -186,7 +209,20 @@ class ClassGenerations:
         self._ids[1][at : at + 1] = [second]
         self._broad.pop(at, None)
         if not encode.is_single(key):
-            self._broad[at] = key
+            self._broad[at] = encode.class_prefix(key)
+
+    # Leaves no gap behind the columns.
+    def _close_up(self) -> None:
+        inside, end = len(self._columns.ids), len(self._networks)
+        left = [self._row(at) for at in range(inside, end) if self._ids[0][at] != ABSENT]
+        if len(left) == end - inside:
+            return
+        self._cut(inside)
+        for row in left:
+            self._put(len(self._networks), row)
+        for differing in self._differing:
+            differing.difference_update(range(inside, end))
+            differing.update(range(inside, inside + len(left)))
 
     def _cut(self, length: int) -> None:
         for at in range(length, len(self._networks)):
@@ -201,11 +237,6 @@ def _new(network: IPNetwork) -> Row:
 def _told(value: bytes) -> tuple[int, int]:
     first, second = encode.class_ids(value)
     return first or UNTOLD, second or UNTOLD
-
-
-@lru_cache(maxsize=4096)  # renamed together, many addresses have the same two
-def _value(first: int, second: int) -> bytes:
-    return encode.class_value(max(first, NO_CLASS), max(second, NO_CLASS))
 
 
 def _network(key: bytes) -> IPNetwork:

@@ -16,6 +16,13 @@ from twinway_bpf.maps import Map
 from twinway_bpf.sync import Step
 from twinway_bpf.verdicts import VerdictSets
 
+ENDED_AT_ONCE = 256
+"""
+Prefixes that are over of which the step that ends them removes so many: a trie has no batch for it.
+
+The rest waits until somebody has time, or until the next change, which then has the more to do.
+"""
+
 
 class PolicyTables:
     """tw_class and tw_verdict. `prepare` writes what is new, `settle` removes what nobody uses any more."""
@@ -59,8 +66,9 @@ class PolicyTables:
         """
         if policy is self._settled:
             return Step(), self.generation
+        step = Step(0, self._ended())
         self._settled = None
-        step = self._sets.write(self._sets.missing(policy))
+        step += self._sets.write(self._sets.missing(policy))
         if not self.mixed and self._classes.says(policy.classes, self.generation):
             return step, self.generation
         if self._unseen:
@@ -76,12 +84,14 @@ class PolicyTables:
         """Have the idle generation say what is in force, and sweep: the next change has less to do."""
         if self._settled is None or self.mixed or self._unseen:
             return Step()
-        return Step(self._classes.fill(self._settled.classes, self.generation), self._sets.clear())
+        removed = self._ended() + self._sets.clear()
+        return Step(self._classes.fill(self._settled.classes, self.generation), removed)
 
     def settle(self, policy: PolicyState) -> Step:
         """Remove prefixes that `policy` does not have, and verdicts that nobody asks for any more."""
-        swept = self._sets.sweep(policy)
-        if policy is self._settled:
-            return swept
         self._settled = policy
-        return Step(0, self._classes.settle(policy.classes)) + swept
+        return Step(0, self._classes.settle(policy.classes, ENDED_AT_ONCE)) + self._sets.sweep(policy)
+
+    # Removes what the last step left of prefixes that had ended.
+    def _ended(self) -> int:
+        return self._classes.settle(self._settled.classes) if self._settled is not None else 0

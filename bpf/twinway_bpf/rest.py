@@ -29,6 +29,7 @@ def until_allowed(pods: Sequence[Attachment], openers: Openers, judge: Callable[
 
     `judge` asks the tables of now, which must not change before the end.
     """
+    told = 0
     while True:
         judgement, noted, denied = judge(), openers.noted(), 0
         for pod in pods:
@@ -36,7 +37,9 @@ def until_allowed(pods: Sequence[Attachment], openers: Openers, judge: Callable[
             yield 0.0
         if not denied:
             return
-        logger.info("connections are open that policy denies by now connections=%d", denied)
+        if denied != told:
+            logger.info("connections are open that policy denies by now connections=%d", denied)
+        told = denied
         yield AGAIN_SECONDS
 
 

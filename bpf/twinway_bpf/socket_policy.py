@@ -69,7 +69,8 @@ class SocketPolicy:
         return Openers(Settings(cfg), older, given)
 
     def load(self) -> None:
-        """Load what may be needed later. Raises LoadError."""
+        """Load what may be needed later: then is no time for it. Raises LoadError."""
+        self._hooks.load()
         self._loopback.load()
 
     def before(self, change: Change, hooked: Endpoints, *, again: bool) -> None:
@@ -108,7 +109,7 @@ class SocketPolicy:
         if hooked:
             self._loopback.detach_stale(hooked, devices)
         elif self.condition != Condition.UNSEEN:
-            self._loopback.detach_all(())
+            self._loopback.detach_stale({}, {})
             self._end()
 
     def remove(self, namespaces: Iterable[str]) -> None:
@@ -118,6 +119,7 @@ class SocketPolicy:
 
     def close(self) -> None:
         """Let go of loaded programs; attached ones stay."""
+        self._hooks.close()
         self._loopback.close()
 
     # Who opened the connections of before must be known before a verdict asks.

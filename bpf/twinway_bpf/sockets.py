@@ -65,37 +65,45 @@ class CgroupHooks:
         self._wanted = wanted
         self._loader = loader
         self._pins = pins
+        self._loaded: dict[str, int] = {}
         self._attached = False
 
-    def attach(self, cgroup: Path, *, again: bool = True) -> bool:
+    def load(self) -> None:
+        """Load the programs, which takes longer than to attach them. Raises LoadError."""
+        if not self._loaded:
+            self._loaded = self._loader.load(self._wanted)
+
+    def attach(self, cgroup: Path, *, again: bool = True) -> None:
         """
         Put the programs in place, each in one step where an earlier one stands.
 
-        Without `again`: nothing if this was done before. True: for all that we know one of them was missing.
+        Without `again`: nothing if this was done before.
         """
         if self._attached and not again:
-            return False
-        loaded = self._loader.load(self._wanted)
+            return
+        self.load()
         target = _open_cgroup(cgroup)
         try:
-            placed = [self._attach(program, loaded[program.name], target) for program in self._wanted]
+            for program in self._wanted:
+                self._attach(program, self._loaded[program.name], target)
         except OSError as error:
             raise DriverError(f"cannot attach {self._group} programs to {cgroup}: {error.strerror}") from error
         finally:
             os.close(target)
-            for descriptor in loaded.values():
-                os.close(descriptor)
-        missed = any(placed) or not self._attached
         self._attached = True
-        return missed
 
     def detach(self) -> None:
-        """Take the programs away: on return they run no more."""
+        """Take the programs away: on return they run no more. They stay loaded."""
         self._pins.remove_group(self._group)
         self._attached = False
 
-    # Whether there was none.
-    def _attach(self, program: Program, descriptor: int, target: int) -> bool:
+    def close(self) -> None:
+        """Let go of the loaded programs; attached ones stay."""
+        for descriptor in self._loaded.values():
+            os.close(descriptor)
+        self._loaded = {}
+
+    def _attach(self, program: Program, descriptor: int, target: int) -> None:
         link = self._pins.link(self._group, program.name)
         if link is not None:
             try:
@@ -104,7 +112,7 @@ class CgroupHooks:
                 # the cgroup it was tied to has gone, and with it the link
                 self._pins.unpin_link(self._group, program.name)
             else:
-                return False
+                return
             finally:
                 os.close(link)
         link = libbpf.link_create(descriptor, target, program.attach)
@@ -112,7 +120,6 @@ class CgroupHooks:
             self._pins.pin_link(self._group, program.name, link)
         finally:
             os.close(link)
-        return True
 
 
 def learn_host(settings: Settings, cgroup: Path) -> None:

@@ -101,6 +101,11 @@ class Site:
         for each in self._hooks:
             each.detach()
 
+    def let_go(self) -> None:
+        """Of the loaded programs."""
+        for each in self._hooks:
+            each.close()
+
     @contextlib.contextmanager
     def guarded(self, *guards: tuple[tchook.Side, Program]) -> Iterator[None]:
         """At rest: nothing looks at sockets' packets, and these programs are at the loopback, during the block."""
@@ -114,6 +119,7 @@ class Site:
             yield
         finally:
             for hook in hooks:
+                self._pins.end_link("guard", hook.name)  # a link that is only let go ends a moment later
                 tchook.detach(self._pins, "guard", hook)
             for descriptor in loaded.values():
                 os.close(descriptor)
@@ -192,6 +198,7 @@ def node(loader: Loader, tables: Tables, bpffs: Path) -> Iterator[Site]:
             yield site
         finally:
             site.detach()
+            site.let_go()
 
 
 def disconnect(connected: socket.socket) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from ipaddress import ip_address, ip_network
 from itertools import product
 from types import MappingProxyType
 
+import pytest
 from hypothesis import strategies as st
 
 from tests.unit.bpf import reader
@@ -30,6 +32,7 @@ from twinway.model.node import (
 )
 from twinway.model.policy import Direction
 from twinway.model.prefixes import PrefixClasses
+from twinway_bpf import policy
 from twinway_bpf.endpoints import EndpointTables
 from twinway_bpf.maps import Map
 from twinway_bpf.policy import PolicyTables
@@ -128,6 +131,14 @@ def _ref(pod: IPAddress) -> ObjectRef:
 
 def _attachment(pod: IPAddress) -> Attachment:
     return Attachment(_ref(pod), f"c{pod}", f"/run/netns/p{pod}", "eth0", (pod,))
+
+
+@contextmanager
+def ending_at_once(prefixes: int) -> Iterator[None]:
+    """Within the block, a step removes so many of the prefixes that it ends, and leaves the others for later."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(policy, "ENDED_AT_ONCE", prefixes)
+        yield
 
 
 class Process:

@@ -11,6 +11,7 @@ import contextlib
 from ipaddress import ip_network
 from itertools import count
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,6 +22,7 @@ from tests.unit.bpf.policies import (
     Answers,
     Process,
     answers,
+    ending_at_once,
     expected,
     is_open,
     policy_of,
@@ -56,12 +58,15 @@ def check_way(before: Contents, log: Log, done: int, involved: list[NodeState]) 
 steps = st.integers(0, 20)
 
 
+@pytest.mark.parametrize("at_once", [0, 256])
 @settings(max_examples=100, deadline=None)
-@given(st.lists(states(), min_size=1, max_size=2), states(), states() | st.none(), steps)
-def test_after_a_kill(earlier: list[NodeState], new: NodeState, other: NodeState | None, step: int) -> None:
+@given(earlier=st.lists(states(), min_size=1, max_size=2), new=states(), other=states() | st.none(), step=steps)
+def test_after_a_kill(
+    *, at_once: int, earlier: list[NodeState], new: NodeState, other: NodeState | None, step: int
+) -> None:
     """A process is killed at any write; the next one, with the same or another state, completes it."""
     log = Log()
-    with recorded(log) as maps:
+    with recorded(log) as maps, ending_at_once(at_once):
         process = Process(maps)
         for state in earlier:
             process.apply(state)
@@ -72,12 +77,15 @@ def test_after_a_kill(earlier: list[NodeState], new: NodeState, other: NodeState
         check_way(before, log, done, [earlier[-1], new, last])
 
 
+@pytest.mark.parametrize("at_once", [0, 256])
 @settings(max_examples=60, deadline=None)
-@given(st.lists(states(), min_size=2, max_size=3), states(), steps)
-def test_after_a_kill_while_catching_up(earlier: list[NodeState], new: NodeState, step: int) -> None:
+@given(earlier=st.lists(states(), min_size=2, max_size=3), new=states(), step=steps)
+def test_after_a_kill_while_catching_up(
+    *, at_once: int, earlier: list[NodeState], new: NodeState, step: int
+) -> None:
     """A process is killed while it catches up; the next one brings another state into force."""
     log = Log()
-    with recorded(log) as maps:
+    with recorded(log) as maps, ending_at_once(at_once):
         process = Process(maps)
         for state in earlier:
             process.apply(state)

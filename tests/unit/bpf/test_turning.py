@@ -13,7 +13,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.bpf.policies import PODS, QUESTIONS, Process, answers, expected, set_of, sized, state_of, states
+from tests.unit.bpf.policies import (
+    PODS,
+    QUESTIONS,
+    Process,
+    answers,
+    ending_at_once,
+    expected,
+    set_of,
+    sized,
+    state_of,
+    states,
+)
 from tests.unit.bpf.recording import Log, contents, recorded, replayed
 from twinway.errors import MapError
 from twinway.model.node import Action, ClassId, NodeState
@@ -58,17 +69,33 @@ def test_same_state_writes_nothing(state: NodeState) -> None:
         assert len(log.writes) == done
 
 
+@pytest.mark.parametrize("at_once", [0, 1])
+@settings(max_examples=40, deadline=None)
+@given(history=st.lists(states(), min_size=1, max_size=4))
+def test_nothing_is_left_over_after_catching_up(*, at_once: int, history: list[NodeState]) -> None:
+    """Nor where more ended than a step removes."""
+    with recorded(Log()) as maps, recorded(Log()) as fresh, ending_at_once(at_once):
+        process = Process(maps)
+        for state in history:
+            process.apply(state)
+        process.catch_up()
+        Process(fresh).apply(history[-1])
+        sizes = [{name: set(entries) for name, entries in contents(each).items()} for each in (maps, fresh)]
+        assert sizes[0] == sizes[1]
+
+
+@pytest.mark.parametrize("at_once", [0, 256])
 @pytest.mark.parametrize("catching_up", [False, True])
 @settings(max_examples=60, deadline=None)
 @given(history=st.lists(states(), min_size=2, max_size=4))
-def test_old_answer_or_new(*, catching_up: bool, history: list[NodeState]) -> None:
+def test_old_answer_or_new(*, catching_up: bool, at_once: int, history: list[NodeState]) -> None:
     """
     After each single write of a change, each connection is answered as before or as after it.
 
     Also where there was time to catch up before: nothing that is in force is written over.
     """
     log = Log()
-    with recorded(log) as maps:
+    with recorded(log) as maps, ending_at_once(at_once):
         process = Process(maps)
         process.apply(history[0])
         for old, new in pairwise(history):
@@ -82,12 +109,13 @@ def test_old_answer_or_new(*, catching_up: bool, history: list[NodeState]) -> No
                     assert answer in (was[question], will[question]), question
 
 
+@pytest.mark.parametrize("at_once", [0, 256])
 @settings(max_examples=60, deadline=None)
-@given(st.lists(states(), min_size=1, max_size=4))
-def test_catching_up_changes_no_answer(history: list[NodeState]) -> None:
+@given(history=st.lists(states(), min_size=1, max_size=4))
+def test_catching_up_changes_no_answer(*, at_once: int, history: list[NodeState]) -> None:
     """Each single write of it leaves every connection answered as the state in force does; then none is left."""
     log = Log()
-    with recorded(log) as maps:
+    with recorded(log) as maps, ending_at_once(at_once):
         process = Process(maps)
         for state in history:
             process.apply(state)

@@ -5,7 +5,8 @@ A class entry holds two generations. A change fills the generation that no pod l
 sets say of classes that are new in it, and only then lets each pod turn, in one write of its own, to
 its new set *and* to the other generation. So a packet is judged by the old state or by the new one,
 never by a mixture. The generation that they left lags behind until somebody has time to catch up, or
-until the next change, which is the longer for it.
+until the next change, which is the longer for it; and so does what is removed of prefixes that ended,
+where they are many.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ class PolicyTables:
         return Step(self._classes.fill(self._settled.classes, self.generation), removed)
 
     def settle(self, policy: PolicyState) -> Step:
-        """Remove prefixes that `policy` does not have, and verdicts that nobody asks for any more."""
+        """Remove prefixes that `policy` does not have, and verdicts that nobody asks for any more: not all at once."""
         self._settled = policy
         return Step(0, self._classes.settle(policy.classes, ENDED_AT_ONCE)) + self._sets.sweep(policy)
 

@@ -206,6 +206,12 @@ def policy_of(speaks_of: Speaks, table: Mapping[IPNetwork, ClassId]) -> NodeStat
     return state_of(dict.fromkeys(PODS[:2], chosen.id), {chosen.id: chosen}, table)
 
 
+def policy_in_use(speaks_of: Speaks, table: Mapping[IPNetwork, ClassId]) -> NodeState:
+    """The same, with entries for the classes of the table alone."""
+    chosen = _set(speaks_of, table.values())
+    return state_of(dict.fromkeys(PODS[:2], chosen.id), {chosen.id: chosen}, table)
+
+
 def sized(pods: int, prefixes: int) -> NodeState:
     """So many pods, classes and single addresses."""
     chosen = set_of(dict.fromkeys(range(prefixes), (Action.DENY, Action.ALLOW)))

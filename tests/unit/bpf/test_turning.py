@@ -14,12 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.bpf.policies import (
+    OFTEN,
     PODS,
     QUESTIONS,
     Process,
     answers,
     ending_at_once,
     expected,
+    policy_in_use,
+    policy_of,
     set_of,
     sized,
     state_of,
@@ -146,6 +149,34 @@ def test_a_change_after_catching_up_writes_what_it_changes(*, catching_up: bool)
         process.apply(state_of({PODS[0]: chosen.id}, {chosen.id: chosen}, tables[2]))
         renamed = [write for write in log.writes[done:] if write.table.startswith("tw_class")]
         assert len(renamed) == (1 if catching_up else len(networks) - 1)
+
+
+def test_a_class_that_comes_back_keeps_its_entries() -> None:
+    """What a set said of it was to be removed, and had not been yet."""
+    peer = ip_network("10.0.0.6/32")
+    tables = [{peer: ClassId(1)}, {peer: ClassId(2)}]
+    with recorded(Log()) as maps:
+        process = Process(maps)
+        for table in (*tables, *tables):
+            state = policy_in_use(OFTEN[0], table)
+            for _ in range(2):
+                process.apply(state)
+                assert answers(contents(maps)) == expected(state)
+
+
+def test_prefixes_left_for_later_are_not_written_again() -> None:
+    """A state of the same classes finds them still there, and removes them."""
+    networks = [ip_network(f"10.0.0.{number}/32") for number in range(20)]
+    log = Log()
+    with recorded(log) as maps, ending_at_once(5):
+        process = Process(maps)
+        process.apply(policy_of(OFTEN[0], dict.fromkeys(networks, ClassId(1))))
+        process.apply(policy_of(OFTEN[0], {}))
+        assert len(maps["class"].entries()) == 15
+        done = len(log.writes)
+        process.apply(policy_of(OFTEN[0], {}))
+        assert not maps["class"].entries()
+        assert all(write.value is None for write in log.writes[done:])
 
 
 def test_connections_of_an_address_end_with_its_pod() -> None:

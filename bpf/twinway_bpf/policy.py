@@ -89,7 +89,7 @@ class PolicyTables:
         return Step(self._classes.fill(self._settled.classes, self.generation), removed)
 
     def settle(self, policy: PolicyState) -> Step:
-        """Remove prefixes that `policy` does not have, and verdicts that nobody asks for any more: not all at once."""
+        """Remove, not all at once, prefixes that `policy` lacks, and verdicts that nobody asks for any more."""
         self._settled = policy
         return Step(0, self._classes.settle(policy.classes, ENDED_AT_ONCE)) + self._sets.sweep(policy)
 

@@ -158,7 +158,9 @@ class Datapath:
             placed = () if stands else self._packets.attach(hooked, devices, check=check)
         turn = self._endpoints.turn(change, devices, self._node)
         if self._at_socket:
-            self._policy_at_socket.after(change, hooked, devices, self._packets, anew=turn.judge_anew)
+            # what began while a hook was missing has not been judged
+            anew = turn.judge_anew or bool(placed)
+            self._policy_at_socket.after(change, hooked, devices, self._packets, anew=anew)
         if turn.judge_anew:
             # connections carry the revision that they were judged under
             self._settings.write(rev=(self._settings.read().rev + 1) & 0xFFFFFFFF)

@@ -185,9 +185,7 @@ class PacketHooks:
         return tuple(placed)
 
     def stand(self, endpoints: Mapping[ObjectRef, Endpoint], devices: Mapping[ObjectRef, PodDevice]) -> bool:
-        """Whether every one of these pods has all its programs, for all that we know."""
-        if endpoints.keys() - devices.keys():
-            return False
+        """Whether each of these pods that has a device has all its programs, for all that we know."""
         return all(self._placed.get(hook.name) == hook for hook, _ in self._wanted(endpoints, devices))
 
     def detach_stale(self, endpoints: Mapping[ObjectRef, Endpoint], devices: Mapping[ObjectRef, PodDevice]) -> int:

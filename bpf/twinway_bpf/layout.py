@@ -134,7 +134,7 @@ class Cfg(ctypes.Structure):
         ("flags", u32),
         ("rev", u32),
         ("probes", u32),
-        ("pad", u32),
+        ("cookie", u32),
     )
 
 

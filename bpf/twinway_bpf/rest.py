@@ -12,15 +12,29 @@ from collections.abc import Callable, Iterator, Sequence
 
 from twinway.model.net import Protocol
 from twinway.model.node import Attachment
+from twinway_bpf import clock
 from twinway_bpf.judgement import Judgement
+from twinway_bpf.layout import Sk
 from twinway_bpf.older import LISTENING, Noted, is_opener, listeners
 from twinway_bpf.openers import Openers
-from twinway_bpf.sockdiag import State
+from twinway_bpf.sockdiag import Socket, State
+from twinway_bpf.sockets import Settings
 
+COOKIE_UNITS = 128
+"""How long a SYN cookie may be answered. Source: include/net/tcp.h, MAX_SYNCOOKIE_AGE of 2 periods of 60 s."""
 AGAIN_SECONDS = 30.0
 """After a connection was found that is denied, until they are all asked about again."""
 
 logger = logging.getLogger(__name__)
+
+
+def until_answered(settings: Settings, since: int) -> Iterator[float]:
+    """Until nobody can answer a SYN cookie from before `since`, by `clock`: pauses in seconds."""
+    while last := settings.read().cookie:
+        left = min(last, since) + COOKIE_UNITS - clock.now()
+        if left <= 0:
+            return
+        yield left * clock.UNIT_SECONDS
 
 
 def until_allowed(pods: Sequence[Attachment], openers: Openers, judge: Callable[[], Judgement]) -> Iterator[float]:
@@ -44,12 +58,18 @@ def until_allowed(pods: Sequence[Attachment], openers: Openers, judge: Callable[
 
 
 def count_denied(pod: Attachment, openers: Openers, noted: Noted, judgement: Judgement) -> int:
-    """How many of a pod's TCP connections policy denies."""
+    """How many of a pod's TCP connections policy denies, and would go on if nobody looked."""
     sockets = openers.sockets_of(pod, (Protocol.TCP,))
     listening = listeners(sockets)
     return sum(
-        not judgement.allows(found, opener=is_opener(found, listening, noted))
+        _goes_on(found) and not judgement.allows(found, opener=is_opener(found, listening, noted))
         for found in sockets
-        # who listens has no peer, and who still asks is judged whenever he asks
-        if found.state not in (LISTENING[Protocol.TCP], State.SYN_SENT)
     )
+
+
+# Who listens has no peer. Who still asks is judged whenever he asks; but he may hear the answer to what he asked
+# under an earlier policy, and is then held to what that said (kernel/guard.c, guard_leaves).
+def _goes_on(found: Socket) -> bool:
+    if found.state == State.SYN_SENT:
+        return found.storage is None or bool(Sk.from_buffer_copy(found.storage).begun)
+    return found.state != LISTENING[Protocol.TCP]

@@ -9,20 +9,17 @@ pod's sockets know better.
 from __future__ import annotations
 
 import struct
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from twinway.model.net import IPAddress, Protocol
 from twinway.model.node import Attachment, ServiceState
-from twinway_bpf import encode
+from twinway_bpf import clock, encode
 from twinway_bpf.layout import CtFlag
 from twinway_bpf.maps import Map
 from twinway_bpf.older import ENDING, LISTENING, Noted, is_opener, listeners
 from twinway_bpf.openers import Openers
 from twinway_bpf.sockdiag import End, Socket, State
-
-_CLOCK_MONOTONIC_COARSE = 6  # Source: include/uapi/linux/time.h
 
 _ORDER = struct.Struct("=4IH")
 _KEY = struct.Struct("=20s20sB3x")
@@ -52,8 +49,7 @@ def seed(
     if not records:
         return 0
     served = {frontend.address for service in services for frontend in service.frontends}
-    # the clock of the programs: another one may be ahead of theirs
-    seen, before = time.clock_gettime_ns(_CLOCK_MONOTONIC_COARSE) >> 30, (rev - 1) & 0xFFFFFFFF
+    seen, before = clock.now(), (rev - 1) & 0xFFFFFFFF
     values = {key: _VALUE.pack(seen, 0, before, r.flags) for key, r in records.items() if r.peer not in served}
     return table.insert(values)
 

@@ -19,14 +19,14 @@ from pathlib import Path
 from twinway.driver import Change
 from twinway.model.net import ObjectRef
 from twinway.model.node import Endpoint
-from twinway_bpf import programs
+from twinway_bpf import clock, programs
 from twinway_bpf.devices import PodDevice
 from twinway_bpf.hooks import GUARD_SELF, PacketHooks
 from twinway_bpf.judgement import Judgement
 from twinway_bpf.loader import Loader
 from twinway_bpf.openers import Openers
 from twinway_bpf.pins import Pins
-from twinway_bpf.rest import until_allowed
+from twinway_bpf.rest import until_allowed, until_answered
 from twinway_bpf.sockets import CgroupHooks, Settings
 
 CALM_SECONDS = 5.0
@@ -64,9 +64,12 @@ class SocketPolicy:
     @cached_property
     def openers(self) -> Openers:
         """Who connected, of the pods' sockets."""
+        return Openers(self._settings, self._loader.map("tw_opener"), self._loader.map("tw_sk"))
+
+    @cached_property
+    def _settings(self) -> Settings:
         self._loader.open_maps("skb.c")
-        cfg, older, given = (self._loader.map(name) for name in ("tw_cfg", "tw_opener", "tw_sk"))
-        return Openers(Settings(cfg), older, given)
+        return Settings(self._loader.map("tw_cfg"))
 
     def load(self) -> None:
         """Load what may be needed later: then is no time for it. Raises LoadError."""
@@ -85,11 +88,20 @@ class SocketPolicy:
     def after(
         self, change: Change, hooked: Endpoints, devices: Devices, guard: PacketHooks, *, anew: bool
     ) -> None:
-        """They have turned, behind `guard`; `anew`: their connections are to be judged by what is new."""
-        if hooked and anew:
+        """
+        They have turned, behind `guard`.
+
+        `anew`: some of their connections may not have been judged by what is in force now.
+        """
+        if not hooked:
+            return
+        if self.condition == Condition.AT_REST and change.repair:
+            anew |= bool(self._loopback.attach(hooked, devices, check=True))
+        if anew:
             self._watch(change, again=False)
-        if hooked and (anew or (self.condition != Condition.AT_REST and self._steps is None)):
-            self._steps = self._to_rest(dict(hooked), dict(devices), guard)
+        if anew or (self.condition != Condition.AT_REST and self._steps is None):
+            there = {ref: endpoint for ref, endpoint in hooked.items() if ref in devices}
+            self._steps = self._to_rest(there, dict(devices), guard, since=clock.now())
             self._due = time.monotonic() + self._calm
 
     def step(self) -> float | None:
@@ -134,12 +146,13 @@ class SocketPolicy:
         self._steps = None
         self.condition = Condition.UNSEEN
 
-    def _to_rest(self, hooked: Endpoints, devices: Devices, guard: PacketHooks) -> Iterator[float]:
+    def _to_rest(self, hooked: Endpoints, devices: Devices, guard: PacketHooks, *, since: int) -> Iterator[float]:
         for ref, endpoint in hooked.items():
             self._loopback.attach({ref: endpoint}, devices, check=False)
             yield 0.0
         if not all(hooks.stand(hooked, devices) for hooks in (guard, self._loopback)):
             return  # told when it failed; the apply that mends it leads here again
+        yield from until_answered(self._settings, since)
         yield from until_allowed(
             [endpoint.attachment for endpoint in hooked.values()], self.openers, self._judgement
         )

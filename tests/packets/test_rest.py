@@ -11,15 +11,16 @@ from pathlib import Path
 import pytest
 
 from tests.packets import site
-from tests.packets.test_takeover import ADDRESSES, NODE, SERVED, Conversation, Node, conversation, node
+from tests.packets.test_takeover import ADDRESSES, NODE, SERVED, Conversation, Node, conversation, ip, node
 from twinway.driver import Change, NodeContext
 from twinway.model.node import NodeState
-from twinway_bpf import rest
+from twinway_bpf import netns, rest
 from twinway_bpf.datapath import Datapath
 
 __all__ = ["conversation", "node"]
 WATCHING = {"tw_skb_in", "tw_skb_out"}
 SECONDS = 5
+NOWHERE = "10.1.0.77"
 
 
 class Policy:
@@ -219,3 +220,44 @@ def test_hook_that_is_missing_keeps_it_awake(node: Node, policy: Policy, monkeyp
         assert not policy.settle()
     policy.turn(node.state("one", server_may_open=True), repair=True)
     assert policy.settle()
+
+
+def syn_cookies(namespace: Path, value: int) -> None:
+    """Listeners of a namespace answer with SYN cookies: 0 never, 2 always."""
+    with netns.inside(str(namespace)):
+        Path("/proc/sys/net/ipv4/tcp_syncookies").write_text(str(value))
+
+
+def test_cookie_that_may_be_answered_keeps_it_awake(
+    node: Node, policy: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A beginning that only the peer knows of may go on after policy has changed, until it is too late."""
+    policy.turn(node.state("one", server_may_open=True))
+    assert policy.settle()
+    syn_cookies(node.pods["b"], 2)
+    with node.socket("b") as listener, node.socket("a") as client:
+        listener.bind(SERVED)
+        listener.listen()
+        client.connect(SERVED)
+        policy.turn(node.state("two", server_may_open=False))
+        assert not policy.settle()
+        monkeypatch.setattr(rest, "COOKIE_UNITS", 0)
+        policy.turn(node.state("three", server_may_open=True))
+        assert policy.settle()
+
+
+def test_answer_to_what_may_not_be_asked_any_more(
+    node: Node, policy: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who asked under an earlier policy keeps the node awake until he asks again, and is judged by a new one."""
+    monkeypatch.setattr(rest, "AGAIN_SECONDS", 0.1)
+    policy.turn(node.state("one", server_may_open=True))
+    assert policy.settle()
+    ip(node.host, f"route add blackhole {NOWHERE}")
+    with node.socket("b") as client:
+        client.setblocking(False)
+        client.connect_ex((NOWHERE, 80))
+        policy.turn(node.state("two", server_may_open=False))
+        assert not policy.settle()
+        time.sleep(1.5)  # the first SYN is sent again after a second
+        assert policy.settle()

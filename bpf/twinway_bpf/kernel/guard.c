@@ -76,6 +76,18 @@ static __always_inline bool guard_is_kept(struct __sk_buff *skb, struct tw_sk **
 }
 
 /*
+ * A SYN-ACK of no socket is a SYN cookie (tcp_make_synack): nobody but the peer knows of that beginning
+ * until it goes on, and the agent must not think that there is none.
+ */
+static __always_inline void guard_note_cookie(const struct tw_pkt *pkt)
+{
+	struct tw_cfg *cfg = cfg_get();
+
+	if (cfg && (pkt->tcp & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK))
+		cfg->cookie = ct_now();
+}
+
+/*
  * A socket can be made to go on with what never began (TCP_REPAIR): one that connected may go on
  * when it was let to begin, here, and from its own address.
  */
@@ -86,13 +98,15 @@ static __always_inline int guard_leaves(struct __sk_buff *skb, const struct tw_p
 	struct tw_sk *given;
 	int rc;
 
-	if (!guard_is_kept(skb, &given))
+	if (!guard_is_kept(skb, &given)) {
+		guard_note_cookie(pkt);
 		return begins ? guard_way(view, PROTO_TCP, 1) : guard_either(view, PROTO_TCP, 1);
+	}
 	if (!begins && (!given || given->begun))
 		return TW_GO_ON;
 	rc = guard_way(view, PROTO_TCP, 1);
-	if (!rc && given)
-		given->begun = 1;
+	if (given)
+		given->begun = !rc;
 	return rc;
 }
 

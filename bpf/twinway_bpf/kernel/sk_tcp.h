@@ -10,8 +10,6 @@
 #include "sk_maps.h"
 #include "sk_stream.h"
 
-#define STATE_LISTEN 10 /* BPF_TCP_LISTEN */
-
 /*
  * socket cookie -> nothing: sockets that connected before anybody noted it on them (tw_sk).
  * Written by the agent when policy comes. Missing: see there.
@@ -47,12 +45,14 @@ static __always_inline void tcp_let_go(struct bpf_sock *sk, __u32 rev)
 		known->said = said_of(rev, TW_ALLOW);
 }
 
-/* Did the socket connect? Else it was accepted. */
-static __always_inline bool tcp_is_opener(struct __sk_buff *skb, struct bpf_sock *sk)
+/* Did the socket connect? Else it was accepted. `given` is what is noted of it, or NULL. */
+static __always_inline bool tcp_is_opener(struct __sk_buff *skb, struct bpf_sock *sk,
+					  struct tw_sk **given)
 {
 	__u64 cookie;
 
-	if (tw_sk_v2.sk_storage_get(sk, 0, 0))
+	*given = tw_sk_v2.sk_storage_get(sk, 0, 0);
+	if (*given)
 		return 1;
 	cookie = bpf_get_socket_cookie(skb);
 	return tw_opener_v1.lookup(&cookie);
@@ -62,6 +62,7 @@ static __always_inline int tcp_check(struct __sk_buff *skb, const struct tw_pkt 
 				     struct bpf_sock *sk, const struct tw_view *view, __u32 rev)
 {
 	struct tw_skpol *known = 0;
+	struct tw_sk *given = 0;
 	bool opener = 0;
 	__u8 action;
 	__u64 rule = 0;
@@ -74,7 +75,7 @@ static __always_inline int tcp_check(struct __sk_buff *skb, const struct tw_pkt 
 		known = tw_skpol_v3.sk_storage_get(sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 		if (!known)
 			return TW_DROP_NO_ENTRY;
-		opener = tcp_is_opener(skb, sk);
+		opener = tcp_is_opener(skb, sk, &given);
 		if ((__u32)known->said == rev)
 			return judged(known->said >> 32, known->rule, opener);
 	}
@@ -83,6 +84,8 @@ static __always_inline int tcp_check(struct __sk_buff *skb, const struct tw_pkt 
 		known->rule = rule;
 		known->said = said_of(rev, action);
 	}
+	if (given && action != TW_ALLOW)
+		given->begun = 0;
 	return judged(action, rule, opener);
 }
 

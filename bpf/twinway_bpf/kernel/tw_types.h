@@ -160,7 +160,7 @@ struct tw_cfg {
 	__u32 flags;	   /* enum tw_cfg_flag */
 	__u32 rev;	   /* policy revision: grows with every change of policy */
 	__u32 probes;	   /* how often a socket hook has answered a probe */
-	__u32 pad;
+	__u32 cookie; /* when a pod under policy last sent a SYN cookie, as tw_ct.seen; 0: never */
 };
 
 /*
@@ -171,7 +171,7 @@ struct tw_sk {
 	struct tw_end vip; /* what the program wrote */
 	struct tw_end to;  /* what it was given */
 	__u64 backend;
-	__u32 begun; /* TCP: not 0 when its device has let its connection begin */
+	__u32 begun; /* TCP: not 0 if policy, when it last looked, let its connection begin */
 	__u32 pad;
 };
 

@@ -41,8 +41,8 @@ class FakeDriver(Driver):
     """
     A datapath whose kernel is a dictionary.
 
-    `failures` are raised by the next applies, one each, and `trouble` by catching up; `changes` is
-    every change that was given, and `caught_up` tells how often it was asked to catch up.
+    `failures` are raised by the next applies, one each, and `trouble` by catching up, which answers
+    `pauses`; `changes` is every change that was given, and `caught_up` tells how often it was asked to.
     """
 
     name = "fake"
@@ -56,6 +56,7 @@ class FakeDriver(Driver):
         self.connections = 0
         self.healthy = True
         self.caught_up = 0
+        self.pauses: list[float] = []
         self.trouble: Exception | None = None
 
     def requirements(self) -> tuple[Requirement, ...]:
@@ -77,10 +78,11 @@ class FakeDriver(Driver):
         repaired = tuple(sorted(writes)) if change.repair and change.state == change.previous else ()
         return Report(written=len(writes), removed=len(stale), repaired=repaired)
 
-    def catch_up(self) -> None:
+    def catch_up(self) -> float | None:
         if self.trouble:
             raise self.trouble
         self.caught_up += 1
+        return self.pauses.pop(0) if self.pauses else None
 
     def dump(self) -> Inspection:
         services = (entry for entry in self.kernel.entries.values() if isinstance(entry, ServiceState))

@@ -228,6 +228,23 @@ def test_driver_catches_up_in_a_calm(loop: Loop) -> None:
     assert loop.driver.caught_up == 1
 
 
+def test_driver_asks_for_more_time(loop: Loop) -> None:
+    """It is called again after as long as it said, and not before; another apply begins anew."""
+    loop.driver.pauses = [2.0, 0.0, 2.0]
+    loop.give(inputs("a"))
+    assert loop.later(0.5) == 2.0
+    loop.later(1.75)
+    assert loop.driver.caught_up == 1
+    assert loop.later(0.25) == 0.0
+    assert loop.later(0.0) == 2.0
+    assert loop.driver.caught_up == 3
+    loop.give(inputs("b"))
+    loop.later(0.5)
+    assert loop.driver.caught_up == 4
+    loop.later(2.0)
+    assert loop.driver.caught_up == 4
+
+
 def test_driver_does_not_catch_up_after_a_failure(loop: Loop) -> None:
     """What the kernel holds is not known then."""
     loop.give(inputs("a"))

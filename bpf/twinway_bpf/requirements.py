@@ -70,7 +70,7 @@ def _socket_hooks() -> tuple[Requirement, ...]:
         _may(
             "SOCK_DESTROY (CONFIG_INET_DIAG_DESTROY)",
             present=_can_destroy(),
-            without="a connected UDP socket keeps a backend that was removed",
+            without="a connected UDP socket keeps a backend that was removed, or asks no Service that came later",
         ),
     )
 

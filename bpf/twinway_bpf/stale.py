@@ -113,4 +113,4 @@ def _ended(suspect: Suspect) -> bool:
 @cache  # once is enough: it will not change
 def tell(reason: str) -> None:
     """Say that sockets stay which should end."""
-    logger.warning("connected UDP sockets keep what they were given reason=%s", reason)
+    logger.warning("sockets keep a peer that they should leave reason=%s", reason)

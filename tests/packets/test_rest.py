@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,6 @@ from twinway_bpf.datapath import Datapath
 
 __all__ = ["conversation", "node"]
 WATCHING = {"tw_skb_in", "tw_skb_out"}
-SECONDS = 5
 NOWHERE = "10.1.0.77"
 
 
@@ -43,11 +43,13 @@ class Policy:
         assert found in (set(), WATCHING)
         return bool(found)
 
-    def settle(self) -> bool:
-        """Every step that is due at once has been taken; whether the node is at rest."""
-        ends = time.monotonic() + SECONDS
-        while self._datapath.catch_up() == 0.0:
-            assert time.monotonic() < ends
+    def settle(self, patience: float = 0.0) -> bool:
+        """Every step that is due at once, or within `patience`, has been taken; whether the node is at rest."""
+        ends, calm = time.monotonic() + patience, threading.Event()
+        while (pause := self._datapath.catch_up()) is not None:
+            if pause and time.monotonic() + pause > ends:
+                break
+            calm.wait(pause)
         return not self.is_watching()
 
     @property
@@ -122,8 +124,7 @@ def test_denied_connection_keeps_it_awake(node: Node, policy: Policy, monkeypatc
         policy.turn(node.state("two", server_may_open=False))
         assert not policy.settle()
         assert not hears(client, accepted)
-        time.sleep(0.2)
-        assert not policy.settle()
+        assert not policy.settle(patience=0.5)
     # what is closed and not acknowledged is open for the kernel
     policy.turn(node.state("three", server_may_open=True))
     assert policy.settle()
@@ -259,5 +260,4 @@ def test_answer_to_what_may_not_be_asked_any_more(
         client.connect_ex((NOWHERE, 80))
         policy.turn(node.state("two", server_may_open=False))
         assert not policy.settle()
-        time.sleep(1.5)  # the first SYN is sent again after a second
-        assert policy.settle()
+        assert policy.settle(patience=5.0)  # the first SYN is sent again after a second

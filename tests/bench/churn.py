@@ -10,7 +10,8 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from tests.bench import http, knocks, shop
 from tests.bench.http import PORT
@@ -20,10 +21,9 @@ from twinway.files import write_whole
 from twinway_lab import agents, manifests
 from twinway_lab.names import LabName
 
-DRIVERS = ("tc", "sockops")
 ENDS = 10
 """Clients, and as many servers."""
-CHANGES_A_SECOND, CONNECTIONS_A_SECOND = 50, 500
+CONNECTIONS_A_SECOND = 500
 REACHED = 0.98
 """Of the load that is asked for; with less of it, a run has shown less."""
 PATIENCE = 0.9
@@ -36,10 +36,27 @@ SECONDS_FOR_EACH = 30
 """How much longer than a run of wrk this one is: 60 s by default."""
 METHOD = (
     f"{ENDS} clients and {ENDS} servers on one node, a Service and a policy for each server. "
-    f"{CHANGES_A_SECOND} times a second a policy lets one client more or one less in; {CONNECTIONS_A_SECOND} "
-    "connections a second are opened by chance. An attempt is wrong whose outcome no policy gives that was in the "
+    f"50 times a second a policy lets one client more or one less in; {CONNECTIONS_A_SECOND} connections a second "
+    "are opened by chance. Once more for sockops, 4 times a second, and with a node that comes to rest after each "
+    "change (`rest_after` of 0). An attempt is wrong whose outcome no policy gives that was in the "
     f"files during it or within {WINDOW:g} s before it."
 )
+
+
+class Kind(NamedTuple):
+    """A driver, how often policy changes under it, and what the node's agent is told of the driver."""
+
+    driver: str
+    changes: int
+    """A second."""
+    options: Mapping[str, Any] = MappingProxyType({})
+
+
+KINDS = {
+    "tc": Kind("tc", 50),
+    "sockops": Kind("sockops", 50),
+    "sockops, resting in between": Kind("sockops", 4, {"rest_after": 0}),
+}
 
 
 class Attempt(NamedTuple):
@@ -82,32 +99,32 @@ class History:
 
 
 def measure(effort: Effort) -> Section:
-    """Both drivers."""
+    """Every kind."""
     figures: list[Figure] = []
     raw = {}
-    for driver in DRIVERS:
-        history, attempts = run(driver, effort.seconds * SECONDS_FOR_EACH)
-        figures += _figures(driver, history, attempts)
-        raw[driver] = {"attempts": len(attempts), "wrong": list(wrong(history, attempts, WINDOW))[:TOLD]}
+    for name, kind in KINDS.items():
+        history, attempts = run(kind, effort.seconds * SECONDS_FOR_EACH)
+        figures += _figures(name, kind, history, attempts)
+        raw[name] = {"attempts": len(attempts), "wrong": list(wrong(history, attempts, WINDOW))[:TOLD]}
     return Section("churn", "Policy that keeps changing", METHOD, tuple(figures), raw)
 
 
-def _figures(driver: str, history: History, attempts: Sequence[Attempt]) -> Iterator[Figure]:
+def _figures(name: str, kind: Kind, history: History, attempts: Sequence[Attempt]) -> Iterator[Figure]:
     first, last = span(attempts)
     begun = [each.begun for each in attempts]
     changed = [moment.before for moments in history.moments.values() for moment in moments]
     for what, times, asked in (
         ("connections", begun, CONNECTIONS_A_SECOND),
-        ("changes", changed, CHANGES_A_SECOND),
+        ("changes", changed, kind.changes),
     ):
         rate = sum(first <= each <= last for each in times) / (last - first)
-        yield Figure(f"{driver}: {what} a second", rate, "", Bar(REACHED * asked, at_least=True))
+        yield Figure(f"{name}: {what} a second", rate, "", Bar(REACHED * asked, at_least=True))
     certain = sum(len(history.possible(each, WINDOW)) == 1 for each in attempts)
-    yield Figure(f"{driver}: attempts that can only have one outcome", certain)
+    yield Figure(f"{name}: attempts that can only have one outcome", certain)
     found = [attempt for attempt, _ in wrong(history, attempts, WINDOW)]
-    yield Figure(f"{driver}: of which wrongly allowed", sum(each.stood for each in found), "", NONE)
-    yield Figure(f"{driver}: of which wrongly denied", sum(not each.stood for each in found), "", NONE)
-    yield Figure(f"{driver}: window that would have been enough", sufficient(history, attempts), "s", Bar(WINDOW))
+    yield Figure(f"{name}: of which wrongly allowed", sum(each.stood for each in found), "", NONE)
+    yield Figure(f"{name}: of which wrongly denied", sum(not each.stood for each in found), "", NONE)
+    yield Figure(f"{name}: window that would have been enough", sufficient(history, attempts), "s", Bar(WINDOW))
 
 
 def span(attempts: Sequence[Attempt]) -> tuple[float, float]:
@@ -135,10 +152,10 @@ def sufficient(history: History, attempts: Sequence[Attempt]) -> float:
     return float("inf")
 
 
-def run(driver: str, seconds: float) -> tuple[History, list[Attempt]]:
+def run(kind: Kind, seconds: float) -> tuple[History, list[Attempt]]:
     """What was published, and what came of every attempt."""
     history = History()
-    with cluster(driver) as (made, clients, servers), http.serving(*servers):
+    with cluster(kind) as (made, clients, servers), http.serving(*servers):
         rules = {(client, server): bool((client + server) % 2) for client in range(ENDS) for server in range(ENDS)}
         _publish(made, rules)
         agents.wait_in_force(LabName(made.name), ["n1"], manifests.version(LabName(made.name)), PATIENCE_AT_FIRST)
@@ -146,11 +163,11 @@ def run(driver: str, seconds: float) -> tuple[History, list[Attempt]]:
         for pair, allowed in rules.items():
             history.put(*pair, Moment(now, now, allowed))
         with knocking(clients) as told:
-            _change(made, rules, history, seconds)
+            _change(made, rules, history, kind.changes, seconds)
     return history, told
 
 
-def _change(made: Lab, rules: dict[tuple[int, int], bool], history: History, seconds: float) -> None:
+def _change(made: Lab, rules: dict[tuple[int, int], bool], history: History, changes: int, seconds: float) -> None:
     chance, pairs = random.Random(1), list(rules)
     begun = due = time.monotonic()
     while due < begun + seconds:
@@ -159,7 +176,7 @@ def _change(made: Lab, rules: dict[tuple[int, int], bool], history: History, sec
         before = time.monotonic()
         _publish(made, rules)
         history.put(*pair, Moment(before, time.monotonic(), rules[pair]))
-        due += 1 / CHANGES_A_SECOND
+        due += 1 / changes
         time.sleep(max(0.0, due - time.monotonic()))
 
 
@@ -179,13 +196,13 @@ def _publish(made: Lab, rules: Mapping[tuple[int, int], bool]) -> None:
 
 
 @contextmanager
-def cluster(driver: str) -> Iterator[tuple[Lab, list[Place], list[Place]]]:
+def cluster(kind: Kind) -> Iterator[tuple[Lab, list[Place], list[Place]]]:
     """The lab, its clients and its servers."""
     objects = [shop.NODE, *(shop.pod(f"client-{n}") for n in range(ENDS))]
     for number in range(ENDS):
         web = _web(number)
         objects += [shop.pod(web), shop.service(web, {"name": web}, _vip(number), 80, PORT)]
-    with lab(driver, *objects) as made:
+    with lab(kind.driver, *objects, config={"drivers": {kind.driver: dict(kind.options)}}) as made:
         clients, servers = (made.places(*(f"bench/{kind}-{n}" for n in range(ENDS))) for kind in ("client", "web"))
         yield made, clients, servers
 

@@ -211,7 +211,7 @@ class ClassTable:
     def _said(self, members: Members, ground: Ground[Home]) -> ClassId:
         # An address that no pod or node gives members has an entry where it is itself a border of blocks.
         if members or ground.prefix.prefixlen == ground.prefix.max_prefixlen:
-            return self._class_of(members | ground.blocks)
+            return self._class_of(members | ground.blocks if ground.blocks else members)
         return NO_CLASS
 
     def _update_profile(self, profile: Profile) -> None:

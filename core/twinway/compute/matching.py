@@ -42,6 +42,7 @@ class Question:
         """The atom, and its id, which is the answer."""
         pods = atom.pods if isinstance(atom, PortAtom) else atom
         self._id = id_
+        self._alone: tuple[Member, ...] = ((id_, 0, 0),)  # the same object in all members that have it
         self._port = atom if isinstance(atom, PortAtom) else None
         anchor = _anchor(pods.pods)
         self.keys: list[Key] = [(pods.namespace,)]
@@ -70,7 +71,7 @@ class Question:
                 return ()
         port = self._port
         if port is None:
-            return ((self._id, 0, 0),)
+            return self._alone
         return [
             (self._id, number, value)
             for name, protocol, number, value in profile.ports

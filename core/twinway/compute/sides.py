@@ -21,7 +21,8 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
+from typing import Any
 from weakref import WeakValueDictionary
 
 from twinway.compute.atoms import NO_ATOM, AtomId
@@ -36,6 +37,8 @@ Live = Mapping[ClassId, AddressClass]
 _Hits = tuple[tuple[int, tuple[Span, ...] | None], ...]
 """Clauses that single a class out, by index, and what of them holds for it."""
 
+
+_NONE: frozenset[Any] = frozenset()
 
 LIMIT = 65_536
 """Entries that a side may have."""
@@ -71,6 +74,7 @@ class Side:
         """The classes to which something else is said."""
         self._counts: Counter[Ruling] = Counter()
         self._made: dict[ClassId, VerdictGroup] = {}
+        self._order: list[ClassId] = []  # of those, sorted
         self._first = VerdictGroup(direction, NO_CLASS, ())
         self._chosen: Ruling | None = None
         self._most_saved = 0  # by another ruling than the plain one under class 0
@@ -89,7 +93,7 @@ class Side:
         """Take over classes that came and went; whether the entries are others now."""
         if len(live) >= self.least and self._asking.keys().isdisjoint(change.atoms):
             return False
-        told = set() if self._hopeless else self._take(change)
+        told, moved = (_NONE, _NONE) if self._hopeless else self._take(change)
         plain = len(live) - len(self._special)
         chosen = self._choose(plain)
         self.least = sys.maxsize
@@ -102,17 +106,20 @@ class Side:
         size = len(chosen.rows) + sum(count * len(ruling.rows) for ruling, count in counts.items())
         said = [chosen, *(ruling for ruling, count in counts.items() if count)]
         self._chosen = chosen
+        before = self.explicit
         self.too_large = self._hopeless or size > LIMIT
         if self.too_large:
             self.default, self.explicit, said = self._closed, {}, [self._closed]
         else:
             self.default, self.explicit = chosen, self._explicit(chosen, live)
         self.rules = frozenset().union(*(ruling.rules for ruling in said))
-        self.groups = self._groups()
+        if before is not self.explicit or before is not self._special:
+            moved = self._made.keys() ^ self.explicit.keys()
+        self.groups = self._groups(moved)
         return True
 
-    def _take(self, change: ClassChange) -> set[Ruling]:
-        # What is told to the classes that came, and was told to those that went.
+    def _take(self, change: ClassChange) -> tuple[Set[Ruling], Set[ClassId]]:
+        # What is told to the classes that came, and was told to those that went; which of them asked for it.
         known = self._special.keys() & change.gone.ids
         told = {self._forget(id_) for id_ in known}
         having = change.come.having
@@ -122,7 +129,7 @@ class Side:
         told |= {self._learn(each) for each in asked.values()}
         if len(known) < len(change.gone.ids) or len(asked) < len(change.come.ids):
             told.add(self._plain)
-        return told
+        return told, known | asked.keys()
 
     def _learn(self, cls: AddressClass) -> Ruling:
         ruling = self._decide(self._hits(cls))
@@ -152,14 +159,18 @@ class Side:
         said = {id_: self._special.get(id_, self._plain) for id_ in live}
         return {id_: ruling for id_, ruling in said.items() if ruling is not chosen}
 
-    def _groups(self) -> tuple[VerdictGroup, ...]:
-        for id_ in self._made.keys() - self.explicit.keys():
-            del self._made[id_]
-        for id_ in self.explicit.keys() - self._made.keys():
+    def _groups(self, moved: Set[ClassId]) -> tuple[VerdictGroup, ...]:
+        # `moved` came to `explicit` or left it; the others have the groups that they had.
+        for id_ in moved:
+            self._made.pop(id_, None)
+        come = [id_ for id_ in moved if id_ in self.explicit]
+        self._order = [*filter(self._made.__contains__, self._order), *come]
+        self._order.sort()  # few came: it is next to sorted
+        for id_ in come:
             self._made[id_] = VerdictGroup(self._direction, id_, self.explicit[id_].rows)
         if self._first.rows is not self.default.rows:
             self._first = VerdictGroup(self._direction, NO_CLASS, self.default.rows)
-        return (self._first, *map(self._made.__getitem__, sorted(self._made)))
+        return (self._first, *map(self._made.__getitem__, self._order))
 
     def _hits(self, cls: AddressClass) -> _Hits:
         indices = {index for atom in self._asking.keys() & cls.atoms for index in self._asking[atom]}

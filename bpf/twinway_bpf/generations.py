@@ -105,11 +105,9 @@ class ClassGenerations:
 
     # Both generations at these places.
     def _write(self, places: Sequence[int]) -> None:
-        first, second = ([ids[at] for at in places] for ids in self._ids)
-        packed = {id_: encode.class_half(max(id_, NO_CLASS)) for id_ in {*first, *second}}
-        keys = [self._keys[at] for at in places]
-        values = map(add, map(packed.__getitem__, first), map(packed.__getitem__, second))
-        self._table.write(dict(zip(keys, values, strict=True)))
+        halves = _Halves()
+        told = [map(halves.__getitem__, map(ids.__getitem__, places)) for ids in self._ids]
+        self._table.write(dict(zip(map(self._keys.__getitem__, places), map(add, *told), strict=True)))
 
     # Notes at which of these places, of which this is wanted, a generation differs.
     def _compare(self, generation: int, places: Sequence[int], wanted: Iterable[int]) -> None:
@@ -228,6 +226,13 @@ class ClassGenerations:
         for at in range(length, len(self._networks)):
             self._broad.pop(at, None)
         del self._networks[length:], self._keys[length:], self._ids[0][length:], self._ids[1][length:]
+
+
+class _Halves(dict[int, bytes]):
+    # What a value says of one generation, by class: many addresses have the same.
+    def __missing__(self, id_: int) -> bytes:
+        self[id_] = half = encode.class_half(max(id_, NO_CLASS))
+        return half
 
 
 def _new(network: IPNetwork) -> Row:

@@ -136,7 +136,8 @@ class VerdictSets:
             missing.sets.append(policy_set)
             missing.writes.update(after.items() - before.items() if before else after)
             missing.over += before.keys() - after.keys()
-            missing.left.append((policy_set.id, over))
+            if over:
+                missing.left.append((policy_set.id, over))
         return missing
 
     def write(self, missing: Missing) -> Step:

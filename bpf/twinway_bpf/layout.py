@@ -125,6 +125,12 @@ class Ct(ctypes.Structure):
     )
 
 
+class Source(ctypes.Structure):
+    """struct tw_source."""
+
+    _fields_ = (("addr", addr), ("ifindex", u32), ("stamp", u32), ("rev", u32), ("pad", u32))
+
+
 class Cfg(ctypes.Structure):
     """struct tw_cfg."""
 
@@ -240,6 +246,7 @@ STRUCTS: dict[str, type[ctypes.Structure]] = {
     "tw_verdict": Verdict,
     "tw_ct_key": CtKey,
     "tw_ct": Ct,
+    "tw_source": Source,
     "tw_cfg": Cfg,
     "tw_sk": Sk,
     "tw_peers": Peers,

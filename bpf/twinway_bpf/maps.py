@@ -20,6 +20,8 @@ BATCH = 4096
 SK_STORAGE = 24
 PER_CPU = frozenset({5, 6, 10})
 """Map types with a value per CPU: hash, array, LRU hash."""
+ARRAYS = frozenset({2, 6})
+"""Map types that are always full."""
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from twinway.driver import Inspection, KernelFrontend, MapUsage
 from twinway.model.net import IPAddress, Protocol
 from twinway_bpf import encode
 from twinway_bpf.layout import Be, Fe, FeKey, Reason, SlotKey
-from twinway_bpf.maps import SK_STORAGE, Map, short_name
+from twinway_bpf.maps import ARRAYS, SK_STORAGE, Map, short_name
 
 _PROTOCOLS = {protocol.number: protocol for protocol in Protocol}
 
@@ -74,7 +74,7 @@ def _backend(value: Be) -> tuple[IPAddress, int]:
 
 
 def _count(table: Map) -> int:
-    if table.decl.max_entries == 1 or table.name.startswith("tw_count"):
+    if table.decl.kind in ARRAYS:
         return table.decl.max_entries
     return table.count()
 

@@ -194,3 +194,15 @@ def test_connection_that_began_before_its_guard(site: Site, kind: Kind, side: Di
         assert saying(site, client.send, accepted) == (DENIED[EGRESS] if side == EGRESS else None)
         pod(site, kind.client, CLIENTS_SET, EGRESS)
         assert saying(site, client.send, accepted) is None
+
+
+@at_rest
+def test_address_that_is_another_pods_now(site: Site, kind: Kind) -> None:
+    """Whose an address is, is asked again with each revision of policy, and not with each packet."""
+    client, accepted = established(site, kind)
+    for _ in range(2):
+        assert saying(site, accepted.send, client) is None
+    site.tables.pod(kind.server.address, Place(ifindex=LOOPBACK + 1))
+    assert saying(site, accepted.send, client) is None
+    site.tables.settings.write(rev=2)
+    assert saying(site, accepted.send, client) == Reason.DROP_SPOOFED

@@ -181,7 +181,7 @@ static __always_inline bool guard_goes_on(struct __sk_buff *skb, bool out)
 		return 1;
 	if (source_is_tagged(skb) || !guard_is_kept(skb, &given))
 		return 0;
-	return given ? given->begun : source_is_own(skb, src.addr);
+	return given ? given->begun : source_is_still_own(skb, src.addr);
 }
 
 static __always_inline int guard_finish(struct __sk_buff *skb, bool out)

@@ -147,6 +147,15 @@ struct tw_ct {
 	__u32 pad2;
 };
 
+/* Whose packets a device was last seen to carry: of tw_source. */
+struct tw_source {
+	__be32 addr[4];
+	__u32 ifindex;
+	__u32 stamp; /* as tw_ep.stamp, of a device in a pod's namespace */
+	__u32 rev;   /* tw_cfg.rev + 1; 0: nothing */
+	__u32 pad;
+};
+
 /* The one entry of tw_cfg. */
 enum tw_cfg_flag {
 	TW_CFG_PODS_AT_SOCKET = 1,   /* pods' own sockets are served; else the host's alone */

@@ -7,7 +7,7 @@ import resource
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -52,11 +52,15 @@ class Run(NamedTuple):
 
 
 @contextmanager
-def serving(*places: Place) -> Iterator[dict[Place, int]]:
-    """nginx listens on `PORT` at each place, until the block ends; the process that answers there."""
+def serving(*places: Place, first: Sequence[str] = FIRST) -> Iterator[dict[Place, int]]:
+    """
+    nginx listens on `PORT` at each place, until the block ends; the process that answers there.
+
+    `first`: words before its command.
+    """
     with tempfile.TemporaryDirectory(prefix="bench-") as top:
         folders = [Path(top) / str(number) for number in range(len(places))]
-        servers = [_start(place, folder) for place, folder in zip(places, folders, strict=True)]
+        servers = [_start(place, folder, first) for place, folder in zip(places, folders, strict=True)]
         try:
             yield dict(zip(places, map(_worker, servers, folders), strict=True))
         finally:
@@ -65,10 +69,10 @@ def serving(*places: Place) -> Iterator[dict[Place, int]]:
                 server.wait()
 
 
-def _start(place: Place, folder: Path) -> subprocess.Popen[bytes]:
+def _start(place: Place, folder: Path, first: Sequence[str]) -> subprocess.Popen[bytes]:
     folder.mkdir()
     (folder / "nginx.conf").write_text(_CONFIG.format(folder=folder, port=PORT))
-    command = place.command(*FIRST, "nginx", "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log"))
+    command = place.command(*first, "nginx", "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log"))
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
@@ -84,11 +88,11 @@ def _worker(server: subprocess.Popen[bytes], folder: Path) -> int:
     return int(listed[0])
 
 
-def run(pair: Pair, mode: str, seconds: int) -> Run:
-    """Load from the pair's client on its server."""
+def run(pair: Pair, mode: str, seconds: int, first: Sequence[str] = FIRST) -> Run:
+    """Load from the pair's client on its server; `first`: words before its command."""
     header = ("-H", "Connection: close") if mode == SHORT else ()
     url = f"http://{pair.host}:{pair.port}/"
-    asked = (*FIRST, "wrk", "-t", "1", "-c", str(CONNECTIONS), "-d", f"{seconds}s", *header, url)
+    asked = (*first, "wrk", "-t", "1", "-c", str(CONNECTIONS), "-d", f"{seconds}s", *header, url)
     before = _used(pair.worker), _used_by_children()
     said = pair.client.run(*asked)
     used = _used(pair.worker) - before[0] + _used_by_children() - before[1]

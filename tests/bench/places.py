@@ -30,6 +30,8 @@ SHORT_LIVED: Mapping[str, str] = {
 
 FIRST = ("nice", "-n", "-15")
 """Words before a command that is measured: whatever else the machine does, it shall come first."""
+ON_ONE_PROCESSOR = ("taskset", "-c", str(max(os.sched_getaffinity(0))), *FIRST)
+"""The same, for commands that are compared by their share of a processor."""
 
 Object = Mapping[str, Any]
 

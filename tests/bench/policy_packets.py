@@ -1,42 +1,55 @@
-"""What policy costs packets: the same pods under 0, 1 and 120 policies, asked in turn."""
+"""What policy costs packets: two pairs of pods that share a processor, of which one is under policy."""
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
 
 from tests.bench import http, programs, shop
 from tests.bench.http import MODES, PORT, Run
-from tests.bench.pairs import ratio, rounds
-from tests.bench.places import BenchFailed, Lab, Pair, lab
+from tests.bench.idle_hooks import idle_hooks
+from tests.bench.pairs import of_ratios, rounds
+from tests.bench.places import ON_ONE_PROCESSOR, BenchFailed, Lab, Pair, lab
 from tests.bench.programs import Cost
 from tests.bench.results import Bar, Effort, Figure, Section, of_ratio
-from tests.bench.throughput import costs, efforts, plain, prepare, rates, spent
+from tests.bench.throughput import costs, plain, prepare, spent
 
 WATCHED = "sockops, watched"
 REST_AFTER = {"sockops": 0, WATCHED: 86400}
 """Seconds after which sockets' packets pass unseen, where they are looked at."""
 KINDS = ("sockops", WATCHED, "tc")
-NONE, AGAIN = "no policy", "no policy, again"
+NONE, IDLE = "no policy", "no policy, programs that do nothing"
+POLICIES = {NONE: 0, IDLE: 0, "1 policy": 1, "120 policies": 120}
 COUNTED = (NONE, "1 policy", "120 policies")
-POLICIES = {NONE: 0, AGAIN: 0, "1 policy": 1, "120 policies": 120}
 BAR = 0.99
-VIP, CLIENT, SERVER = "10.96.1.1", "client", "web"
 SETTLES = 20.0
 """Seconds after a change of policy in which sockets' packets must have come to pass unseen."""
 METHOD = (
-    "One pair of pods on veth, through a Service; nginx and wrk as for throughput, in rounds. Between the runs "
-    "the node's policies change: none, none again, one that lets the client in, and 120 of the server's, each of "
-    "another block and other ports, one of which lets the client in. Ratios to the runs without policy; the "
-    "second such run is the noise. *By its programs' time*: what the kernel counts of BPF with policy and "
-    "without, less what counting takes, against the processor time of a request. sockops is asked at rest, and in "
-    "a lab more while its sockets are watched (`rest_after` of a day)."
+    "Two pairs of pods on veth, each through a Service; nginx and wrk as for throughput, all on one processor at "
+    "the same time, so that whatever else the machine does meets both. One pair's server is under so many "
+    "policies, each of another block and other ports, and one of them lets the client in; then the other pair's "
+    "is. A ratio is the geometric mean of both, of requests a second with policy to those without, and without "
+    "any policy it is the noise. *By its programs' time*: what the kernel counts of BPF with policy and without, "
+    "less what counting takes, against the time of a request. sockops is asked at rest; while it watches "
+    "(`rest_after` of a day), programs look at packets of either pair, so that this has no ratio but the latter. "
+    "Programs that do nothing stand where the guard does: what looks at each packet there cannot cost less."
 )
+
+
+class Done(NamedTuple):
+    """What both runs of one comparison gave."""
+
+    ratio: float
+    """Requests a second with policy, to those without."""
+    request: float
+    """Nanoseconds of the processor that a request took."""
 
 
 def measure(effort: Effort) -> Section:
@@ -47,21 +60,24 @@ def measure(effort: Effort) -> Section:
     for kind in KINDS:
         with cluster(kind) as node:
             for mode in MODES:
-                what, bar = f"{kind}, {mode}", None if node.is_watched else Bar(BAR, at_least=True)
-                done = rounds({name: partial(node.asked, name, mode, effort) for name in POLICIES}, effort.pairs)
-                spent = {name: node.spent(name, mode, effort) for name in COUNTED}
-                raw[what] = {"rounds": done, "programs": {name: each.plain() for name, each in spent.items()}}
+                what, bar = f"{kind}, {mode}", None if kind == WATCHED else Bar(BAR, at_least=True)
+                cases = {name: partial(node.compared, name, mode, effort.seconds) for name in _cases(kind)}
+                done = rounds(cases, effort.pairs)
+                counted = {name: node.spent(name, mode, effort) for name in COUNTED}
+                raw[what] = {"rounds": done, "programs": {name: each.plain() for name, each in counted.items()}}
                 figures += _ratios(what, done, bar)
-                figures += _by_programs(what, done, spent, counting, bar)
+                figures += _by_programs(what, done, counted, counting, bar)
     return Section("packets", "Policy and packets", METHOD, tuple(figures), raw)
 
 
-def _ratios(what: str, done: Sequence[Mapping[str, Run]], bar: Bar | None) -> Iterator[Figure]:
-    for name, count in POLICIES.items():
-        if name != NONE:
-            found = of_ratio(f"{what}: {name}", ratio(rates(done), name, NONE))
-            yield replace(found, bar=bar if count else None)
-            yield of_ratio(f"{what}: {name}, by processor time", ratio(efforts(done), name, NONE))
+def _cases(kind: str) -> Sequence[str]:
+    return {"sockops": tuple(POLICIES), WATCHED: (NONE,)}.get(kind, COUNTED)
+
+
+def _ratios(what: str, done: Sequence[Mapping[str, Done]], bar: Bar | None) -> Iterator[Figure]:
+    for name in (name for name in POLICIES if name in done[0]):
+        found = of_ratio(f"{what}: {name}", of_ratios([each[name].ratio for each in done]))
+        yield replace(found, bar=bar if POLICIES[name] else None)
 
 
 class Spent(NamedTuple):
@@ -80,43 +96,55 @@ class Spent(NamedTuple):
 
 
 def _by_programs(
-    what: str, done: Sequence[Mapping[str, Run]], spent: Mapping[str, Spent], counting: float, bar: Bar | None
+    what: str, done: Sequence[Mapping[str, Done]], counted: Mapping[str, Spent], counting: float, bar: Bar | None
 ) -> Iterator[Figure]:
-    request = statistics.median(1e9 / run[NONE].processor for run in done)
-    for name, found in spent.items():
+    request = statistics.median(each[NONE].request for each in done)
+    for name, found in counted.items():
         yield from costs(f"{what}, {name}", found.programs, found.requests)
         if name != NONE:
-            more = found.each(counting) - spent[NONE].each(counting)
+            more = found.each(counting) - counted[NONE].each(counting)
             yield Figure(f"{what}: {name}, by its programs' time", request / (request + more), "", bar)
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A node with the pair of pods, whose policies change."""
+    """A node with two pairs of pods, and what it is to be under."""
 
     lab: Lab
-    pair: Pair
-    files: Mapping[str, str]
-    """Manifests of everything, by what the node is to be under."""
+    pairs: Sequence[Pair]
     is_watched: bool
     """Whether sockets' packets are looked at for as long as there is a policy."""
+    files: Mapping[tuple[str, int], str]
+    """Manifests of everything: for each case, and for each pair that it is about."""
 
-    def turn(self, name: str) -> None:
-        """The node is under these policies, and has come to rest if it ever does."""
-        self.lab.run("sync", "-f", self.files[name])
+    @contextmanager
+    def under(self, name: str, which: int) -> Iterator[None]:
+        """The node has come to what a case says of a pair, during the block."""
+        self.lab.run("sync", "-f", self.files[name, which])
         looks = bool(POLICIES[name]) and self.is_watched
         links = self.lab.pins / "links" / "policy"
         _wait(lambda: (links.exists() and any(links.iterdir())) == looks)
+        with idle_hooks(self.lab, _server(which)) if name == IDLE else nullcontext():
+            yield
 
-    def asked(self, name: str, mode: str, effort: Effort) -> Run:
-        """What one run of the load gives under these policies."""
-        self.turn(name)
-        return http.run(self.pair, mode, effort.seconds)
+    def compared(self, name: str, mode: str, seconds: int) -> Done:
+        """Both pairs at the same time, first the one under this, then the other."""
+        ratios, rates = [], []
+        for which in range(len(self.pairs)):
+            with self.under(name, which), ThreadPoolExecutor() as both:
+                runs = list(both.map(lambda pair: _run(pair, mode, seconds), self.pairs))
+            ratios.append(runs[which].rate / runs[1 - which].rate)
+            rates.append(sum(run.rate for run in runs))
+        return Done(math.prod(ratios) ** (1 / len(ratios)), 1e9 / statistics.mean(rates))
 
     def spent(self, name: str, mode: str, effort: Effort) -> Spent:
-        """What the node's programs do during one more such run."""
-        self.turn(name)
-        return Spent(*spent(self.lab, self.pair, mode, effort))
+        """What the node's programs do during a run of the first pair alone."""
+        with self.under(name, 0):
+            return Spent(*spent(self.lab, self.pairs[0], mode, effort))
+
+
+def _run(pair: Pair, mode: str, seconds: int) -> Run:
+    return http.run(pair, mode, seconds, ON_ONE_PROCESSOR)
 
 
 def _wait(is_so: Callable[[], bool]) -> None:
@@ -132,19 +160,31 @@ def cluster(kind: str) -> Iterator[Node]:
     """One node of this kind, without policy."""
     driver, *_ = kind.split(",")
     sections = {driver: {"rest_after": REST_AFTER[kind]}} if kind in REST_AFTER else {}
-    with lab(driver, *_objects(0), config={"drivers": sections}) as made:
-        client, server = made.places(f"bench/{CLIENT}", f"bench/{SERVER}")
-        with http.serving(server) as workers:
-            pair = Pair(client, server, VIP, 80, workers[server])
-            prepare(pair)
-            files = {name: made.file(*_objects(count)) for name, count in POLICIES.items()}
-            yield Node(made, pair, files, kind == WATCHED)
+    with lab(driver, *_objects(0, 0), config={"drivers": sections}) as made:
+        ends = [made.places(_client(which), _server(which)) for which in range(2)]
+        with http.serving(*(server for _, server in ends), first=ON_ONE_PROCESSOR) as workers:
+            pairs = [
+                Pair(client, server, _vip(which), 80, workers[server])
+                for which, (client, server) in enumerate(ends)
+            ]
+            for pair in pairs:
+                prepare(pair)
+            files = {
+                (name, which): made.file(*_objects(which, count))
+                for name, count in POLICIES.items()
+                for which in range(2)
+            }
+            yield Node(made, pairs, kind == WATCHED, files)
 
 
-def _objects(count: int) -> Iterator[shop.Object]:
-    yield from (shop.NODE, shop.pod(CLIENT), shop.pod(SERVER))
-    yield shop.service(SERVER, {"name": SERVER}, VIP, 80, PORT)
-    yield from policies(SERVER, CLIENT, count)
+def _objects(which: int, count: int) -> Iterator[shop.Object]:
+    yield shop.NODE
+    for each in range(2):
+        client, server = (name.removeprefix("bench/") for name in (_client(each), _server(each)))
+        yield from (shop.pod(client), shop.pod(server))
+        yield shop.service(server, {"name": server}, _vip(each), 80, PORT)
+        if each == which:
+            yield from policies(server, client, count)
 
 
 def policies(server: str, client: str, count: int) -> Iterator[shop.Object]:
@@ -160,3 +200,15 @@ def policies(server: str, client: str, count: int) -> Iterator[shop.Object]:
             "ports": [{"protocol": "TCP", "port": PORT}],
         }
         yield shop.policy(f"{server}-client", {"name": server}, ingress=[rule], policyTypes=["Ingress"])
+
+
+def _client(which: int) -> str:
+    return f"bench/client-{which}"
+
+
+def _server(which: int) -> str:
+    return f"bench/web-{which}"
+
+
+def _vip(which: int) -> str:
+    return f"10.96.1.{which + 1}"

@@ -101,11 +101,16 @@ def _lib() -> Any:
     return ctypes.CDLL("libbpf.so.1", use_errno=True)
 
 
+def nothing() -> int:
+    """A descriptor of a program for tc's hooks that does nothing."""
+    code = struct.pack("=BBhiBBhi", 0xB4, 0, 0, -1, 0x95, 0, 0, 0)  # w0 = TC_ACT_UNSPEC; exit
+    return int(libbpf.prog_load(SCHED_CLS, 0, "bench_nothing", code))
+
+
 def cost_of_counting() -> float:
     """Nanoseconds that the statistics say of a run of a program that does nothing: what counting itself takes."""
-    nothing = struct.pack("=BBhiBBhi", 0xB4, 0, 0, -1, 0x95, 0, 0, 0)  # w0 = TC_ACT_UNSPEC; exit
     with site.namespace("counting") as namespace, netns.inside(str(namespace)), contextlib.ExitStack() as stack:
-        program = libbpf.prog_load(SCHED_CLS, 0, "bench_nothing", nothing)
+        program = nothing()
         stack.callback(os.close, program)
         stack.callback(os.close, libbpf.link_create(program, _LOOPBACK, TCX_EGRESS))
         receiver, sender = (stack.enter_context(socket.socket(type=socket.SOCK_DGRAM)) for _ in range(2))

@@ -152,14 +152,15 @@ class Datapath:
     ) -> tuple[Step, tuple[str, ...]]:
         placed: tuple[str, ...] = ()
         hooked = self._hooked(change)
-        stands = not check and _pairs(hooked, devices) == self._hooked_known
+        moved = _pairs(hooked, devices) != self._hooked_known
+        stands = not check and not moved
         if self._at_socket:
             self._policy_at_socket.before(change, hooked, again=check)
             placed = () if stands else self._packets.attach(hooked, devices, check=check)
         turn = self._endpoints.turn(change, devices, self._node)
         if self._at_socket:
             # what began while a hook was missing has not been judged
-            anew = turn.judge_anew or bool(placed)
+            anew = turn.judge_anew or moved or bool(placed)
             self._policy_at_socket.after(change, hooked, devices, self._packets, anew=anew)
         if turn.judge_anew:
             # connections carry the revision that they were judged under

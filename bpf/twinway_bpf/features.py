@@ -89,7 +89,7 @@ def has_socket_storage() -> bool:
 @cache
 def hooks_without_storage() -> tuple[str, ...]:
     """Programs at whose hooks a socket's storage cannot be reached (bpf_sk_storage_get: 5.2 to 5.8 by hook)."""
-    hooks = (*programs.SOCKET, *programs.SOCKET_POLICY)
+    hooks = (*programs.SOCKET, *programs.SOCKET_POLICY, programs.GUARD_FROM)
     return tuple(hook.name for hook in hooks if not _helper_known(hook.kind, hook.attach, _SK_STORAGE_GET))
 
 

@@ -41,7 +41,7 @@ SOCKET_POLICY = (
     Program("tw_skb_in", "skb.c", CGROUP_SKB, 0),
     Program("tw_skb_out", "skb.c", CGROUP_SKB, 1),
 )
-"""Policy on sockets' packets, attached to a cgroup at `attach` while some pod is under a policy."""
+"""Policy on sockets' packets, attached to a cgroup at `attach` while what goes on may be denied."""
 
 GUARD_FROM = Program("tw_guard_from", "guard.c", SCHED_CLS)
 GUARD_TO = Program("tw_guard_to", "guard.c", SCHED_CLS)
@@ -49,7 +49,7 @@ GUARD_TO = Program("tw_guard_to", "guard.c", SCHED_CLS)
 GUARD_SELF = Program("tw_guard_self", "guard.c", SCHED_CLS)
 
 GUARD = (GUARD_FROM, GUARD_TO, GUARD_SELF)
-"""Beside policy at sockets: what no socket answers for, at the devices of pods under a policy."""
+"""Beside policy at sockets: what begins, and what no socket answers for, at pods under a policy."""
 
 HOST_FROM = Program("tw_host_from", "tc.c", SCHED_CLS)
 HOST_TO = Program("tw_host_to", "tc.c", SCHED_CLS)

@@ -6,17 +6,31 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.packets import site
-from tests.packets.test_takeover import ADDRESSES, NODE, SERVED, Conversation, Node, conversation, ip, node
+from tests.packets.test_takeover import (
+    ADDRESSES,
+    NODE,
+    OPENING,
+    SERVED,
+    Conversation,
+    Node,
+    conversation,
+    ip,
+    node,
+)
 from twinway.driver import Change, NodeContext
-from twinway.model.node import NodeState
+from twinway.model.net import Protocol
+from twinway.model.node import Attachment, NodeState
 from twinway_bpf import netns, rest
 from twinway_bpf.datapath import Datapath
+from twinway_bpf.openers import Openers
+from twinway_bpf.sockdiag import Socket
 
 __all__ = ["conversation", "node"]
 WATCHING = {"tw_skb_in", "tw_skb_out"}
@@ -261,3 +275,23 @@ def test_answer_to_what_may_not_be_asked_any_more(
         policy.turn(node.state("two", server_may_open=False))
         assert not policy.settle()
         assert policy.settle(patience=5.0)  # the first SYN is sent again after a second
+
+
+def test_pod_that_goes_on_the_way(node: Node, policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is asked are the pods of now: one that has gone meanwhile holds nobody up."""
+    state = node.state("one", server_may_open=True)
+    (ref,) = (ref for ref, endpoint in state.endpoints.items() if endpoint.policy)
+    every = {each: replace(endpoint, policy=OPENING) for each, endpoint in state.endpoints.items()}
+    asked = []
+    ask = Openers.sockets_of
+
+    def asking(openers: Openers, pod: Attachment, protocols: Iterable[Protocol]) -> list[Socket]:
+        asked.append(pod.pod)
+        return ask(openers, pod, protocols)
+
+    policy.turn(replace(state, endpoints=every))
+    policy.turn(replace(state, version="two", endpoints={ref: every[ref]}))
+    with monkeypatch.context() as patch:
+        patch.setattr(Openers, "sockets_of", asking)
+        assert policy.settle()
+    assert asked == [ref]

@@ -48,9 +48,9 @@ class Datapath:
         self._pins = Pins(context.bpffs)
         self._loader = Loader(self._pins, context.cache / "bundles", capacities)
         self._sockets = CgroupHooks("socket", programs.SOCKET, self._loader, self._pins)
-        self._policy_at_socket = SocketPolicy(self._cgroup, self._loader, self._pins, calm=calm)
         placement = GUARD if at_socket else PACKET_PATH
         self._packets = PacketHooks(placement, self._loader, self._pins, context.uplinks)
+        self._policy_at_socket = SocketPolicy(self._cgroup, self._loader, self._pins, self._packets, calm=calm)
         self._devices = PodDevices()
         self._started = False
         self._node: frozenset[IPAddress] = frozenset()
@@ -161,7 +161,7 @@ class Datapath:
         if self._at_socket:
             # what began while a hook was missing has not been judged
             anew = turn.judge_anew or moved or bool(placed)
-            self._policy_at_socket.after(change, hooked, devices, self._packets, anew=anew)
+            self._policy_at_socket.after(change, hooked, devices, anew=anew)
         if turn.judge_anew:
             # connections carry the revision that they were judged under
             self._settings.write(rev=(self._settings.read().rev + 1) & 0xFFFFFFFF)

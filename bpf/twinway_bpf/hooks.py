@@ -7,7 +7,7 @@ import logging
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NewType
 
 from twinway.errors import DriverError
@@ -32,6 +32,7 @@ _LOOPBACK = 1
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
 class Placement(ABC):
     """A set of programs for pods' namespaces: which one stands where."""
 
@@ -39,7 +40,7 @@ class Placement(ABC):
     """Names their pins."""
     order: int
     """Rank among our groups at one hook."""
-    uplink_in: Program | None = None
+    uplink_in: Program | None = field(default=None, kw_only=True)
 
     @property
     @abstractmethod
@@ -60,15 +61,12 @@ class Placement(ABC):
 class AtDevice(Placement):
     """At pods' devices, where the host can reach them: a veth's host side, else the device itself."""
 
-    group: str
-    order: int
     host_from: Program
     """At a veth's host side, ingress: what the pod sends."""
     host_to: Program
     pod_out: Program
     """At the device itself, in the pod's namespace, where it has no host side."""
     pod_in: Program
-    uplink_in: Program | None = None
 
     @property
     def programs(self) -> tuple[Program, ...]:
@@ -96,8 +94,6 @@ class AtDevice(Placement):
 class AtLoopback(Placement):
     """At pods' loopbacks: what they say to themselves."""
 
-    group: str
-    order: int
     out: Program
 
     @property
@@ -111,7 +107,13 @@ class AtLoopback(Placement):
 
 
 PACKET_PATH = AtDevice(
-    "packet", 0, programs.HOST_FROM, programs.HOST_TO, programs.POD_OUT, programs.POD_IN, programs.UPLINK_IN
+    "packet",
+    0,
+    programs.HOST_FROM,
+    programs.HOST_TO,
+    programs.POD_OUT,
+    programs.POD_IN,
+    uplink_in=programs.UPLINK_IN,
 )
 GUARD = AtDevice("guard", 1, programs.GUARD_FROM, programs.GUARD_TO, programs.GUARD_FROM, programs.GUARD_TO)
 GUARD_SELF = AtLoopback("self", 1, programs.GUARD_SELF)

@@ -20,7 +20,7 @@ from twinway.driver import Change
 from twinway.model.net import ObjectRef
 from twinway.model.node import Endpoint
 from twinway_bpf import clock, programs
-from twinway_bpf.devices import PodDevice
+from twinway_bpf.endpoints import Devices
 from twinway_bpf.hooks import GUARD_SELF, PacketHooks
 from twinway_bpf.judgement import Judgement
 from twinway_bpf.loader import Loader
@@ -33,7 +33,6 @@ CALM_SECONDS = 5.0
 """From a change of policy until its connections are asked about, where nobody says otherwise."""
 
 Endpoints = Mapping[ObjectRef, Endpoint]
-Devices = Mapping[ObjectRef, PodDevice]
 
 logger = logging.getLogger(__name__)
 
@@ -50,10 +49,15 @@ class Condition(StrEnum):
 class SocketPolicy:
     """The programs at the node's cgroup and at pods' loopbacks, and what they have to know."""
 
-    def __init__(self, cgroup: Path, loader: Loader, pins: Pins, *, calm: float) -> None:
-        """`cgroup` is the node's; `calm`: seconds, see `CALM_SECONDS`. Nothing happens yet."""
+    def __init__(self, cgroup: Path, loader: Loader, pins: Pins, guard: PacketHooks, *, calm: float) -> None:
+        """
+        Nothing happens yet.
+
+        `cgroup` is the node's, `guard` stands at pods' devices; `calm`: seconds, see `CALM_SECONDS`.
+        """
         self._cgroup = cgroup
         self._loader = loader
+        self._guard = guard
         self._calm = calm
         self._hooks = CgroupHooks("policy", programs.SOCKET_POLICY, loader, pins)
         self._loopback = PacketHooks(GUARD_SELF, loader, pins, ())
@@ -85,14 +89,8 @@ class SocketPolicy:
         if hooked and not (self.condition == Condition.AT_REST and _leaves_policy(change)):
             self._watch(change, again=again)
 
-    def after(
-        self, change: Change, hooked: Endpoints, devices: Devices, guard: PacketHooks, *, anew: bool
-    ) -> None:
-        """
-        They have turned, behind `guard`.
-
-        `anew`: some of their connections may not have been judged by what is in force now.
-        """
+    def after(self, change: Change, hooked: Endpoints, devices: Devices, *, anew: bool) -> None:
+        """They have turned; `anew`: connections of theirs may not have been judged by what is in force now."""
         if not hooked:
             return
         if self.condition == Condition.AT_REST and change.repair:
@@ -101,7 +99,7 @@ class SocketPolicy:
             self._watch(change, again=False)
         if anew or (self.condition != Condition.AT_REST and self._steps is None):
             there = {ref: endpoint for ref, endpoint in hooked.items() if ref in devices}
-            self._steps = self._to_rest(there, dict(devices), guard, since=clock.now())
+            self._steps = self._to_rest(there, dict(devices), since=clock.now())
             self._due = time.monotonic() + self._calm
 
     def step(self) -> float | None:
@@ -146,11 +144,11 @@ class SocketPolicy:
         self._steps = None
         self.condition = Condition.UNSEEN
 
-    def _to_rest(self, hooked: Endpoints, devices: Devices, guard: PacketHooks, *, since: int) -> Iterator[float]:
+    def _to_rest(self, hooked: Endpoints, devices: Devices, *, since: int) -> Iterator[float]:
         for ref, endpoint in hooked.items():
             self._loopback.attach({ref: endpoint}, devices, check=False)
             yield 0.0
-        if not all(hooks.stand(hooked, devices) for hooks in (guard, self._loopback)):
+        if not all(hooks.stand(hooked, devices) for hooks in (self._guard, self._loopback)):
             return  # told when it failed; the apply that mends it leads here again
         yield from until_answered(self._settings, since)
         yield from until_allowed(

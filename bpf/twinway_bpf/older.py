@@ -60,18 +60,23 @@ class Noted:
     """Which TCP sockets connected, as far as that was written down: on themselves, and here."""
 
     openers: Container[bytes] = ()
-    """Cookies, as keys of tw_opener."""
+    """Keys of tw_opener."""
     complete: bool = False
     """Whether every other socket was accepted."""
 
     def is_opener(self, found: Socket) -> bool | None:
         """Whether a socket connected; None: nobody wrote it down."""
-        if found.storage is not None or found.cookie.to_bytes(8, "little") in self.openers:
+        if found.storage is not None or opener_key(found) in self.openers:
             return True
         return False if self.complete and found.protocol == Protocol.TCP else None
 
 
 NOTHING_NOTED = Noted()
+
+
+def opener_key(found: Socket) -> bytes:
+    """Key of tw_opener."""
+    return found.cookie.to_bytes(8, "little")
 
 
 def is_opener(found: Socket, listening: Container[Place], noted: Noted = NOTHING_NOTED) -> bool:

@@ -15,7 +15,7 @@ from twinway.model.net import Protocol
 from twinway.model.node import Attachment
 from twinway_bpf.layout import CfgFlag
 from twinway_bpf.maps import Map
-from twinway_bpf.older import LISTENING, NOTHING_NOTED, Noted, is_opener, listeners, sockets_of
+from twinway_bpf.older import LISTENING, NOTHING_NOTED, Noted, is_opener, listeners, opener_key, sockets_of
 from twinway_bpf.sockdiag import Socket
 from twinway_bpf.sockets import Settings
 
@@ -71,7 +71,7 @@ class Openers:
         sockets = self.sockets_of(pod, (Protocol.TCP,))
         listening = listeners(sockets)
         return [
-            found.cookie.to_bytes(8, "little")
+            opener_key(found)
             for found in sockets
             if found.state != LISTENING[Protocol.TCP] and found.storage is None and is_opener(found, listening)
         ]

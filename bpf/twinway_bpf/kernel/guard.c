@@ -184,18 +184,21 @@ static __always_inline bool guard_goes_on(struct __sk_buff *skb, bool out)
 	return given ? given->begun : source_is_still_own(skb, src.addr);
 }
 
-static __always_inline int guard_finish(struct __sk_buff *skb, bool out)
+static __always_inline int guard_ends(int reason)
 {
-	struct tw_pkt pkt = {};
-	int reason;
-
-	if (guard_goes_on(skb, out))
-		return TC_ACT_UNSPEC;
-	reason = guard_check(skb, &pkt, out);
 	if (reason < TW_FIRST_DROPPED)
 		return TC_ACT_UNSPEC;
 	verdict_count(reason);
 	return TC_ACT_SHOT;
+}
+
+static __always_inline int guard_finish(struct __sk_buff *skb, bool out)
+{
+	struct tw_pkt pkt = {};
+
+	if (guard_goes_on(skb, out))
+		return TC_ACT_UNSPEC;
+	return guard_ends(guard_check(skb, &pkt, out));
 }
 
 /* pod → [its device] */
@@ -228,10 +231,5 @@ static __always_inline int guard_own(struct __sk_buff *skb)
 /* pod → [lo] → pod */
 int tw_guard_self(struct __sk_buff *skb)
 {
-	int reason = guard_own(skb);
-
-	if (reason < TW_FIRST_DROPPED)
-		return TC_ACT_UNSPEC;
-	verdict_count(reason);
-	return TC_ACT_SHOT;
+	return guard_ends(guard_own(skb));
 }

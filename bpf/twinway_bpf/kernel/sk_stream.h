@@ -5,8 +5,7 @@
 
 #include "net.h"
 
-#define TYPE_STREAM 1	/* SOCK_STREAM */
-#define STATE_LISTEN 10 /* BPF_TCP_LISTEN */
+#define TYPE_STREAM 1 /* SOCK_STREAM */
 
 /* One connection's socket or its listener's, and not one that many share: raw, or the kernel's own. */
 static __always_inline bool tcp_is_stream(const struct bpf_sock *sk)

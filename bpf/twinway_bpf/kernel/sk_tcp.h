@@ -10,6 +10,8 @@
 #include "sk_maps.h"
 #include "sk_stream.h"
 
+#define STATE_LISTEN 10 /* BPF_TCP_LISTEN */
+
 /*
  * socket cookie -> nothing: sockets that connected before anybody noted it on them (tw_sk).
  * Written by the agent when policy comes. Missing: see there.

@@ -122,13 +122,14 @@ static __always_inline int sock_connect(struct bpf_sock_addr *ctx, struct tw_end
 	if (!choice.backend && !noted)
 		return 1;
 	given = tw_sk_v2.sk_storage_get(ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-	if (given && choice.backend) {
+	if (!choice.backend)
+		return 1;
+	if (given) {
 		end_copy(&given->vip, dst);
 		end_copy(&given->to, &choice.to);
 		given->backend = choice.backend;
 	}
-	if (choice.backend)
-		end_copy(dst, &choice.to);
+	end_copy(dst, &choice.to);
 	return 1;
 }
 

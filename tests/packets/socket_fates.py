@@ -28,7 +28,6 @@ STREAM, DATAGRAM = socket.SOCK_STREAM, socket.SOCK_DGRAM
 INGRESS, EGRESS = Direction.INGRESS, Direction.EGRESS
 CLIENTS_SET, SERVERS_SET = 7, 9
 DENIED = {INGRESS: Reason.DROP_POLICY_INGRESS, EGRESS: Reason.DROP_POLICY_EGRESS}
-SO_COOKIE = 57
 Fate = Reason | None
 """Why something was dropped; None: it arrived."""
 

@@ -31,6 +31,7 @@ PODS = tuple(address for net in (V4, V6) for address in (net.client, net.server,
 ADDRESSES = tuple(f"addr add {address} dev lo" for address in PODS)
 SECONDS = 5
 LOOPBACK = 1
+SO_COOKIE = 57
 Name = tuple[str, int]
 
 
@@ -207,6 +208,11 @@ def disconnect(connected: socket.socket) -> None:
     if libc.connect(connected.fileno(), bytes(16), 16):
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
+
+
+def cookie(end: socket.socket) -> bytes:
+    """What the programs know a socket by."""
+    return end.getsockopt(socket.SOL_SOCKET, SO_COOKIE, 8)
 
 
 def plain(name: tuple[object, ...]) -> Name:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.packets.build import End
 from tests.packets.socket_fates import CLIENTS_SET, DENIED, EGRESS, INGRESS, SERVERS_SET, pod, saying, site
-from tests.packets.sockets import Kind, Site
+from tests.packets.sockets import Kind, Site, cookie
 from tests.packets.tables import verdict
 from tests.packets.test_socket_connections import established
 from twinway.model.net import Protocol
@@ -81,7 +81,7 @@ def judged(site: Site, ends: tuple[socket.socket, socket.socket]) -> list[bool]:
     with sockdiag.SockDiag() as diag:
         every = diag.sockets(Protocol.TCP, [sockdiag.State.ESTABLISHED], storage=site.tables.maps["sk"].descriptor)
     by_cookie = {each.cookie: each for each in every}
-    found = [by_cookie[int.from_bytes(end.getsockopt(socket.SOL_SOCKET, 57, 8), "little")] for end in ends]
+    found = [by_cookie[int.from_bytes(cookie(end), "little")] for end in ends]
     return [judgement.allows(each, opener=opener) for each, opener in zip(found, (True, False), strict=True)]
 
 

@@ -15,18 +15,19 @@ from pathlib import Path
 import pytest
 
 from tests.packets import site
+from tests.packets.sockets import cookie
 from twinway.model.net import ObjectRef, Protocol
 from twinway.model.node import Attachment
 from twinway_bpf import maps, netns
 from twinway_bpf.bundle import MapDecl
 from twinway_bpf.layout import Cfg, CfgFlag, Sk
 from twinway_bpf.maps import Map
-from twinway_bpf.older import ENDING, Place, is_opener
+from twinway_bpf.older import ENDING, Place, is_opener, opener_key
 from twinway_bpf.openers import Openers
 from twinway_bpf.sockdiag import SockDiag, Socket, State
 from twinway_bpf.sockets import Settings
 
-SO_COOKIE, SO_ATTACH_FILTER, SO_DETACH_FILTER = 57, 26, 27
+SO_ATTACH_FILTER, SO_DETACH_FILTER = 26, 27
 HASH, ARRAY = 1, 2
 ROOM = 2
 BYTES_RETRANS = 208  # in struct tcp_info
@@ -205,11 +206,6 @@ def attachment(namespace: Path) -> Attachment:
     return Attachment(ObjectRef("Pod", "shop", "pod"), "c1", str(namespace), "eth0", ())
 
 
-def cookie(end: socket.socket) -> bytes:
-    """What the programs know a socket by."""
-    return end.getsockopt(socket.SOL_SOCKET, SO_COOKIE, 8)
-
-
 def test_who_opened_is_written(
     namespace: Path, conversation: Conversation, noting: Openers, tables: Tables
 ) -> None:
@@ -263,4 +259,4 @@ def test_table_is_full(
 def found(openers: Openers, namespace: Path, end: socket.socket) -> Socket:
     """A socket as the kernel tells it."""
     every = openers.sockets_of(attachment(namespace), (Protocol.TCP,))
-    return next(each for each in every if each.cookie.to_bytes(8, "little") == cookie(end))
+    return next(each for each in every if opener_key(each) == cookie(end))

@@ -15,6 +15,7 @@ from tests.packets import site
 from tests.packets.build import ACK, FIN, TCP, UDP, End, end, tcp, udp
 from tests.packets.rig import SHOT, V4, V6, Rig
 from tests.packets.scene import Scene, only_v4
+from tests.packets.sockets import cookie
 from tests.packets.tables import verdict
 from twinway.model.net import ObjectRef, Protocol
 from twinway.model.node import Attachment, BackendSet, BackendSetId, Frontend, Scope, ServiceState
@@ -27,7 +28,6 @@ from twinway_bpf.seed import connection_key, seed
 INGRESS, EGRESS = Direction.INGRESS, Direction.EGRESS
 CLIENTS_SET, SERVERS_SET = 7, 9
 STREAM, DATAGRAM = socket.SOCK_STREAM, socket.SOCK_DGRAM
-SO_COOKIE = 57
 ADDRESSES = tuple(
     f"addr add {address} dev lo" for net in (V4, V6) for address in (net.client, net.server, net.vip)
 )
@@ -223,7 +223,7 @@ def test_what_was_noted(pods: Pods, noted: str) -> None:
     if noted == "on the socket":
         tables.maps["sk"].write({client.fileno().to_bytes(4, "little"): bytes(Sk())})
     if noted == "by its cookie":
-        tables.maps["opener"].write({client.getsockopt(socket.SOL_SOCKET, SO_COOKIE, 8): bytes(1)})
+        tables.maps["opener"].write({cookie(client): bytes(1)})
     tables.settings.flag(CfgFlag.OPENERS_KNOWN, on=True)
     assert pods.seed("client") == 1
     ends = (scene.client, scene.server) if opened else (scene.server, scene.client)

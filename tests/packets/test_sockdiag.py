@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.packets import site
+from tests.packets.sockets import cookie
 from twinway.errors import DriverError
 from twinway.model.net import Protocol
 from twinway_bpf import maps, netns
@@ -21,7 +22,6 @@ from twinway_bpf.sockdiag import End, SockDiag, Socket, State
 
 TCP, UDP = Protocol.TCP, Protocol.UDP
 CONNECTED = (State.ESTABLISHED,)
-SO_COOKIE = 57
 LOOPBACK = {"v4": "127.0.0.1", "v6": "::1", "v4 mapped": "::ffff:127.0.0.1"}
 """How a program names the loopback, by the socket that it uses."""
 
@@ -76,7 +76,7 @@ def test_connected_udp(diag: SockDiag, make: Make, address: str) -> None:
     (found,) = listed(diag)
     assert (found.local, found.peer) == (plain(client.getsockname()), plain(client.getpeername()))
     assert (found.state, found.family, found.storage) == (State.ESTABLISHED, client.family, None)
-    assert found.cookie == int.from_bytes(client.getsockopt(socket.SOL_SOCKET, SO_COOKIE, 8), "little")
+    assert found.cookie == int.from_bytes(cookie(client), "little")
 
 
 @pytest.mark.parametrize("address", LOOPBACK.values(), ids=LOOPBACK)

@@ -16,7 +16,6 @@ from tests.packets.socket_fates import (
     GUARDS,
     INGRESS,
     SERVERS_SET,
-    SO_COOKIE,
     STREAM,
     at_rest,
     connecting,
@@ -25,7 +24,7 @@ from tests.packets.socket_fates import (
     saying,
     site,
 )
-from tests.packets.sockets import LOOPBACK, Kind, Site, disconnect
+from tests.packets.sockets import LOOPBACK, Kind, Site, cookie, disconnect
 from tests.packets.tables import verdict
 from twinway.model.policy import Direction
 from twinway_bpf.encode import Place
@@ -73,8 +72,7 @@ def test_connection_from_before(site: Site, kind: Kind, side: Direction, speaker
     """Of sockets of which nothing is noted, those that the agent wrote down have connected, the others not."""
     site.tables.settings.flag(CfgFlag.POLICY_AT_SOCKET, on=False)
     ends = established(site, kind)
-    opener = ends[0].getsockopt(socket.SOL_SOCKET, SO_COOKIE, 8)
-    site.tables.maps["opener"].write({opener: bytes(1)})
+    site.tables.maps["opener"].write({cookie(ends[0]): bytes(1)})
     pod(site, kind.client, CLIENTS_SET, EGRESS)
     pod(site, kind.server, SERVERS_SET, INGRESS)
     assert saying(site, ends[speaker].send, ends[1 - speaker]) is None

@@ -171,6 +171,12 @@ class Udp(ctypes.Structure):
     _fields_ = (("seen", u32), ("flags", u8), ("pad", u8 * 3))
 
 
+class DeniedKey(ctypes.Structure):
+    """struct tw_denied_key."""
+
+    _fields_ = (("rule", u64), ("pod", addr), ("direction", u8), ("pad", u8 * 7))
+
+
 class Peers(ctypes.Structure):
     """struct tw_peers."""
 
@@ -253,6 +259,7 @@ STRUCTS: dict[str, type[ctypes.Structure]] = {
     "tw_skpol": SkPol,
     "tw_udp_key": UdpKey,
     "tw_udp": Udp,
+    "tw_denied_key": DeniedKey,
 }
 """Every shared struct by its name in C."""
 

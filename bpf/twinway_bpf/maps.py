@@ -52,6 +52,11 @@ class Map:
             return 0
         return sum(struct.unpack(f"={cpus}Q", values))
 
+    def sums(self) -> dict[bytes, int]:
+        """Each key of a per-CPU counter with its sum; what goes while it is read counts nothing."""
+        found = ((key, self.lookup_sum(key)) for key in list(self._keys()))
+        return {key: count for key, count in found if count}
+
     # One call a key: for small maps, and kernels without batches.
     def _keys(self) -> Iterator[bytes]:
         key = libbpf.map_next_key(self.descriptor, None, self.decl.key_size)

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from twinway.driver import Inspection, KernelFrontend, MapUsage
+from twinway.driver import Denial, Inspection, KernelFrontend, MapUsage
 from twinway.model.net import IPAddress, Protocol
+from twinway.model.node import RuleId
+from twinway.model.policy import Direction
 from twinway_bpf import encode
-from twinway_bpf.layout import Be, Fe, FeKey, Reason, SlotKey
+from twinway_bpf.layout import Be, DeniedKey, Fe, FeKey, Reason, SlotKey
 from twinway_bpf.maps import ARRAYS, SK_STORAGE, Map, short_name
 
 _PROTOCOLS = {protocol.number: protocol for protocol in Protocol}
@@ -24,7 +26,7 @@ def inspect(maps: Mapping[str, Map]) -> Inspection:
 def counted(maps: Mapping[str, Map]) -> Inspection:
     """What can be told without reading tables back: how full they are, and the counters."""
     by_name = {short_name(name): table for name, table in maps.items()}
-    return Inspection(maps=usage(maps), counters=counters(by_name["count"]))
+    return Inspection(maps=usage(maps), counters=counters(by_name["count"]), denials=denials(by_name["denied"]))
 
 
 def frontends(maps: Mapping[str, Map]) -> tuple[KernelFrontend, ...]:
@@ -67,6 +69,15 @@ def counters(table: Map) -> dict[str, int]:
     """Packets and socket calls by reason, those that never happened left out."""
     counts = {reason.name.lower(): table.lookup_sum(int(reason).to_bytes(4, "little")) for reason in Reason}
     return {name: count for name, count in counts.items() if count}
+
+
+def denials(table: Map) -> tuple[Denial, ...]:
+    """What each rule denied to each pod."""
+    found = ((DeniedKey.from_buffer_copy(raw), count) for raw, count in table.sums().items())
+    return tuple(
+        Denial(RuleId(key.rule), encode.address_back(bytes(key.pod)), Direction(key.direction), count)
+        for key, count in found
+    )
 
 
 def _backend(value: Be) -> tuple[IPAddress, int]:

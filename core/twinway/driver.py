@@ -30,6 +30,7 @@ from pydantic import BaseModel, ConfigDict
 
 from twinway.model.net import IPAddress, NodeName, Protocol
 from twinway.model.node import NodeState, RuleId
+from twinway.model.policy import Direction
 
 PROTOCOL_VERSION = 1
 ENTRY_POINTS = "twinway.drivers"
@@ -112,6 +113,18 @@ class KernelFrontend:
 
 
 @dataclass(frozen=True, slots=True)
+class Denial:
+    """What one rule has denied to one pod: packets, and sockets' packets, as often as they came."""
+
+    rule: RuleId
+    """0: no rule, the pod's policy set had no answer (a pod that no source knows has such a set)."""
+    pod: IPAddress
+    """The pod that is under the rule, not its peer."""
+    direction: Direction
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Flow:
     """One packet's or connection's fate, as the datapath saw it."""
 
@@ -140,6 +153,8 @@ class Inspection:
     maps: tuple[MapUsage, ...] = ()
     counters: Mapping[str, int] = field(default_factory=dict)
     """Packets and socket calls by verdict reason, since the tables were made."""
+    denials: tuple[Denial, ...] = ()
+    """What policy denied, since the tables were made; a driver that cannot tell leaves it empty."""
 
 
 class Driver(ABC):

@@ -29,6 +29,7 @@ from twinway_bpf import encode
 from twinway_bpf.layout import Ct, CtFlag, CtKey, EpKind, Reason
 from twinway_bpf.layout import End as RawEnd
 from twinway_bpf.maps import Map, short_name
+from twinway_bpf.readback import denials
 from twinway_bpf.sockets import Settings
 
 _PROTOCOLS = {protocol.number: protocol for protocol in Protocol}
@@ -89,7 +90,11 @@ class Tables:
 
     def denied(self, rule: int) -> int:
         """How many denials a rule was given as the reason of."""
-        return self.maps["denied"].lookup_sum(rule.to_bytes(8, "little"))
+        return sum(denial.count for denial in denials(self.maps["denied"]) if denial.rule == rule)
+
+    def denied_to(self, rule: int) -> set[tuple[IPAddress, Direction]]:
+        """To which pods a rule denied something, and in which direction."""
+        return {(each.pod, each.direction) for each in denials(self.maps["denied"]) if each.rule == rule}
 
     def pod(self, address: IPAddress, place: encode.Place, *, policy: int = 0, generation: int = 0) -> None:
         """A pod of this node."""

@@ -89,6 +89,7 @@ def test_denied_beginning_is_dropped(
     outcome = meet(begin(src, dst))
     assert (outcome.reason, outcome.action) == (DENIED[direction], SHOT)
     assert scene.tables.denied(40 + direction) == before + 1
+    assert ((src if direction == EGRESS else dst).address, direction) in scene.tables.denied_to(40 + direction)
 
 
 @pytest.mark.parametrize("flags", [ACK, SYN | ACK, FIN | ACK, RST])

@@ -39,7 +39,7 @@ def passes(outcome: Outcome) -> bool:
 
 @both_ways
 def test_denied_under_its_rule(scene: Scene, direction: Direction, reason: Reason) -> None:
-    """What is denied is dropped in silence, leaves nothing behind, and is counted for the rule that denied it."""
+    """What is denied is dropped in silence, leaves nothing behind, and is counted for rule and pod."""
     chosen = put_under(scene, direction)
     rule = 0xFEDC_BA98_0000_0000 + scene.net.version * 16 + direction
     scene.tables.policy(chosen, verdict(direction, allow=False, rule=rule))
@@ -47,6 +47,8 @@ def test_denied_under_its_rule(scene: Scene, direction: Direction, reason: Reaso
         outcome = scene.client_sends(tcp(scene.client, scene.server))
         assert (outcome.reason, outcome.action) == (reason, SHOT)
         assert scene.tables.denied(rule) == times
+    end = scene.client if direction == EGRESS else scene.server
+    assert scene.tables.denied_to(rule) == {(end.address, direction)}
     assert scene.tables.connections() == []
 
 

@@ -42,7 +42,7 @@ static __always_inline int guard_way(const struct tw_view *view, __u8 proto, boo
 	__u64 rule = 0;
 	__u8 action = judge(view, proto, egress, &rule);
 
-	return judged(action, rule, egress);
+	return judged(view, action, rule, egress);
 }
 
 static __always_inline int guard_either(const struct tw_view *view, __u8 proto, bool out)

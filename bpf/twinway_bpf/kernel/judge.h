@@ -43,12 +43,12 @@ static __always_inline __u8 judge(const struct tw_view *view, __u8 proto, bool e
 			      &ends, rule);
 }
 
-/* What becomes of a packet that was judged; a denial is put down to its rule. */
-static __always_inline int judged(__u8 action, __u64 rule, bool egress)
+/* What becomes of a packet that was judged; a denial is put down to its rule and its pod. */
+static __always_inline int judged(const struct tw_view *view, __u8 action, __u64 rule, bool egress)
 {
 	if (action == TW_ALLOW)
 		return TW_GO_ON;
-	verdict_denied(rule);
+	verdict_denied(rule, view->local->addr, egress ? TW_EGRESS : TW_INGRESS);
 	return egress ? TW_DROP_POLICY_EGRESS : TW_DROP_POLICY_INGRESS;
 }
 

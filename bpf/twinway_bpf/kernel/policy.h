@@ -130,12 +130,12 @@ static __always_inline int policy_judge(const struct tw_ends *ends)
 	policy_turn(ends->from, &from);
 	policy_turn(ends->to, &to);
 	if (from.set && policy_verdict(&from, TW_EGRESS, ends->to, ends, &rule) != TW_ALLOW) {
-		verdict_denied(rule);
+		verdict_denied(rule, ends->from, TW_EGRESS);
 		return TW_DROP_POLICY_EGRESS;
 	}
 	if (to.set && from.kind != TW_EP_NODE &&
 	    policy_verdict(&to, TW_INGRESS, ends->from, ends, &rule) != TW_ALLOW) {
-		verdict_denied(rule);
+		verdict_denied(rule, ends->to, TW_INGRESS);
 		return TW_DROP_POLICY_INGRESS;
 	}
 	return TW_GO_ON;

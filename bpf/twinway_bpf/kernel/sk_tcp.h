@@ -79,7 +79,7 @@ static __always_inline int tcp_check(struct __sk_buff *skb, const struct tw_pkt 
 			return TW_DROP_NO_ENTRY;
 		opener = tcp_is_opener(skb, sk, &given);
 		if ((__u32)known->said == rev)
-			return judged(known->said >> 32, known->rule, opener);
+			return judged(view, known->said >> 32, known->rule, opener);
 	}
 	action = judge(view, PROTO_TCP, opener, &rule);
 	if (known) {
@@ -88,7 +88,7 @@ static __always_inline int tcp_check(struct __sk_buff *skb, const struct tw_pkt 
 	}
 	if (given && action != TW_ALLOW)
 		given->begun = 0;
-	return judged(action, rule, opener);
+	return judged(view, action, rule, opener);
 }
 
 #endif

@@ -62,10 +62,10 @@ BPF_TABLE("array", __u32, struct tw_cfg, tw_cfg_v2, 1);
 BPF_TABLE("percpu_array", __u32, __u64, tw_count_v1, 64);
 
 /*
- * rule -> what it denied.
- * Written by the hooks on a denial, read by the agent. Full: the least recently used rule starts anew.
+ * (rule, pod, direction) -> what was denied.
+ * Written by the hooks on a denial, read by the agent. Full: the least recently used starts anew.
  */
-BPF_TABLE("lru_percpu_hash", __u64, __u64, tw_denied_v1, 4096);
+BPF_TABLE("lru_percpu_hash", struct tw_denied_key, __u64, tw_denied_v2, 4096);
 
 static __always_inline struct tw_cfg *cfg_get(void)
 {

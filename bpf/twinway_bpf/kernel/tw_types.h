@@ -210,6 +210,14 @@ struct tw_udp {
 	__u8 pad[3];
 };
 
+/* Whose denials are counted: of tw_denied. */
+struct tw_denied_key {
+	__u64 rule; /* 0: none, the set has no answer (yet) */
+	__be32 pod[4];
+	__u8 direction; /* enum tw_direction, as the pod sees it */
+	__u8 pad[7];
+};
+
 /* Peers of an unconnected UDP socket that are Services: of tw_skpeer. */
 #define TW_PEERS 4
 struct tw_peers {

@@ -60,7 +60,7 @@ static __always_inline int udp_check(const struct tw_view *view, bool out)
 	}
 	if (other == TW_ALLOW && udp_answers(view, out ? TW_UDP_RECEIVED : TW_UDP_SENT))
 		return TW_GO_ON;
-	return judged(mine, rule, out);
+	return judged(view, mine, rule, out);
 }
 
 #endif

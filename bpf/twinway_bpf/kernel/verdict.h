@@ -3,6 +3,7 @@
 #ifndef TW_VERDICT_H
 #define TW_VERDICT_H
 
+#include "net.h"
 #include "tw_maps.h"
 
 /* Stages return 0 for "go on" or one of these. layout.py has the names. */
@@ -52,16 +53,21 @@ static __always_inline void verdict_count(__u32 reason)
 		*count += 1;
 }
 
-/* Attribute a denial to the rule that made it. */
-static __always_inline void verdict_denied(__u64 rule)
+/* Attribute a denial to the rule that made it, and to the pod that is under that rule. */
+static __always_inline void verdict_denied(__u64 rule, const __be32 *pod, __u8 direction)
 {
+	struct tw_denied_key key = {};
 	__u64 one = 1;
-	__u64 *count = tw_denied_v1.lookup(&rule);
+	__u64 *count;
 
+	key.rule = rule;
+	key.direction = direction;
+	addr_copy(key.pod, pod);
+	count = tw_denied_v2.lookup(&key);
 	if (count)
 		*count += 1;
 	else
-		tw_denied_v1.update(&rule, &one);
+		tw_denied_v2.update(&key, &one);
 }
 
 #endif

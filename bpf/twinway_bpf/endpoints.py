@@ -47,8 +47,12 @@ class EndpointTables:
         self._judged = False
 
     def turn(self, change: Change, devices: Devices, node: Iterable[IPAddress]) -> Turn:
-        """Write pods, node addresses and policy of a complete state; nothing is removed yet."""
-        judged, self._judged = self._judged, False
+        """
+        Write pods, node addresses and policy of a complete state; nothing of a pod is removed yet.
+
+        Connections are to be judged anew only where a verdict may have changed: see `_changes_verdicts`.
+        """
+        judged, self._judged = self._judged, False  # until this turn is known to be whole
         held = self._read(repair=change.repair or change.previous is None)
         policy = change.state.policy
         if self._policy.mixed:
@@ -57,12 +61,18 @@ class EndpointTables:
         wanted = self._entries(change.state.endpoints, devices, node, generation)
         writes = dict(wanted.items() - held.items())
         self._map.write(writes)
-        # an address that comes may be another pod's by now, and still have that one's connections
-        anew = any(key not in held or _identity(held[key]) != _identity(value) for key, value in writes.items())
+        left = self._leave(key for key in held.keys() - wanted.keys() if _kind(held[key]) == EpKind.NODE)
+        anew = not judged or bool(prepared.written) or _changes_verdicts(held, writes)
+        if not anew and any(endpoint.policy != NO_POLICY for endpoint in change.state.endpoints.values()):
+            # every pod of the node lets the node itself in
+            anew = bool(left) or any(
+                key not in held and _kind(value) == EpKind.NODE for key, value in writes.items()
+            )
         held.update(writes)
         self._wanted = wanted
         self._policy.turned(generation)
-        return Turn(prepared + Step(len(writes)), anew or bool(prepared.written) or not judged)
+        self._judged = not anew
+        return Turn(prepared + Step(len(writes), left), anew)
 
     def judged(self) -> None:
         """Established connections will be judged anew by what the last turn left."""
@@ -75,11 +85,15 @@ class EndpointTables:
     def settle(self, change: Change) -> Step:
         """Remove pods, prefixes and policy sets that are over, after `turn` for the same change."""
         held = self._read(repair=False)
-        over = list(held.keys() - self._wanted.keys())
+        removed = self._leave(held.keys() - self._wanted.keys())
+        return Step(0, removed) + self._policy.settle(change.state.policy)
+
+    def _leave(self, keys: Iterable[bytes]) -> int:
+        held, over = self._read(repair=False), list(keys)
         removed = self._map.remove(over)
         for key in over:
             del held[key]
-        return Step(0, removed) + self._policy.settle(change.state.policy)
+        return removed
 
     def _read(self, *, repair: bool) -> dict[bytes, bytes]:
         if self._held is None or repair:
@@ -133,6 +147,24 @@ def _place(endpoint: Endpoint, device: PodDevice | None) -> encode.Place:
     if device.host is None:
         return encode.Place(0, device.inside.mac, device.beside, stamp.of(endpoint.attachment))
     return encode.Place(device.host.ifindex, device.inside.mac, device.host.mac)
+
+
+# Whether an established connection of a pod may have another verdict after these writes than before. A pod
+# that comes without a policy denies nothing. One that comes under a policy may have an address that still has
+# the connections of an earlier pod.
+def _changes_verdicts(held: Mapping[bytes, bytes], writes: Mapping[bytes, bytes]) -> bool:
+    return any(
+        _identity(held[key]) != _identity(value) if key in held else _policy(value) != NO_POLICY
+        for key, value in writes.items()
+    )
+
+
+def _kind(value: bytes) -> int:
+    return value[Ep.kind.offset]
+
+
+def _policy(value: bytes) -> int:
+    return int(Ep.from_buffer_copy(value).policy)
 
 
 # All of an entry but the generation, which says the same of both.

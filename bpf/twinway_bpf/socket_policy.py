@@ -18,7 +18,7 @@ from pathlib import Path
 
 from twinway.driver import Change
 from twinway.model.net import ObjectRef
-from twinway.model.node import Endpoint
+from twinway.model.node import NO_POLICY, Endpoint
 from twinway_bpf import clock, programs
 from twinway_bpf.endpoints import Devices
 from twinway_bpf.hooks import GUARD_SELF, PacketHooks
@@ -86,7 +86,7 @@ class SocketPolicy:
 
         `again`: set hooks that were set before, too.
         """
-        if hooked and not (self.condition == Condition.AT_REST and _leaves_policy(change)):
+        if hooked and not (self.condition == Condition.AT_REST and _leaves_policy(change, hooked)):
             self._watch(change, again=again)
 
     def after(self, change: Change, hooked: Endpoints, devices: Devices, *, anew: bool) -> None:
@@ -162,6 +162,14 @@ class SocketPolicy:
         return Judgement(*(self._loader.map(name) for name in ("tw_ep", "tw_class", "tw_verdict")))
 
 
-def _leaves_policy(change: Change) -> bool:
+# Pods under no policy may come and go: what they open to others is judged where it arrives.
+def _leaves_policy(change: Change, hooked: Endpoints) -> bool:
     state, previous = change.state, change.previous
-    return previous is not None and (state.policy, state.endpoints) == (previous.policy, previous.endpoints)
+    if previous is None:
+        return False
+    before = {ref: endpoint for ref, endpoint in previous.endpoints.items() if endpoint.policy != NO_POLICY}
+    return (state.policy.sets, state.policy.classes, hooked) == (
+        previous.policy.sets,
+        previous.policy.classes,
+        before,
+    )

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import os
 import socket
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from ipaddress import ip_address
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -25,10 +29,21 @@ from tests.packets.test_takeover import (
     node,
 )
 from twinway.driver import Change, NodeContext
-from twinway.model.net import Protocol
-from twinway.model.node import Attachment, NodeState
-from twinway_bpf import netns, rest
+from twinway.model.net import ObjectRef, Protocol
+from twinway.model.node import (
+    Attachment,
+    Backend,
+    BackendId,
+    BackendSet,
+    BackendSetId,
+    Frontend,
+    NodeState,
+    Scope,
+    ServiceState,
+)
+from twinway_bpf import libbpf, netns, rest
 from twinway_bpf.datapath import Datapath
+from twinway_bpf.layout import Cfg
 from twinway_bpf.openers import Openers
 from twinway_bpf.sockdiag import Socket
 
@@ -71,15 +86,55 @@ class Policy:
         """What the node says of it."""
         return self._datapath.health().detail
 
+    @property
+    def revision(self) -> int:
+        """Which policy connections are judged by."""
+        return revision(self._pins)
 
-def started(node: Node, bundles: Path, folder: Path, calm: float) -> Datapath:
+
+def revision(pins: Path) -> int:
+    """The policy revision in a node's table of settings."""
+    (table,) = (pins / "maps").glob("tw_cfg_*")
+    descriptor = libbpf.obj_get(str(table))
+    try:
+        return Cfg.from_buffer_copy(libbpf.map_lookup(descriptor, bytes(4), ctypes.sizeof(Cfg))).rev
+    finally:
+        os.close(descriptor)
+
+
+def services(number: int) -> Mapping[ObjectRef, ServiceState]:
+    """So many Services, of one backend each."""
+    made = {}
+    for one in range(1, number + 1):
+        ref = ObjectRef("Service", "shop", f"s{one}")
+        backend = Backend(BackendId(one), ip_address(ADDRESSES["b"]), SERVED[1], Protocol.TCP)
+        chosen = BackendSet(BackendSetId(one), (backend,))
+        frontend = Frontend(ip_address(f"10.96.0.{one}"), 80, Protocol.TCP, Scope.INTERNAL, chosen)
+        made[ref] = ServiceState(ref, (frontend,), (backend,))
+    return MappingProxyType(made)
+
+
+def without(state: NodeState, name: str) -> NodeState:
+    """The same without one pod."""
+    return replace(state, endpoints={ref: each for ref, each in state.endpoints.items() if ref.name != name})
+
+
+def changes_beside_policy(state: NodeState) -> Iterator[NodeState]:
+    """A hundred Services one after another, and a pod without policy that comes and goes."""
+    for number in range(101):
+        yield replace(state, version=f"services {number}", services=services(number))
+    yield without(state, "a")
+    yield state
+
+
+def started(node: Node, bundles: Path, folder: Path, calm: float, *, at_socket: bool = True) -> Datapath:
     """A process of the node's agent."""
     cache = folder / "cache"
     if not cache.exists():
         cache.mkdir()
         (cache / "bundles").symlink_to(bundles)
     context = NodeContext(NODE, folder / "bpf" / "node", node.cgroup, cache, ())
-    datapath = Datapath(context, at_socket=True, capacities={"ct": 1024}, calm=calm)
+    datapath = Datapath(context, at_socket=at_socket, capacities={"ct": 1024}, calm=calm)
     datapath.start()
     return datapath
 
@@ -182,6 +237,43 @@ def test_repair_does_not_wake(node: Node, policy: Policy) -> None:
     assert policy.settle()
     policy.turn(state, repair=True)
     assert not policy.is_watching()
+
+
+def test_what_is_no_policy_does_not_wake(node: Node, policy: Policy) -> None:
+    """A hundred Services, a pod without policy that comes and goes, and repairs: nothing is judged anew."""
+    state = node.state("one", server_may_open=True)
+    policy.turn(state)
+    assert policy.settle()
+    before = policy.revision
+    for changed in changes_beside_policy(state):
+        policy.turn(changed)
+        assert not policy.is_watching(), changed.version
+        assert policy.settle()
+        policy.turn(changed, repair=True)
+        assert not policy.is_watching(), changed.version
+    assert policy.revision == before
+    policy.turn(node.state("two", server_may_open=False))
+    assert policy.is_watching()
+    assert policy.revision == before + 1
+
+
+def test_what_is_no_policy_judges_nothing_on_the_packet_path(node: Node, bundles: Path, tmp_path: Path) -> None:
+    """There, too, the revision grows with a change of policy, and with nothing else."""
+    with site.bpf_file_system(tmp_path / "bpf") as bpffs:
+        datapath = started(node, bundles, tmp_path, 0.0, at_socket=False)
+        state = previous = node.state("one", server_may_open=True)
+        datapath.apply(Change(state, None))
+        before = revision(bpffs / "node")
+        for changed in changes_beside_policy(state):
+            for repair in (False, True):
+                datapath.apply(Change(changed, previous, repair=repair))
+                datapath.catch_up()
+                previous = changed
+        assert revision(bpffs / "node") == before
+        datapath.apply(Change(node.state("two", server_may_open=False), previous))
+        assert revision(bpffs / "node") == before + 1
+        datapath.remove()
+        datapath.close()
 
 
 def test_last_policy_goes_at_rest(node: Node, policy: Policy) -> None:

@@ -148,11 +148,12 @@ class Process:
         self._tables = EndpointTables(maps["ep"], PolicyTables(maps["class"], maps["verdict"]))
         self._previous: NodeState | None = None
 
-    def apply(self, state: NodeState, *, repair: bool = False) -> bool:
+    def apply(self, state: NodeState, *, repair: bool = False, node: Iterable[IPAddress] = ()) -> bool:
         """Turn and settle, as the datapath does; whether established connections are to be judged anew."""
         change = Change(state, self._previous, repair=repair)
-        turn = self._tables.turn(change, {}, ())
-        self._tables.judged()
+        turn = self._tables.turn(change, {}, node)
+        if turn.judge_anew:
+            self._tables.judged()
         self._tables.settle(change)
         self._previous = state
         return turn.judge_anew

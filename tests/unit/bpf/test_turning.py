@@ -30,7 +30,7 @@ from tests.unit.bpf.policies import (
 )
 from tests.unit.bpf.recording import Log, contents, recorded, replayed
 from twinway.errors import MapError
-from twinway.model.node import Action, ClassId, NodeState
+from twinway.model.node import NO_POLICY, Action, ClassId, NodeState
 
 
 @settings(max_examples=60, deadline=None)
@@ -196,6 +196,63 @@ def test_connections_of_an_address_end_with_its_pod() -> None:
             process.apply(state_of(pods, sets, {})) for pods in (with_others, {**with_others, first: closed.id})
         ]
         assert any(told)
+
+
+@settings(max_examples=60, deadline=None)
+@given(states(), st.lists(st.booleans(), max_size=5), st.booleans())
+def test_unchanged_policy_is_not_judged_again(state: NodeState, repairs: list[bool], catching_up: bool) -> None:
+    """However often a state is applied or compared with the kernel, connections are judged by it once."""
+    with recorded(Log()) as maps:
+        process = Process(maps)
+        assert process.apply(state)
+        for repair in repairs:
+            if catching_up:
+                process.catch_up()
+            assert not process.apply(state, repair=repair)
+
+
+def test_pods_without_policy_have_nothing_judged() -> None:
+    """They come, are compared and go; so do a node's addresses where no pod is under a policy."""
+    chosen = set_of({0: (Action.ALLOW,) * 2})
+    first, second, third = PODS
+    with recorded(Log()) as maps:
+        process = Process(maps)
+        process.apply(state_of({}, {}, {}))
+        for pods, node in (({}, [third]), ({first: NO_POLICY}, [third]), ({}, [])):
+            assert not process.apply(state_of(pods, {}, {}), node=node)
+        here = {second: chosen.id}
+        sets = {chosen.id: chosen}
+        assert process.apply(state_of(here, sets, {}), node=[third])
+        for pods in ({**here, first: NO_POLICY}, here, {**here, first: NO_POLICY}):
+            for repair in (False, True):
+                assert not process.apply(state_of(pods, sets, {}), node=[third], repair=repair)
+
+
+def test_node_that_changes_its_address_has_pods_judged() -> None:
+    """What the node reaches because it is the node is judged again when its addresses change."""
+    chosen = set_of({0: (Action.DENY,) * 2})
+    pod, address, _ = PODS
+    state = state_of({pod: chosen.id}, {chosen.id: chosen}, {})
+    with recorded(Log()) as maps:
+        process = Process(maps)
+        process.apply(state)
+        assert process.apply(state, node=[address])
+        assert not process.apply(state, node=[address])
+        assert process.apply(state)
+        assert not process.apply(state, repair=True)
+
+
+def test_failed_turn_is_judged_by_the_next_one() -> None:
+    """A write that fails may have let some pods turn: the next state has connections judged, whatever it is."""
+    state, other = (policy_of({0: (action,) * 2}, {}) for action in (Action.ALLOW, Action.DENY))
+    log = Log()
+    with recorded(log) as maps:
+        process = Process(maps)
+        process.apply(state)
+        with log.ending(1, MapError("tw_x", "write", "no memory")), pytest.raises(MapError):
+            process.apply(other)
+        assert process.apply(state, repair=True)
+        assert not process.apply(state, repair=True)
 
 
 @pytest.mark.parametrize("table", ["verdict", "class", "ep"])

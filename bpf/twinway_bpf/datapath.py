@@ -47,7 +47,7 @@ class Datapath:
         self._cgroup = context.cgroup_root
         self._pins = Pins(context.bpffs)
         self._loader = Loader(self._pins, context.cache / "bundles", capacities)
-        self._sockets = CgroupHooks("socket", programs.SOCKET, self._loader, self._pins)
+        self._sockets = CgroupHooks("socket", (*programs.SOCKET, programs.SETSOCKOPT), self._loader, self._pins)
         placement = GUARD if at_socket else PACKET_PATH
         self._packets = PacketHooks(placement, self._loader, self._pins, context.uplinks)
         self._policy_at_socket = SocketPolicy(self._cgroup, self._loader, self._pins, self._packets, calm=calm)

@@ -12,6 +12,7 @@ from twinway_bpf import libbpf, programs
 HAS_SET_RETVAL = 1 << 0
 HAS_REDIRECT_PEER = 1 << 1
 HAS_COARSE_CLOCK = 1 << 2
+HAS_NETNS_COOKIE_AT_OPTIONS = 1 << 3
 
 # Source: include/uapi/linux/bpf.h, enum bpf_func_id.
 _SET_RETVAL = 187
@@ -32,6 +33,7 @@ def bits() -> int:
         HAS_SET_RETVAL: has_set_retval,
         HAS_REDIRECT_PEER: has_redirect_peer,
         HAS_COARSE_CLOCK: has_coarse_clock,
+        HAS_NETNS_COOKIE_AT_OPTIONS: has_netns_cookie_at_options,
     }
     return sum(bit for bit, probe in probes.items() if probe())
 
@@ -64,6 +66,12 @@ def has_coarse_clock() -> bool:
 def has_netns_cookie() -> bool:
     """bpf_get_netns_cookie in socket-address hooks (5.7): the host's sockets are told from pods'."""
     return _helper_known(programs.CGROUP_SOCK_ADDR, _CONNECT4, _GET_NETNS_COOKIE)
+
+
+@cache
+def has_netns_cookie_at_options() -> bool:
+    """bpf_get_netns_cookie at setsockopt (5.14): the host's sockets are told from pods' there, too."""
+    return _helper_known(programs.CGROUP_SOCKOPT, programs.SETSOCKOPT.attach, _GET_NETNS_COOKIE)
 
 
 @cache

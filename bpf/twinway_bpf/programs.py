@@ -8,6 +8,7 @@ from dataclasses import dataclass
 SCHED_CLS = 3
 CGROUP_SKB = 8
 CGROUP_SOCK_ADDR = 18
+CGROUP_SOCKOPT = 25
 
 TCX_INGRESS = 46
 TCX_EGRESS = 47
@@ -37,6 +38,9 @@ _SOCKET_HOOKS = {
 SOCKET = tuple(Program(name, "sock.c", CGROUP_SOCK_ADDR, attach) for name, attach in _SOCKET_HOOKS.items())
 """Socket hooks, attached to a cgroup at `attach`."""
 
+SETSOCKOPT = Program("tw_setsockopt", "opt.c", CGROUP_SOCKOPT, 22)
+"""Beside the socket hooks, attached to the same cgroup: no socket's frames go past the programs at its device."""
+
 SOCKET_POLICY = (
     Program("tw_skb_in", "skb.c", CGROUP_SKB, 0),
     Program("tw_skb_out", "skb.c", CGROUP_SKB, 1),
@@ -58,5 +62,5 @@ POD_OUT = Program("tw_pod_out", "tc.c", SCHED_CLS)
 POD_IN = Program("tw_pod_in", "tc.c", SCHED_CLS)
 
 PACKET = (HOST_FROM, HOST_TO, UPLINK_IN, POD_OUT, POD_IN)
-ALL = SOCKET + PACKET + SOCKET_POLICY + GUARD
+ALL = (*SOCKET, SETSOCKOPT, *PACKET, *SOCKET_POLICY, *GUARD)
 SOURCES = tuple(dict.fromkeys(program.source for program in ALL))

@@ -58,6 +58,11 @@ def _socket_hooks() -> tuple[Requirement, ...]:
         _must("netns cookies (5.7)", present=features.has_netns_cookie(), remedy="use kernel 5.10 or newer"),
         _must("getpeername hooks (5.8)", present=features.has_getpeername(), remedy="use kernel 5.10 or newer"),
         _may(
+            "netns cookies at setsockopt (5.14)",
+            present=features.has_netns_cookie_at_options(),
+            without="the host's own programs cannot bypass tc (PACKET_QDISC_BYPASS, AF_XDP), either",
+        ),
+        _may(
             "set_retval (5.18)",
             present=features.has_set_retval(),
             without="a refused connect says EPERM, not ECONNREFUSED",

@@ -86,7 +86,7 @@ class Site:
         self.tables = tables
         self._loader = loader
         self._pins = pins
-        groups = {"socket": programs.SOCKET, "policy": programs.SOCKET_POLICY}
+        groups = {"socket": (*programs.SOCKET, programs.SETSOCKOPT), "policy": programs.SOCKET_POLICY}
         self._hooks = tuple(CgroupHooks(name, wanted, loader, pins) for name, wanted in groups.items())
         self.cgroup = cgroup
         self.pod = pod

@@ -12,6 +12,7 @@ from twinway_bpf.source import KERNEL, flatten
 CONTEXTS = {
     "struct __sk_buff": {programs.SCHED_CLS, programs.CGROUP_SKB},
     "struct bpf_sock_addr": {programs.CGROUP_SOCK_ADDR},
+    "struct bpf_sockopt": {programs.CGROUP_SOCKOPT},
 }
 """Kinds of programs by what they are called with."""
 

@@ -15,7 +15,7 @@ from twinway.driver import Change, Health, Inspection, NodeContext, Report
 from twinway.errors import DriverError
 from twinway.model.net import IPAddress, ObjectRef
 from twinway.model.node import NO_POLICY, Attachment, Endpoint
-from twinway_bpf import programs, readback, sockets
+from twinway_bpf import clock, programs, readback, sockets
 from twinway_bpf.clients import Clients
 from twinway_bpf.devices import PodDevice, local_addresses
 from twinway_bpf.endpoints import EndpointTables
@@ -27,7 +27,7 @@ from twinway_bpf.policy import PolicyTables
 from twinway_bpf.seed import seed
 from twinway_bpf.services import ServiceTables
 from twinway_bpf.socket_policy import CALM_SECONDS, SocketPolicy
-from twinway_bpf.sockets import CgroupHooks, Settings
+from twinway_bpf.sockets import CgroupHooks, Notices, Settings
 from twinway_bpf.sync import Step
 from twinway_bpf.users import namespaces
 
@@ -63,6 +63,10 @@ class Datapath:
         for source in programs.SOURCES:
             self._loader.open_maps(source)
         self._settings = Settings(self._loader.map("tw_cfg"))
+        if not self._settings.read().rev:
+            # what an earlier table of another shape had counted is on connections still: begin behind it
+            self._settings.write(rev=clock.now())
+        self._notices = Notices(self._loader.map("tw_notes"))
         policy = PolicyTables(self._loader.map("tw_class"), self._loader.map("tw_verdict"))
         self._endpoints = EndpointTables(self._loader.map("tw_ep"), policy)
         backends, slots, frontends = (self._loader.map(name) for name in ("tw_be", "tw_slot", "tw_fe"))
@@ -72,7 +76,7 @@ class Datapath:
         if self._at_socket:
             self._policy_at_socket.load()
         self._sockets.attach(self._cgroup)
-        sockets.learn_host(self._settings, self._cgroup)
+        sockets.learn_host(self._settings, self._notices, self._cgroup)
         self._started = True
 
     def apply(self, change: Change) -> Report:
@@ -90,6 +94,9 @@ class Datapath:
             step += self._services.change(change.previous.services, change.state.services)
         self._settings.flag(CfgFlag.PODS_AT_SOCKET, on=self._at_socket)
         step += self._endpoints.settle(change)
+        if self._endpoints.moved:
+            self._settings.grow("places")
+            self._endpoints.moved = False
         self._leave_pods(self._hooked(change), devices, check=whole)
         repaired = tuple(f"hook {name} was missing" for name in placed) if change.repair else ()
         return Report(step.written + len(placed), step.removed, repaired)
@@ -114,7 +121,7 @@ class Datapath:
 
     def health(self) -> Health:
         """A connect through the socket hooks, now; and whether policy looks at sockets' packets."""
-        found = sockets.health(self._settings, self._cgroup)
+        found = sockets.health(self._notices, self._cgroup)
         if not self._at_socket:
             return found
         return Health(ok=found.ok, detail=f"{found.detail}; policy: {self._policy_at_socket.condition}")
@@ -164,7 +171,7 @@ class Datapath:
             self._policy_at_socket.after(change, hooked, devices, anew=anew)
         if turn.judge_anew:
             # connections carry the revision that they were judged under
-            self._settings.write(rev=(self._settings.read().rev + 1) & 0xFFFFFFFF)
+            self._settings.grow("rev")
             self._endpoints.judged()
         if not self._at_socket and not stands:
             # what began in between is known thereafter

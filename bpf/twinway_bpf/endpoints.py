@@ -45,6 +45,8 @@ class EndpointTables:
         self._keys: dict[ObjectRef, tuple[Attachment, list[bytes]]] = {}
         # a process that ended may have let pods turn and done no more
         self._judged = False
+        self.moved = True
+        """Whether an address left its pod or its device since whoever uses this said that it did not."""
 
     def turn(self, change: Change, devices: Devices, node: Iterable[IPAddress]) -> Turn:
         """
@@ -60,6 +62,7 @@ class EndpointTables:
         prepared, generation = self._policy.prepare(policy)
         wanted = self._entries(change.state.endpoints, devices, node, generation)
         writes = dict(wanted.items() - held.items())
+        self.moved |= any(_place_of(held[key]) != _place_of(value) for key, value in writes.items() if key in held)
         self._map.write(writes)
         left = self._leave(key for key in held.keys() - wanted.keys() if _kind(held[key]) == EpKind.NODE)
         anew = not judged or bool(prepared.written) or _changes_verdicts(held, writes)
@@ -85,7 +88,9 @@ class EndpointTables:
     def settle(self, change: Change) -> Step:
         """Remove pods, prefixes and policy sets that are over, after `turn` for the same change."""
         held = self._read(repair=False)
-        removed = self._leave(held.keys() - self._wanted.keys())
+        over = held.keys() - self._wanted.keys()
+        self.moved |= bool(over)
+        removed = self._leave(over)
         return Step(0, removed) + self._policy.settle(change.state.policy)
 
     def _leave(self, keys: Iterable[bytes]) -> int:
@@ -154,7 +159,7 @@ def _place(endpoint: Endpoint, device: PodDevice | None) -> encode.Place:
 # the connections of an earlier pod.
 def _changes_verdicts(held: Mapping[bytes, bytes], writes: Mapping[bytes, bytes]) -> bool:
     return any(
-        _identity(held[key]) != _identity(value) if key in held else _policy(value) != NO_POLICY
+        _judged_by(held[key]) != _judged_by(value) if key in held else _policy(value) != NO_POLICY
         for key, value in writes.items()
     )
 
@@ -167,6 +172,11 @@ def _policy(value: bytes) -> int:
     return int(Ep.from_buffer_copy(value).policy)
 
 
-# All of an entry but the generation, which says the same of both.
-def _identity(value: bytes) -> bytes:
-    return value[: Ep.gen.offset] + value[Ep.gen.offset + Ep.gen.size :]
+# Both generations of classes say the same.
+def _judged_by(value: bytes) -> tuple[int, int]:
+    return _kind(value), _policy(value)
+
+
+def _place_of(value: bytes) -> tuple[int, int]:
+    ep = Ep.from_buffer_copy(value)
+    return ep.ifindex, ep.stamp

@@ -128,7 +128,7 @@ class Ct(ctypes.Structure):
 class Source(ctypes.Structure):
     """struct tw_source."""
 
-    _fields_ = (("addr", addr), ("ifindex", u32), ("stamp", u32), ("rev", u32), ("pad", u32))
+    _fields_ = (("addr", addr), ("ifindex", u32), ("stamp", u32), ("places", u32), ("pad", u32))
 
 
 class Cfg(ctypes.Structure):
@@ -136,12 +136,17 @@ class Cfg(ctypes.Structure):
 
     _fields_ = (
         ("host_netns", u64),
-        ("probe_netns", u64),
         ("flags", u32),
         ("rev", u32),
-        ("probes", u32),
-        ("cookie", u32),
+        ("places", u32),
+        ("pad", u32),
     )
+
+
+class Notes(ctypes.Structure):
+    """struct tw_notes."""
+
+    _fields_ = (("probe_netns", u64), ("probes", u32), ("cookie", u32))
 
 
 class Sk(ctypes.Structure):
@@ -254,6 +259,7 @@ STRUCTS: dict[str, type[ctypes.Structure]] = {
     "tw_ct": Ct,
     "tw_source": Source,
     "tw_cfg": Cfg,
+    "tw_notes": Notes,
     "tw_sk": Sk,
     "tw_peers": Peers,
     "tw_skpol": SkPol,

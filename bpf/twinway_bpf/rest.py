@@ -18,7 +18,7 @@ from twinway_bpf.layout import Sk
 from twinway_bpf.older import LISTENING, Noted, is_opener, listeners
 from twinway_bpf.openers import Openers
 from twinway_bpf.sockdiag import Socket, State
-from twinway_bpf.sockets import Settings
+from twinway_bpf.sockets import Notices
 
 COOKIE_UNITS = 128
 """How long a SYN cookie may be answered. Source: include/net/tcp.h, MAX_SYNCOOKIE_AGE of 2 periods of 60 s."""
@@ -28,9 +28,9 @@ AGAIN_SECONDS = 30.0
 logger = logging.getLogger(__name__)
 
 
-def until_answered(settings: Settings, since: int) -> Iterator[float]:
+def until_answered(notices: Notices, since: int) -> Iterator[float]:
     """Until nobody can answer a SYN cookie from before `since`, by `clock`: pauses in seconds."""
-    while last := settings.read().cookie:
+    while last := notices.read().cookie:
         left = min(last, since) + COOKIE_UNITS - clock.now()
         if left <= 0:
             return

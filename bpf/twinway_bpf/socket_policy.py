@@ -27,7 +27,7 @@ from twinway_bpf.loader import Loader
 from twinway_bpf.openers import Openers
 from twinway_bpf.pins import Pins
 from twinway_bpf.rest import until_allowed, until_answered
-from twinway_bpf.sockets import CgroupHooks, Settings
+from twinway_bpf.sockets import CgroupHooks, Notices, Settings
 
 CALM_SECONDS = 5.0
 """From a change of policy until its connections are asked about, where nobody says otherwise."""
@@ -68,12 +68,9 @@ class SocketPolicy:
     @cached_property
     def openers(self) -> Openers:
         """Who connected, of the pods' sockets."""
-        return Openers(self._settings, self._loader.map("tw_opener"), self._loader.map("tw_sk"))
-
-    @cached_property
-    def _settings(self) -> Settings:
         self._loader.open_maps("skb.c")
-        return Settings(self._loader.map("tw_cfg"))
+        settings = Settings(self._loader.map("tw_cfg"))
+        return Openers(settings, self._loader.map("tw_opener"), self._loader.map("tw_sk"))
 
     def load(self) -> None:
         """Load what may be needed later: then is no time for it. Raises LoadError."""
@@ -150,7 +147,7 @@ class SocketPolicy:
             yield 0.0
         if not all(hooks.stand(hooked, devices) for hooks in (self._guard, self._loopback)):
             return  # told when it failed; the apply that mends it leads here again
-        yield from until_answered(self._settings, since)
+        yield from until_answered(Notices(self._loader.map("tw_notes")), since)
         yield from until_allowed(
             [endpoint.attachment for endpoint in hooked.values()], self.openers, self._judgement
         )

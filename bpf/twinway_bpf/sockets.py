@@ -14,7 +14,7 @@ from pathlib import Path
 from twinway.driver import Health
 from twinway.errors import DriverError
 from twinway_bpf import libbpf
-from twinway_bpf.layout import Cfg, CfgFlag
+from twinway_bpf.layout import Cfg, CfgFlag, Notes
 from twinway_bpf.loader import Loader
 from twinway_bpf.maps import Map
 from twinway_bpf.pins import Pins
@@ -27,7 +27,7 @@ _KEY = bytes(4)
 
 
 class Settings:
-    """tw_cfg: what the programs look at on every packet and call."""
+    """tw_cfg: what the programs look at on every packet and call. Nobody but the agent writes it."""
 
     def __init__(self, table: Map) -> None:
         """The open map."""
@@ -50,10 +50,29 @@ class Settings:
         self._table.write({_KEY: bytes(cfg)})
         return True
 
+    def grow(self, field: str) -> None:
+        """Let what compares a field with an earlier reading of it find another one."""
+        self.write(**{field: (getattr(self.read(), field) + 1) & 0xFFFFFFFF})
+
     def flag(self, flag: CfgFlag, *, on: bool) -> bool:
         """Set or clear a flag; False if it was so already."""
         flags = self.read().flags & ~flag
         return self.write(flags=flags | (flag if on else 0))
+
+
+class Notices:
+    """tw_notes: what the programs have to tell the agent. Nobody but they write it."""
+
+    def __init__(self, table: Map) -> None:
+        """The open map."""
+        self._table = table
+
+    def read(self) -> Notes:
+        """What they have told by now."""
+        value = self._table.lookup(_KEY)
+        if value is None:
+            raise DriverError("map tw_notes: its one entry is missing, which an array cannot lack")
+        return Notes.from_buffer_copy(value)
 
 
 class CgroupHooks:
@@ -122,17 +141,17 @@ class CgroupHooks:
             os.close(link)
 
 
-def learn_host(settings: Settings, cgroup: Path) -> None:
+def learn_host(settings: Settings, notices: Notices, cgroup: Path) -> None:
     """Let the programs know which network namespace is the host's: the one we are in."""
-    if not _probe(settings):
+    if not _probe(notices):
         reason = f"is the agent in a cgroup below {cgroup}?"
         raise DriverError(f"the socket hooks do not see the agent's own sockets: {reason}")
-    settings.write(host_netns=settings.read().probe_netns)
+    settings.write(host_netns=notices.read().probe_netns)
 
 
-def health(settings: Settings, cgroup: Path) -> Health:
+def health(notices: Notices, cgroup: Path) -> Health:
     """Whether a socket call goes through the hooks right now."""
-    if _probe(settings):
+    if _probe(notices):
         return Health(ok=True, detail="a connect went through the socket hooks")
     return Health(ok=False, detail=f"a connect passed by the socket hooks at {cgroup}")
 
@@ -145,8 +164,8 @@ def _open_cgroup(path: Path) -> int:
         raise DriverError(f"cgroup_root {path}: {reason}") from error
 
 
-def _probe(settings: Settings) -> bool:
-    before = settings.read().probes
+def _probe(notices: Notices) -> bool:
+    before = notices.read().probes
     with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.connect(PROBE)
-    return bool(settings.read().probes != before)
+    return bool(notices.read().probes != before)

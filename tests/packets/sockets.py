@@ -165,12 +165,12 @@ class Site:
 
     def learn_host(self) -> None:
         """Let the hooks know the host's namespace."""
-        learn_host(self.tables.settings, self.cgroup)
+        learn_host(self.tables.settings, self.tables.notices, self.cgroup)
 
     @property
     def health(self) -> Health:
         """Whether a connect goes through the hooks now."""
-        return health(self.tables.settings, self.cgroup)
+        return health(self.tables.notices, self.cgroup)
 
     def keep(self, made: socket.socket) -> None:
         """Close a socket with the others, and at once: nothing of it is sent again in a later test."""

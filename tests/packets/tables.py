@@ -30,7 +30,7 @@ from twinway_bpf.layout import Ct, CtFlag, CtKey, EpKind, Reason
 from twinway_bpf.layout import End as RawEnd
 from twinway_bpf.maps import Map, short_name
 from twinway_bpf.readback import denials
-from twinway_bpf.sockets import Settings
+from twinway_bpf.sockets import Notices, Settings
 
 _PROTOCOLS = {protocol.number: protocol for protocol in Protocol}
 _CLEARED = ("fe", "slot", "be", "ep", "class", "verdict", "ct", "opener", "udp")
@@ -76,6 +76,7 @@ class Tables:
     def __init__(self, maps: Mapping[str, Map]) -> None:
         self.maps = {short_name(name): table for name, table in maps.items()}
         self.settings = Settings(self.maps["cfg"])
+        self.notices = Notices(self.maps["notes"])
 
     def clear(self) -> None:
         """As if nothing had been written, counters aside."""

@@ -100,7 +100,7 @@ def test_is_reached(scene: Scene, reason: Reason) -> None:
     "kinds",
     [
         pytest.param({"tw_scratch_v1": PER_CPU_HASH}, id="no scratch space"),
-        pytest.param({"tw_cfg_v2": HASH}, id="no settings"),
+        pytest.param({"tw_cfg_v3": HASH}, id="no settings"),
         pytest.param({"tw_ct_v1": HASH}, id="connections full"),
     ],
 )

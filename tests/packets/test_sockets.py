@@ -17,8 +17,9 @@ from tests.packets.build import TCP, UDP, End
 from tests.packets.sockets import SECONDS, Kind, Site, disconnect, node, plain, reply
 from tests.packets.tables import Tables
 from twinway_bpf import netns
-from twinway_bpf.layout import CfgFlag, Reason
+from twinway_bpf.layout import Cfg, CfgFlag, Reason
 from twinway_bpf.loader import Loader
+from twinway_bpf.sockets import Settings
 
 STREAM, DATAGRAM = socket.SOCK_STREAM, socket.SOCK_DGRAM
 each_type = pytest.mark.parametrize("what", [STREAM, DATAGRAM], ids=["tcp", "udp"])
@@ -239,9 +240,25 @@ def test_probe_tells_whether_hooks_are_there(site: Site) -> None:
     assert host != 0
     with netns.inside(str(site.pod)):
         assert site.health.ok
-    assert settings.read().probe_netns != host
+    assert site.tables.notices.read().probe_netns != host
     with places.member(places.cgroup2()):
         assert not site.health.ok
+
+
+def test_agent_and_hooks_write_tables_of_their_own(site: Site) -> None:
+    """What a hook notes between an agent's reading and its writing stays."""
+    read = Settings.read
+
+    def reading(settings: Settings) -> Cfg:
+        found = read(settings)
+        assert site.health.ok
+        return found
+
+    before = site.tables.notices.read().probes
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Settings, "read", reading)
+        site.tables.settings.grow("rev")
+    assert site.tables.notices.read().probes > before
 
 
 def test_hooks_set_twice_are_there_once(site: Site, kind: Kind) -> None:

@@ -81,10 +81,10 @@ static __always_inline bool guard_is_kept(struct __sk_buff *skb, struct tw_sk **
  */
 static __always_inline void guard_note_cookie(const struct tw_pkt *pkt)
 {
-	struct tw_cfg *cfg = cfg_get();
+	struct tw_notes *notes = notes_get();
 
-	if (cfg && (pkt->tcp & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK))
-		cfg->cookie = ct_now();
+	if (notes && (pkt->tcp & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK))
+		notes->cookie = ct_now();
 }
 
 /*

@@ -20,13 +20,6 @@ static __always_inline void view_set(struct tw_view *view, const struct tw_pkt *
 	policy_turn(view->local->addr, &view->turn);
 }
 
-static __always_inline bool view_from_node(const struct tw_view *view)
-{
-	struct tw_ep *remote = ep_get(view->remote->addr);
-
-	return remote && remote->kind == TW_EP_NODE;
-}
-
 /*
  * May the pod open something to the peer's port (egress), or the peer to the pod's? The direction
  * may be one that only the packet tells: it is looked up, not branched on.
@@ -35,7 +28,7 @@ static __always_inline __u8 judge(const struct tw_view *view, __u8 proto, bool e
 {
 	struct tw_ends ends = {};
 
-	if (!egress && view_from_node(view))
+	if (!egress && ep_is_node(view->remote->addr))
 		return TW_ALLOW;
 	ends.proto = proto;
 	ends.port = egress ? view->remote->port : view->local->port;

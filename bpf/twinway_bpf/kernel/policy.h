@@ -34,6 +34,20 @@ static __always_inline bool ep_is_pod(const struct tw_ep *ep)
 	return ep && ep->kind == TW_EP_POD;
 }
 
+/*
+ * Is it the node's own address? What is read of an element that was replaced may be another address's
+ * (policy_turn()): it counts only if it says so twice.
+ */
+static __always_inline bool ep_is_node(const __be32 *addr)
+{
+	const volatile struct tw_ep *ep = ep_get(addr), *again;
+
+	if (!ep || ep->kind != TW_EP_NODE)
+		return 0;
+	again = ep_get(addr);
+	return again == ep && again->kind == TW_EP_NODE;
+}
+
 /* What policy a pod is under, and by which generation of classes; set 0: by none, or no pod. */
 struct tw_turn {
 	__u64 set;

@@ -15,22 +15,31 @@ struct tw_choice {
 	__u32 pad;
 };
 
-/* One backend of a set; not 0: the set has gone meanwhile. */
+/*
+ * One backend of a set; not 0: the set has gone meanwhile. An element that was removed may be another
+ * key's by now (policy_turn()): what was read of it counts only if both keys still lead to the same.
+ */
 static __always_inline int service_pick(__u64 set, __u32 slot, struct tw_choice *out)
 {
 	struct tw_slot_key key = {.set = set, .slot = slot};
-	struct tw_be *be;
-	__u64 *id;
+	const volatile struct tw_be *be;
+	const volatile __u64 *id;
 
 	id = tw_slot_v1.lookup(&key);
 	if (!id)
 		return TW_DROP_RACE;
 	out->backend = *id;
-	be = tw_be_v1.lookup(id);
+	be = tw_be_v1.lookup(&out->backend);
 	if (!be)
 		return TW_DROP_RACE;
-	addr_copy(out->to.addr, be->addr);
+	addr_copy(out->to.addr, (const __be32 *)be->addr);
 	out->to.port = be->port;
+	id = tw_slot_v1.lookup(&key);
+	if (!id || *id != out->backend)
+		return TW_DROP_RACE;
+	be = tw_be_v1.lookup(&out->backend);
+	if (!be || be->port != out->to.port || !addr_equal((const __be32 *)be->addr, out->to.addr))
+		return TW_DROP_RACE;
 	return TW_GO_ON;
 }
 

@@ -64,13 +64,17 @@ static __always_inline bool sock_is_ours(struct bpf_sock_addr *ctx, const struct
 	return (cfg->flags & TW_CFG_PODS_AT_SOCKET) || bpf_get_netns_cookie(ctx) == cfg->host_netns;
 }
 
-static __always_inline bool sock_is_probe(struct bpf_sock_addr *ctx, struct tw_cfg *cfg,
-					  const struct tw_end *dst)
+static __always_inline bool sock_is_probe(struct bpf_sock_addr *ctx, const struct tw_end *dst)
 {
+	struct tw_notes *notes;
+
 	if (dst->addr[3] != be32(PROBE_ADDR) || dst->port != be16(PROBE_PORT))
 		return 0;
-	cfg->probe_netns = bpf_get_netns_cookie(ctx);
-	cfg->probes += 1;
+	notes = notes_get();
+	if (notes) {
+		notes->probe_netns = bpf_get_netns_cookie(ctx);
+		notes->probes += 1;
+	}
 	return 1;
 }
 
@@ -112,7 +116,7 @@ static __always_inline int sock_connect(struct bpf_sock_addr *ctx, struct tw_end
 	tw_sk_v2.sk_storage_delete(ctx->sk);
 	if (!cfg)
 		return 1;
-	if (sock_is_probe(ctx, cfg, dst))
+	if (sock_is_probe(ctx, dst))
 		return sock_refuse();
 	if (!sock_is_ours(ctx, cfg))
 		return 1;

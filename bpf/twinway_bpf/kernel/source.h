@@ -48,32 +48,32 @@ static __always_inline bool source_is_own(struct __sk_buff *skb, const __be32 *a
 }
 
 /*
- * device -> the last address that was its pod's, and under which revision: asked before tw_ep, which takes
- * longer. Written and read here. Missing, another's, or of an older revision: tw_ep is asked. (A pod's
- * entry changes before the revision does; one that is removed goes together with the pod's hooks.)
+ * device -> the last address that was its pod's, and since which change of places: asked before tw_ep, which
+ * takes longer. Written and read here. Missing, another's, or older than tw_cfg.places: tw_ep is asked.
  */
-BPF_TABLE("percpu_array", __u32, struct tw_source, tw_source_v1, SOURCES);
+BPF_TABLE("percpu_array", __u32, struct tw_source, tw_source_v2, SOURCES);
 
 /* As source_is_own(), for those that ask it of packet after packet. */
 static __always_inline bool source_is_still_own(struct __sk_buff *skb, const __be32 *addr)
 {
-	__u32 ifindex = skb->ifindex, stamp = skb->cb[4], at = ifindex & (SOURCES - 1), rev;
-	struct tw_source *known = tw_source_v1.lookup(&at);
+	__u32 ifindex = skb->ifindex, stamp = skb->cb[4], at = ifindex & (SOURCES - 1), places;
+	struct tw_source *known = tw_source_v2.lookup(&at);
 	struct tw_cfg *cfg = cfg_get();
 
 	if (!known || !cfg)
 		return source_is_own(skb, addr);
-	rev = cfg->rev + 1;
-	if (known->rev == rev && known->ifindex == ifindex && known->stamp == stamp &&
+	places = cfg->places + 1;
+	if (known->places == places && known->ifindex == ifindex && known->stamp == stamp &&
 	    addr_equal(known->addr, addr))
 		return 1;
-	if (!source_is_own(skb, addr))
+	/* asked twice, for it stays: an element that was replaced may be another pod's (policy_turn()) */
+	if (!source_is_own(skb, addr) || !source_is_own(skb, addr))
 		return 0;
-	known->rev = 0;
+	known->places = 0;
 	known->ifindex = ifindex;
 	known->stamp = stamp;
 	addr_copy(known->addr, addr);
-	known->rev = rev;
+	known->places = places;
 	return 1;
 }
 

@@ -55,8 +55,11 @@ BPF_F_TABLE("lpm_trie", struct tw_verdict_key, struct tw_verdict, tw_verdict_v1,
  */
 BPF_TABLE("lru_hash", struct tw_ct_key, struct tw_ct, tw_ct_v1, 131072);
 
-/* 0 -> settings. Written by the agent; probe fields by the socket hooks. Never missing. */
-BPF_TABLE("array", __u32, struct tw_cfg, tw_cfg_v2, 1);
+/* 0 -> settings. Written by the agent alone. Never missing. */
+BPF_TABLE("array", __u32, struct tw_cfg, tw_cfg_v3, 1);
+
+/* 0 -> what programs met that the agent has to know. Written by the hooks alone. Never missing. */
+BPF_TABLE("array", __u32, struct tw_notes, tw_notes_v1, 1);
 
 /* reason -> packets and calls. Written by every hook, read by the agent. Never missing. */
 BPF_TABLE("percpu_array", __u32, __u64, tw_count_v1, 64);
@@ -71,7 +74,14 @@ static __always_inline struct tw_cfg *cfg_get(void)
 {
 	__u32 zero = 0;
 
-	return tw_cfg_v2.lookup(&zero);
+	return tw_cfg_v3.lookup(&zero);
+}
+
+static __always_inline struct tw_notes *notes_get(void)
+{
+	__u32 zero = 0;
+
+	return tw_notes_v1.lookup(&zero);
 }
 
 #endif

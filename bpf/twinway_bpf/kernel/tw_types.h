@@ -151,23 +151,30 @@ struct tw_ct {
 struct tw_source {
 	__be32 addr[4];
 	__u32 ifindex;
-	__u32 stamp; /* as tw_ep.stamp, of a device in a pod's namespace */
-	__u32 rev;   /* tw_cfg.rev + 1; 0: nothing */
+	__u32 stamp;  /* as tw_ep.stamp, of a device in a pod's namespace */
+	__u32 places; /* tw_cfg.places + 1; 0: nothing */
 	__u32 pad;
 };
 
-/* The one entry of tw_cfg. */
+/* Flags of tw_cfg. */
 enum tw_cfg_flag {
 	TW_CFG_PODS_AT_SOCKET = 1,   /* pods' own sockets are served; else the host's alone */
 	TW_CFG_POLICY_AT_SOCKET = 2, /* some pod is under a policy: who connects by TCP is noted */
 	TW_CFG_OPENERS_KNOWN = 4,    /* for the agent: who connected before is in tw_opener */
 };
 
+/* What the agent tells the programs. They write nothing here: the agent writes it whole. */
 struct tw_cfg {
 	__u64 host_netns; /* netns cookie of the host's own sockets */
-	__u64 probe_netns; /* written by the hook: cookie of the socket that last asked TW_PROBE_PORT */
-	__u32 flags;	   /* enum tw_cfg_flag */
-	__u32 rev;	   /* policy revision: grows with every change of policy */
+	__u32 flags;	  /* enum tw_cfg_flag */
+	__u32 rev; /* policy revision: grows when an established connection may be judged otherwise */
+	__u32 places; /* grows when an address leaves the pod or the device that had it */
+	__u32 pad;
+};
+
+/* The one entry of tw_notes: what the programs tell the agent. It writes nothing here. */
+struct tw_notes {
+	__u64 probe_netns; /* netns cookie of the socket that last asked the probe's address */
 	__u32 probes;	   /* how often a socket hook has answered a probe */
 	__u32 cookie; /* when a pod under policy last sent a SYN cookie, as tw_ct.seen; 0: never */
 };

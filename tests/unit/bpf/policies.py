@@ -158,6 +158,11 @@ class Process:
         self._previous = state
         return turn.judge_anew
 
+    def moved(self) -> bool:
+        """Whether an address left its pod or its device since this was asked last."""
+        moved, self._tables.moved = self._tables.moved, False
+        return moved
+
     def catch_up(self) -> Step:
         """Do ahead what the next change would do first, where it came to no change; what was done."""
         return self._tables.catch_up()

@@ -242,6 +242,24 @@ def test_node_that_changes_its_address_has_pods_judged() -> None:
         assert not process.apply(state, repair=True)
 
 
+def test_pod_that_goes_has_devices_asked_again() -> None:
+    """Whose address a device carries is found out anew when an address left, and not when one came."""
+    first, second, _ = PODS
+    with recorded(Log()) as maps:
+        process = Process(maps)
+        pods = [
+            {first: NO_POLICY},
+            {first: NO_POLICY, second: NO_POLICY},
+            {second: NO_POLICY},
+            {second: NO_POLICY},
+        ]
+        seen = []
+        for each in pods:
+            process.apply(state_of(each, {}, {}))
+            seen.append(process.moved())
+        assert seen == [True, False, True, False]  # the first: an earlier process may have removed some
+
+
 def test_failed_turn_is_judged_by_the_next_one() -> None:
     """A write that fails may have let some pods turn: the next state has connections judged, whatever it is."""
     state, other = (policy_of({0: (action,) * 2}, {}) for action in (Action.ALLOW, Action.DENY))

@@ -167,7 +167,7 @@ class SkPol(ctypes.Structure):
 class UdpKey(ctypes.Structure):
     """struct tw_udp_key."""
 
-    _fields_ = (("local", End), ("remote", End))
+    _fields_ = (("local", End), ("remote", End), ("proto", u8), ("pad", u8 * 3))
 
 
 class Udp(ctypes.Structure):

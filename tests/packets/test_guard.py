@@ -1,8 +1,7 @@
 """
 The guard at a pod's device, beside policy at its sockets: what no socket answers for.
 
-It drops beginnings and datagrams that are denied, and what is denied both ways; what goes on is the sockets' to
-decide.
+It drops beginnings and packets that are denied and answer nothing; what goes on is the sockets' to decide.
 """
 
 from __future__ import annotations
@@ -111,41 +110,85 @@ def test_made_up_segment_needs_an_open_way(scene: Scene, flags: int) -> None:
     assert leaves(scene)(packet).reason == DENIED[EGRESS]
 
 
-@each_way
-def test_association_goes_on_where_a_way_is_open(scene: Scene, direction: Direction) -> None:
-    """Nobody knows who opened an association: it goes on if either could have, and no longer."""
-    meet, src, dst = meets(scene, direction)
-    packet = sctp(src, dst, 0)
-    for way in Direction:
-        allow(scene, way)
-        assert untouched(meet(packet), packet)
-    allow(scene)
-    assert meet(packet).reason == DENIED[direction]
+def echoing(src: End, dst: End) -> bytes:
+    """An echo request."""
+    return echo(src.address, dst.address, identifier=5)
+
+
+def echoing_back(src: End, dst: End) -> bytes:
+    """Its reply."""
+    return echo(src.address, dst.address, identifier=5, reply=True)
+
+
+def associated(src: End, dst: End) -> bytes:
+    """A chunk of an SCTP association that is under way."""
+    return sctp(src, dst, 0)
+
+
+def of_protocol(protocol: int) -> Callable[[End, End], bytes]:
+    """A packet of a protocol without ports."""
+    return lambda src, dst: frame(src.address, dst.address, protocol, bytes(20))
+
+
+TALKS = {
+    "udp": (udp, udp),
+    "echo": (echoing, echoing_back),
+    "sctp": (associated, associated),
+    **{
+        name: (of_protocol(number),) * 2 for name, number in (("ipip", 4), ("gre", 47), ("esp", 50), ("lite", 136))
+    },
+}
+"""What is said and what answers it, of each kind that no connection is kept of."""
+each_talk = pytest.mark.parametrize(("say", "answer"), TALKS.values(), ids=TALKS)
+Say = Callable[[End, End], bytes]
 
 
 @each_way
-def test_datagram_is_judged_in_its_own_direction(scene: Scene, direction: Direction) -> None:
-    """A datagram nobody asked for passes where its direction is open, and vanishes where it is not."""
+@each_talk
+def test_is_judged_in_its_own_direction(scene: Scene, direction: Direction, say: Say, answer: Say) -> None:
+    """What nobody asked for passes where its direction is open, and vanishes where it is not."""
     meet, src, dst = meets(scene, direction)
-    packet = udp(src, dst)
     allow(scene, direction)
-    assert untouched(meet(packet), packet)
+    for packet in (say(src, dst), answer(src, dst)):
+        assert untouched(meet(packet), packet)
     allow(scene, INGRESS if direction == EGRESS else EGRESS)
     scene.tables.maps["udp"].remove(scene.tables.maps["udp"].entries())
-    outcome = meet(packet)
-    assert (outcome.reason, outcome.action) == (DENIED[direction], SHOT)
+    for packet in (say(src, dst), answer(src, dst)):
+        outcome = meet(packet)
+        assert (outcome.reason, outcome.action) == (DENIED[direction], SHOT)
 
 
 @each_way
-def test_answer_to_a_datagram_passes(scene: Scene, direction: Direction) -> None:
+@each_talk
+def test_answer_passes(scene: Scene, direction: Direction, say: Say, answer: Say) -> None:
     """Between two ends, and those alone, what was said in the open direction may be answered in the other."""
     (meet, src, dst), (meet_answer, *_) = meets(scene, direction), meets(scene, Direction(1 - direction))
     allow(scene, direction)
-    answer = udp(dst, src)
-    assert meet_answer(answer).reason == DENIED[Direction(1 - direction)]
-    meet(udp(src, dst))
-    assert untouched(meet_answer(answer), answer)
-    for other in (udp(End(dst.address, dst.port + 1), src), udp(dst, End(src.address, src.port + 1))):
+    back = answer(dst, src)
+    assert meet_answer(back).reason == DENIED[Direction(1 - direction)]
+    meet(say(src, dst))
+    assert untouched(meet_answer(back), back)
+    other = End(scene.net.other, dst.port)
+    wrong = answer(other, src) if direction == EGRESS else answer(dst, other)
+    assert meet_answer(wrong).reason == DENIED[Direction(1 - direction)]
+    # an answer of another kind is none
+    for kind in of_protocol(89), of_protocol(103):
+        assert meet_answer(kind(dst, src)).reason == DENIED[Direction(1 - direction)]
+
+
+@each_way
+def test_answer_is_between_the_same_ports(scene: Scene, direction: Direction) -> None:
+    """Another port, or another echo identifier, was not asked."""
+    (meet, src, dst), (meet_answer, *_) = meets(scene, direction), meets(scene, Direction(1 - direction))
+    allow(scene, direction)
+    for say in (udp, associated, echoing):
+        meet(say(src, dst))
+    for other in (
+        udp(End(dst.address, dst.port + 1), src),
+        udp(dst, End(src.address, src.port + 1)),
+        associated(End(dst.address, dst.port + 1), src),
+        echo(dst.address, src.address, identifier=6, reply=True),
+    ):
         assert meet_answer(other).reason == DENIED[Direction(1 - direction)]
 
 
@@ -159,16 +202,6 @@ def test_port_of_a_datagram_is_the_servers(scene: Scene, direction: Direction) -
     for open_, action in ((True, UNSPEC), (False, SHOT)):
         scene.tables.policy(SET, verdict(direction, port, 16, allow=open_, rule=1, protocol=UDP))
         assert meet(packet).action == action
-
-
-@each_way
-def test_ping_is_judged_as_its_request(scene: Scene, direction: Direction) -> None:
-    """A request is judged in its own direction, a reply in the other one: that of its request."""
-    meet, src, dst = meets(scene, direction)
-    for way in Direction:
-        allow(scene, way)
-        assert (meet(echo(src.address, dst.address)).action == UNSPEC) == (way == direction)
-        assert (meet(echo(src.address, dst.address, reply=True)).action == UNSPEC) == (way != direction)
 
 
 def test_error_from_the_pod(scene: Scene, net: Net) -> None:
@@ -197,15 +230,34 @@ def test_error_that_quotes_too_little(scene: Scene, net: Net) -> None:
     assert leaves(scene)(message).reason == Reason.DROP_SHORT
 
 
+def parts(src: End, dst: End, data: int = 80) -> tuple[bytes, bytes]:
+    """A datagram in two: its head, and the rest."""
+    head = udp(src, dst, bytes(data), fragment=Fragment(0, more=True))
+    return head, frame(src.address, dst.address, UDP, bytes(80), fragment=Fragment(11, more=False))
+
+
 @each_way
-def test_fragments(scene: Scene, direction: Direction) -> None:
-    """The head of a datagram is judged; what follows is nothing without it."""
+def test_rest_follows_its_head(scene: Scene, direction: Direction) -> None:
+    """What follows the head of a datagram passes after it, between the same two alone."""
+    meet, src, dst = meets(scene, direction)
+    allow(scene, direction)
+    head, rest = parts(src, dst)
+    assert meet(rest).reason == Reason.DROP_FRAGMENT
+    assert untouched(meet(head), head)
+    assert untouched(meet(rest), rest)
+    other = End(scene.net.other)
+    _, stray = parts(src, other) if direction == EGRESS else parts(other, dst)
+    assert meet(stray).reason == Reason.DROP_FRAGMENT
+
+
+@each_way
+def test_denied_head_has_no_rest(scene: Scene, direction: Direction) -> None:
+    """The head of a datagram is judged, and what follows a denied one carries nothing to anybody."""
     meet, src, dst = meets(scene, direction)
     allow(scene)
-    head = udp(src, dst, bytes(80), fragment=Fragment(0, more=True))
-    rest = frame(src.address, dst.address, UDP, bytes(80), fragment=Fragment(11, more=False))
+    head, rest = parts(src, dst)
     assert meet(head).reason == DENIED[direction]
-    assert untouched(meet(rest), rest)
+    assert meet(rest).reason == Reason.DROP_FRAGMENT
 
 
 @each_way
@@ -279,6 +331,7 @@ REACHED: dict[Reason, Callable[[Scene], Outcome]] = {
     Reason.DROP_SPOOFED: lambda s: leaves(s)(tcp(s.server, s.client)),
     Reason.DROP_POLICY_INGRESS: lambda s: _denied(s, INGRESS),
     Reason.DROP_POLICY_EGRESS: lambda s: _denied(s, EGRESS),
+    Reason.DROP_FRAGMENT: lambda s: _denied(s, EGRESS) and leaves(s)(parts(s.client, s.server)[1]),
 }
 """A packet for each reason that the guard can give."""
 

@@ -3,10 +3,9 @@
  * Beside policy at sockets, at the device of a pod under a policy: what begins there, and what no
  * socket answers for.
  *
- * Beginnings are judged (TCP SYN, SCTP INIT, echo requests), so that a denied port is silent even
- * where nobody listens; what goes on is left to its socket, if that is one that can only go on.
- * Datagrams are judged one by one (udp.h). Where beginnings cannot be told (other protocols, SCTP
- * under way, segments that a program made itself), what is denied both ways is dropped.
+ * TCP: beginnings are judged, so that a denied port is silent even where nobody listens; what goes on
+ * is left to its socket, if that is one that can only go on. Everything else is judged packet by
+ * packet, in its own direction: where that is denied, it must answer something that passed (udp.h).
  *
  *     host side of a veth: tw_guard_to (egress), tw_guard_from (ingress); else the pod's own device
  *     the pod's loopback: tw_guard_self (egress)
@@ -17,25 +16,6 @@
 #include "sk_stream.h"
 #include "source.h"
 #include "udp.h"
-
-#define SCTP_INIT 1
-
-static __always_inline bool guard_begins(struct __sk_buff *skb, const struct tw_pkt *pkt)
-{
-	__u8 type;
-
-	if (pkt->proto == PROTO_TCP)
-		return glance_begins(pkt->tcp);
-	/* the first chunk follows the common header of 12 bytes (RFC 9260) */
-	return !bpf_skb_load_bytes(skb, pkt->l4 + 12, &type, 1) && type == SCTP_INIT;
-}
-
-static __always_inline bool guard_echo_request(struct __sk_buff *skb, const struct tw_pkt *pkt)
-{
-	__u8 type;
-
-	return !bpf_skb_load_bytes(skb, pkt->l4, &type, 1) && (type == 8 || type == 128);
-}
 
 static __always_inline int guard_way(const struct tw_view *view, __u8 proto, bool egress)
 {
@@ -94,7 +74,7 @@ static __always_inline void guard_note_cookie(const struct tw_pkt *pkt)
 static __always_inline int guard_leaves(struct __sk_buff *skb, const struct tw_pkt *pkt,
 					const struct tw_view *view)
 {
-	bool begins = guard_begins(skb, pkt);
+	bool begins = glance_begins(pkt->tcp);
 	struct tw_sk *given;
 	int rc;
 
@@ -110,14 +90,52 @@ static __always_inline int guard_leaves(struct __sk_buff *skb, const struct tw_p
 	return rc;
 }
 
-static __always_inline int guard_connection(struct __sk_buff *skb, const struct tw_pkt *pkt,
-					    const struct tw_view *view, bool out)
+static __always_inline int guard_segment(struct __sk_buff *skb, const struct tw_pkt *pkt,
+					 const struct tw_view *view, bool out)
 {
-	if (pkt->proto == PROTO_TCP && out)
+	if (out)
 		return guard_leaves(skb, pkt, view);
-	if (guard_begins(skb, pkt))
-		return guard_way(view, pkt->proto, out);
-	return pkt->proto == PROTO_TCP ? TW_GO_ON : guard_either(view, pkt->proto, out);
+	return glance_begins(pkt->tcp) ? guard_way(view, PROTO_TCP, 0) : TW_GO_ON;
+}
+
+/*
+ * Fragments of one datagram, as if they were packets between ports that its identification makes.
+ * Its head may have options behind the fragment header: then what follows is not known by it, and lost.
+ */
+static __always_inline int guard_fragment_ends(struct __sk_buff *skb, const struct tw_pkt *pkt,
+					       struct tw_end *local, struct tw_end *remote)
+{
+	__be16 id[2] = {};
+	int rc;
+
+	if (pkt->v6)
+		rc = bpf_skb_load_bytes(skb, pkt->l4 - 4, id, 4);
+	else
+		rc = bpf_skb_load_bytes(skb, ETH_HLEN + 4, id, 2);
+	local->port = id[0];
+	remote->port = id[1];
+	return rc;
+}
+
+/*
+ * A head is judged, and what follows passes after it alone: else it would carry anything to anybody
+ * who reads fragments. Heads go first, as kernels send them.
+ */
+static __always_inline int guard_fragment(struct __sk_buff *skb, const struct tw_pkt *pkt,
+					  const struct tw_view *whole, bool out)
+{
+	__u8 flag = out ? TW_UDP_SENT : TW_UDP_RECEIVED;
+	struct tw_end local = {}, remote = {};
+	struct tw_view view = {.local = &local, .remote = &remote};
+
+	addr_copy(local.addr, whole->local->addr);
+	addr_copy(remote.addr, whole->remote->addr);
+	if (guard_fragment_ends(skb, pkt, &local, &remote))
+		return TW_DROP_SHORT;
+	if (pkt->frag == TW_FRAG_LATER)
+		return udp_answers(&view, PROTO_FRAGMENT, flag) ? TW_GO_ON : TW_DROP_FRAGMENT;
+	udp_remember(&view, PROTO_FRAGMENT, flag);
+	return TW_GO_ON;
 }
 
 /*
@@ -138,6 +156,16 @@ static __always_inline int guard_error(struct __sk_buff *skb, const struct tw_pk
 	return out ? guard_way(&view, quoted.proto, 0) : guard_either(&view, quoted.proto, 1);
 }
 
+static __always_inline int guard_judge(struct __sk_buff *skb, const struct tw_pkt *pkt,
+				       const struct tw_view *view, bool out)
+{
+	if (pkt->proto == PROTO_TCP)
+		return guard_segment(skb, pkt, view, out);
+	if (pkt->icmp == TW_ICMP_ERROR)
+		return guard_error(skb, pkt, out);
+	return udp_check(view, pkt->proto, out);
+}
+
 static __always_inline int guard_check(struct __sk_buff *skb, struct tw_pkt *pkt, bool out)
 {
 	struct tw_view view = {};
@@ -153,19 +181,12 @@ static __always_inline int guard_check(struct __sk_buff *skb, struct tw_pkt *pkt
 			return rc;
 	}
 	view_set(&view, pkt, out);
-	/* without its head, which is judged here, a datagram is never whole again */
-	if (!view.turn.set || pkt->frag == TW_FRAG_LATER)
+	if (!view.turn.set)
 		return TW_PASS_STACK;
-	if (pkt->proto == PROTO_TCP || pkt->proto == PROTO_SCTP)
-		rc = guard_connection(skb, pkt, &view, out);
-	else if (pkt->proto == PROTO_UDP)
-		rc = udp_check(&view, out);
-	else if (pkt->icmp == TW_ICMP_ERROR)
-		rc = guard_error(skb, pkt, out);
-	else if (pkt->icmp == TW_ICMP_ECHO)
-		rc = guard_way(&view, pkt->proto, guard_echo_request(skb, pkt) ? out : !out);
-	else
-		rc = guard_either(&view, pkt->proto, out);
+	if (pkt->frag != TW_FRAG_LATER)
+		rc = guard_judge(skb, pkt, &view, out);
+	if (!rc && pkt->frag)
+		rc = guard_fragment(skb, pkt, &view, out);
 	return rc ? rc : TW_PASS_STACK;
 }
 

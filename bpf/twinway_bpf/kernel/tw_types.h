@@ -200,10 +200,15 @@ struct tw_skpol {
 	__u64 rule; /* that denied, if one did */
 };
 
-/* Two ends that exchange datagrams although one direction is denied to beginners. */
+/*
+ * Two ends that exchange packets although one direction is denied to beginners. With PROTO_FRAGMENT
+ * the ports are the halves of a datagram's identification.
+ */
 struct tw_udp_key {
 	struct tw_end local; /* the pod's */
 	struct tw_end remote;
+	__u8 proto;
+	__u8 pad[3];
 };
 
 enum tw_udp_flag {

@@ -40,9 +40,11 @@ def refusal(call: Callable[[], object]) -> str:
 class Remote:
     """A program at a place of the lab that makes socket calls as it is told, one line each way."""
 
+    program = "talk.py"
+
     def __init__(self, lab: Lab, place: str) -> None:
         self.place, self.slow = place, lab.slow
-        self._process = lab.start(place, *command("talk.py"))
+        self._process = lab.start(place, *command(self.program))
         self._made = 0
 
     def __enter__(self) -> Self:

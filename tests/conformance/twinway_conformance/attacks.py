@@ -1,0 +1,74 @@
+"""Senders of forged packets and listeners for them, at places of a lab."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from typing import Any
+
+from twinway_conformance import frames
+from twinway_conformance.lab import Lab
+from twinway_conformance.running import Running, running
+from twinway_conformance.sockets import Remote
+
+OUTSIDE = {4: "203.0.113.9", 6: "2001:db8:9::9"}
+"""Addresses of nobody in the cluster: `external` sees what is sent to them. Source: RFC 5737, RFC 3849."""
+RIGHT, WRONG = "right", "wrong"
+"""How the payloads of allowed and of denied packets begin."""
+_ACCEPTING_PORT = 7777
+_forged_ports = count(5555)
+
+
+class Emitter(Remote):
+    """A program at a place that sends packets as they are given; it needs CAP_NET_RAW and no more."""
+
+    program = "emit.py"
+
+    def frame(self, packet: bytes, to: str, **how: Any) -> None:
+        """A frame for the next hop to `to`; `how` as `programs/emit.py` has it."""
+        self.call("frame", packet=packet.hex(), to=to, **how)
+
+    def raw(self, packet: bytes, to: str) -> None:
+        """A packet whose route the kernel finds."""
+        self.call("raw", packet=packet.hex(), to=to)
+
+    def source(self, to: str) -> str:
+        """The address that this place sends to `to` from."""
+        return str(self.call("source", to=to))
+
+    def datagram(self, source: str, to: str, port: int, text: str, **how: Any) -> None:
+        """A UDP datagram in a frame, with whatever source address."""
+        body = frames.udp(source, how.pop("source_port", 40000), to, port, frames.marked(text))
+        self.frame(frames.ip(source, to, frames.UDP, body), to, **how)
+
+    def accept(self, own: str, peer: str, text: str) -> bool:
+        """Whether a listener here accepted a connection that was forged over its loopback; it says `text`."""
+        ends = peer, next(_forged_ports), own, _ACCEPTING_PORT
+        syn, finish = frames.tcp(*ends, frames.SYN), frames.tcp(*ends, frames.ACK, number=2)
+        packets = [frames.ip(peer, own, frames.TCP, segment).hex() for segment in (syn, finish)]
+        return bool(self.call("accept", peer=peer, text=f"<{text}>", syn=packets[0], finish=packets[1]))
+
+    def shout(self, port: int, text: str) -> None:
+        """Datagrams to the broadcast and multicast addresses of the device."""
+        self.call("shout", port=port, text=f"<{text}>")
+
+
+@contextmanager
+def hearing(lab: Lab, place: str, how: str, *more: str, until: str = RIGHT) -> Iterator[set[str]]:
+    """
+    What reached `place` while the block ran, complete after it; `how` and `more` as `programs/hear.py` has them.
+
+    Fails where `until`, the payload of an allowed packet, did not arrive: then the silence of others says nothing.
+    """
+    heard: set[str] = set()
+    with running([Running(lab, place, "hear.py", how, *more, until)]) as (ear,):
+        yield heard
+        heard |= set(json.loads(ear.end()))
+    assert until in heard, f"the control {until!r} did not reach {place}; came: {sorted(heard)}"
+
+
+def wrong(heard: set[str]) -> list[str]:
+    """The payloads among these that policy denies."""
+    return sorted(word for word in heard if word.startswith(WRONG))

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from twinway.errors import ManifestError
 from twinway.model.cluster import Node, Pod, Service
-from twinway.model.net import IPAddress, ObjectRef
+from twinway.model.net import IPAddress, ObjectRef, Rejected
 from twinway.model.policy import ClusterPolicy, NetworkPolicy
 from twinway.sources.decode import Value, decode_object
 from twinway.sources.parse import Document
 from twinway_lab import documents as docs
+from twinway_lab import nodelabels, suitability
+from twinway_lab.kinds import number_of
 from twinway_lab.plan import Plan
 from twinway_lab.planner import DEFAULT_NODES, Given, planned
 from twinway_lab.raw import Object, section
 from twinway_lab.refused import Refused
+from twinway_lab.scheduler import Fit
 from twinway_lab.services import Allocator
+from twinway_lab.suitability import Candidate, Wishes
 from twinway_lab.workloads import expanded
+
+_DEFAULTS = [Document(Path("default"), "Node", nodelabels.bare(name)) for name in DEFAULT_NODES]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +34,8 @@ class Understood:
     documents: tuple[Document, ...]
     objects: tuple[Object, ...]
     plan: Plan
+    notes: tuple[str, ...] = ()
+    """What a person should know of it, a line each."""
 
 
 def understood(
@@ -43,8 +52,10 @@ def understood(
     `bad_policies` faults of policies are left to the agents to find.
     """
     docs.by_name(documents)
-    nodes = _nodes(documents)
-    pods, wrong = expanded(documents, nodes)
+    given = [nodelabels.labelled(each) if each.data.get("kind") == "Node" else each for each in documents]
+    nodes, wrong_nodes = _candidates(given)
+    pods, wrong, notes = expanded(given, nodes)
+    wrong = (*wrong_nodes, *wrong)
     refusals = [f"{document}: {rejected}" for document, rejected in wrong]
     whole = _with_services(pods, services)
     values: list[tuple[Document, Value]] = []
@@ -56,14 +67,22 @@ def understood(
             values.append((document, value))
     if refusals:
         raise ManifestError("\n".join(refusals))
-    plan = _planned(values, before)
-    return Understood(tuple(documents), tuple(document.data for document in whole), plan)
+    plan, waiting = _planned(values, nodes, before)
+    notes = (*notes, *_told(waiting, {value.ref: document.data for document, value in values}))
+    return Understood(tuple(documents), tuple(document.data for document in whole), plan, notes)
 
 
-def _nodes(documents: Sequence[Document]) -> list[Node]:
-    decoded = [decode_object(each.data)[0] for each in documents if each.data.get("kind") == "Node"]
-    nodes = [value for value in decoded if isinstance(value, Node)]
-    return nodes or [Node(ObjectRef("Node", "", name), {}, (), ()) for name in DEFAULT_NODES]
+def _candidates(given: Sequence[Document]) -> tuple[list[Candidate], list[tuple[Document, Rejected]]]:
+    documents = [each for each in given if each.data.get("kind") == "Node"] or _DEFAULTS
+    found: list[Candidate] = []
+    wrong: list[tuple[Document, Rejected]] = []
+    for document in documents:
+        value = decode_object(document.data)[0]
+        if isinstance(value, Node):  # else it is refused where all objects are decoded
+            one, rejected = suitability.candidate(document.data, value.ref)
+            found += [one] if one else []
+            wrong += [(document, each) for each in rejected]
+    return found, wrong
 
 
 def _with_services(documents: Sequence[Document], before: Mapping[ObjectRef, Object]) -> list[Document]:
@@ -75,13 +94,14 @@ def _with_services(documents: Sequence[Document], before: Mapping[ObjectRef, Obj
     return completed
 
 
-def _planned(values: Sequence[tuple[Document, Value]], before: Plan) -> Plan:
+def _planned(
+    values: Sequence[tuple[Document, Value]], nodes: Sequence[Candidate], before: Plan
+) -> tuple[Plan, Mapping[ObjectRef, str]]:
     origins = {value.ref: document for document, value in values}
-    selectors = {value.ref: _node_selector(document.data) for document, value in values if isinstance(value, Pod)}
     given = Given(
         nodes=[value for _, value in values if isinstance(value, Node)],
         pods=[value for _, value in values if isinstance(value, Pod)],
-        selectors=selectors,
+        fit=Fit({node.name: node for node in nodes}, _wishes(values)),
     )
     try:
         _check_names(values)
@@ -92,8 +112,31 @@ def _planned(values: Sequence[tuple[Document, Value]], before: Plan) -> Plan:
         raise ManifestError(f"{origin}: {refused}" if origin else str(refused)) from refused
 
 
-def _node_selector(pod: Object) -> Mapping[str, str]:
-    return section(section(pod, "spec"), "nodeSelector")
+def _wishes(values: Sequence[tuple[Document, Value]]) -> dict[ObjectRef, Wishes]:
+    found: dict[ObjectRef, Wishes] = {}
+    refusals: list[str] = []
+    for document, value in values:
+        if isinstance(value, Pod):
+            wishes, rejected = suitability.wishes(section(document.data, "spec"), value.ref)
+            refusals += [f"{document}: {each}" for each in rejected]
+            if wishes is not None:
+                found[value.ref] = wishes
+    if refusals:
+        raise ManifestError("\n".join(refusals))
+    return found
+
+
+def _told(waiting: Mapping[ObjectRef, str], objects: Mapping[ObjectRef, Object]) -> Iterator[str]:
+    # One line for all pods of a workload that wait for the same reason.
+    names: dict[tuple[str, str], int] = {}
+    for ref, why in waiting.items():
+        owners = section(objects[ref], "metadata").get("ownerReferences")
+        owner = owners[0] if isinstance(owners, list) and owners else None
+        name = f"{owner['kind']} {ref.namespace}/{owner['name']}" if owner else str(ref)
+        names[name, why] = names.get((name, why), 0) + 1
+    for (name, why), number in names.items():
+        subject = name if name.startswith("Pod ") else f"{number_of(number, 'pod')} of {name}"
+        yield f"{subject} {'is' if number == 1 else 'are'} on no Node, and pending: {why}"
 
 
 def _check_names(values: Sequence[tuple[Document, Value]]) -> None:

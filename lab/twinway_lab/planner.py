@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from twinway.model.cluster import Node, Pod
 from twinway.model.net import Family, IPAddress, IPNetwork, NodeName, ObjectRef
@@ -30,25 +31,33 @@ DEFAULT_NODES = ("n1", "n2")
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What a plan is made of. `selectors` are the `spec.nodeSelector` of pods that have one."""
+    """What a plan is made of."""
 
     nodes: Sequence[Node]
     pods: Sequence[Pod]
-    selectors: Mapping[ObjectRef, Mapping[str, str]]
+    fit: Fit
 
 
-def planned(given: Given, before: Plan) -> Plan:
+class Planned(NamedTuple):
+    """A plan, and the pods that are not in it because no node suits them, with the reason."""
+
+    plan: Plan
+    waiting: Mapping[ObjectRef, str]
+
+
+def planned(given: Given, before: Plan) -> Planned:
     """The plan for these objects; raises `Refused`."""
     nodes = _nodes(given.nodes, before)
     live = sorted((pod for pod in given.pods if not pod.finished), key=lambda pod: pod.ref)
     earlier = {pod.place: pod for pod in before.pods}
     kept = {pod.ref: earlier[place] for pod in live if (place := _place(pod)) in earlier}
-    labels = {node.ref.name: node.labels for node in given.nodes}
-    homes = homes_of(live, nodes, Fit(labels, given.selectors), kept)
-    addresses = Ipam(nodes, live).given_out(homes, kept)
-    pods = tuple(_pod(pod, homes[pod.ref], addresses[pod.ref]) for pod in live)
+    homes = homes_of(live, nodes, given.fit, kept)
+    placed = [pod for pod in live if pod.ref in homes.of]
+    kept = {ref: pod for ref, pod in kept.items() if ref in homes.of}
+    addresses = Ipam(nodes, placed).given_out(homes.of, kept)
+    pods = tuple(_pod(pod, homes.of[pod.ref], addresses[pod.ref]) for pod in placed)
     _check_host_ports(pods)
-    return Plan(nodes, pods)
+    return Planned(Plan(nodes, pods), homes.waiting)
 
 
 def _pod(pod: Pod, node: NodePlan, addresses: tuple[IPAddress, ...]) -> PodPlan:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from twinway.model.net import Family, IPAddress, NodeName, ObjectRef
+from twinway.sources.decode_pod import FINISHED
 from twinway.sources.metadata import ref_of
+from twinway_lab import nodelabels
 from twinway_lab.names import Place, pod_place
 from twinway_lab.plan import NodePlan, Plan, PodPlan
 from twinway_lab.raw import Object, section
@@ -20,9 +22,9 @@ def published(objects: Sequence[Object], plan: Plan, waiting: Collection[Place] 
     pods = {pod.place: pod for pod in plan.pods}
     nodes = {node.name: node for node in plan.nodes}
     known = {object_["metadata"]["name"] for object_ in objects if object_["kind"] == "Node"}
-    bare = [_bare("Node", node.name) for node in plan.nodes if node.name not in known]
+    bare = [nodelabels.bare(node.name) for node in plan.nodes if node.name not in known]
     completed: list[Object] = [_node(each, plan) if each["kind"] == "Node" else each for each in (*bare, *objects)]
-    spaces = [_bare("Namespace", name) for name in sorted(_missing_namespaces(objects))]
+    spaces = [_namespace(name) for name in sorted(_missing_namespaces(objects))]
     return [
         _pod(each, pods.get(place), nodes, ready=place not in waiting)
         if each["kind"] == "Pod" and (place := _place(each))
@@ -31,8 +33,8 @@ def published(objects: Sequence[Object], plan: Plan, waiting: Collection[Place] 
     ]
 
 
-def _bare(kind: str, name: str) -> Object:
-    return {"apiVersion": "v1", "kind": kind, "metadata": {"name": name}}
+def _namespace(name: str) -> Object:
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
 
 
 def _missing_namespaces(objects: Iterable[Object]) -> set[str]:
@@ -51,24 +53,22 @@ def _node(node: Object, plan: Plan) -> Object:
     planned = plan.node(node["metadata"]["name"])
     if planned is None:
         return node
-    spec, status, metadata = section(node, "spec"), section(node, "status"), node["metadata"]
+    spec, status = section(node, "spec"), section(node, "status")
     cidrs = [str(block) for block in planned.pod_cidrs]
     said = list(status.get("addresses") or ())
     known = {each["address"] for each in said}
     said += [{"type": "InternalIP", "address": str(own)} for own in planned.addresses if str(own) not in known]
-    labels = {"kubernetes.io/hostname": planned.name, **(metadata.get("labels") or {})}
     return {
         **node,
-        "metadata": {**metadata, "labels": labels},
         "spec": {**spec, "podCIDR": cidrs[0], "podCIDRs": cidrs},
         "status": {**status, "addresses": said},
     }
 
 
 def _pod(pod: Object, plan: PodPlan | None, nodes: Mapping[NodeName, NodePlan], *, ready: bool) -> Object:
-    if plan is None:
-        return pod
     status = section(pod, "status")
+    if plan is None:
+        return pod if status.get("phase") in FINISHED else {**pod, "status": {"phase": "Pending"}}
     conditions = [each for each in status.get("conditions") or () if ready or each.get("type") != "Ready"]
     if not any(each.get("type") == "Ready" for each in conditions):
         conditions.append({"type": "Ready", "status": "True" if ready else "False"})

@@ -3,48 +3,75 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from twinway.model.cluster import Pod
 from twinway.model.net import NodeName, ObjectRef
-from twinway_lab.plan import NodePlan, PodPlan
+from twinway_lab.plan import NodePlan, PodPlan, PodPort
 from twinway_lab.refused import Refused
+from twinway_lab.suitability import Candidate, Wishes, why_nowhere
 
-Labels = Mapping[str, str]
+_PORTS_TAKEN = "spec.hostNetwork: a port of it is taken on every Node that would suit"
 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """Which nodes suit a pod by its `spec.nodeSelector`."""
+    """Which nodes suit which pods."""
 
-    labels: Mapping[str, Labels]
-    """Of nodes, by name."""
-    selectors: Mapping[ObjectRef, Labels]
-    """Of pods that have one."""
+    candidates: Mapping[str, Candidate]
+    """By the node's name; a node that is not among them suits every pod."""
+    wishes: Mapping[ObjectRef, Wishes]
+    """Of pods that have some."""
 
-    def __call__(self, pod: Pod, node: NodePlan) -> bool:
-        """Whether the node has all the labels that the pod asks for."""
-        return self.selectors.get(pod.ref, {}).items() <= self.labels.get(node.name, {}).items()
+    def misfit(self, pod: Pod, node: NodePlan) -> str | None:
+        """Why the pod cannot be on the node; None where it can."""
+        candidate, wishes = self.candidates.get(node.name), self.wishes.get(pod.ref)
+        return candidate.misfit(wishes) if candidate and wishes else None
 
 
-def homes_of(
-    pods: Sequence[Pod], nodes: Sequence[NodePlan], fit: Fit, kept: Mapping[ObjectRef, PodPlan]
-) -> dict[ObjectRef, NodePlan]:
-    """The node of each pod, spread evenly; raises `Refused` for a pod that no node suits."""
+@dataclass(slots=True)
+class Homes:
+    """Where pods are, while they are given out."""
+
+    of: dict[ObjectRef, NodePlan] = field(default_factory=dict)
+    waiting: dict[ObjectRef, str] = field(default_factory=dict)
+    """Pods that no node suits, and why: they have no network, as pods that are pending."""
+    _taken: set[tuple[NodeName, PodPort]] = field(default_factory=set)
+
+    def put(self, pod: Pod, node: NodePlan) -> None:
+        """The pod is on this node."""
+        self.of[pod.ref] = node
+        self._taken |= set(_host_ports(pod, node))
+
+    def has_room(self, pod: Pod, node: NodePlan) -> bool:
+        """Whether the node's own ports that the pod listens on are free."""
+        return self._taken.isdisjoint(_host_ports(pod, node))
+
+
+def homes_of(pods: Sequence[Pod], nodes: Sequence[NodePlan], fit: Fit, kept: Mapping[ObjectRef, PodPlan]) -> Homes:
+    """The node of each pod, spread evenly; raises `Refused` for a pod that names a node that is not there."""
     by_name = {node.name: node for node in nodes}
-    homes: dict[ObjectRef, NodePlan] = {}
+    homes = Homes()
     for pod in pods:
         before = by_name.get(kept[pod.ref].node) if pod.ref in kept else None
         if pod.node is not None:
-            homes[pod.ref] = _named(pod, pod.node, by_name)
-        elif before is not None and fit(pod, before):
-            homes[pod.ref] = before
-    load = Counter(home.name for home in homes.values())
+            homes.put(pod, _named(pod, pod.node, by_name))
+        elif before is not None and fit.misfit(pod, before) is None:
+            homes.put(pod, before)
+    load = Counter(home.name for home in homes.of.values())
     for pod in pods:
-        if pod.ref not in homes:
-            homes[pod.ref] = _emptiest(pod, [node for node in nodes if fit(pod, node)], load)
-            load[homes[pod.ref].name] += 1
+        if pod.ref in homes.of:
+            continue
+        misfits = [fit.misfit(pod, node) for node in nodes]
+        suited = [node for node, why in zip(nodes, misfits, strict=True) if why is None]
+        free = [node for node in suited if homes.has_room(pod, node)]
+        if not free:
+            homes.waiting[pod.ref] = _PORTS_TAKEN if suited else why_nowhere(misfits)
+            continue
+        home = min(free, key=lambda node: (load.get(node.name, 0), node.index))
+        homes.put(pod, home)
+        load[home.name] += 1
     return homes
 
 
@@ -54,7 +81,6 @@ def _named(pod: Pod, name: NodeName, nodes: Mapping[NodeName, NodePlan]) -> Node
     return nodes[name]
 
 
-def _emptiest(pod: Pod, suited: Sequence[NodePlan], load: Mapping[NodeName, int]) -> NodePlan:
-    if not suited:
-        raise Refused(pod.ref, "spec.nodeSelector", "no Node has these labels")
-    return min(suited, key=lambda node: (load.get(node.name, 0), node.index))
+def _host_ports(pod: Pod, node: NodePlan) -> Iterable[tuple[NodeName, PodPort]]:
+    ports = pod.ports if pod.host_network else ()
+    return ((node.name, PodPort(port.protocol, port.port)) for port in ports)

@@ -4,27 +4,47 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from twinway.errors import LabError
+from twinway.model.net import ObjectRef
 from twinway.sources.parse import Document
-from twinway_lab import agents, cgroups, cleanup, documents, lock, manifests, places, store, syscalls
+from twinway_lab import agents, cgroups, cleanup, documents, lock, manifests, places, store, summary, syscalls
 from twinway_lab.converge import converge, raise_up
+from twinway_lab.documents import Reading
 from twinway_lab.names import NETNS_DIR, LabName, Place
 from twinway_lab.objects import understood
 from twinway_lab.plan import Plan
 from twinway_lab.store import LabState
+from twinway_lab.summary import Done
 from twinway_lab.usage import WrongUsage
 
 
-def up(lab: LabName, paths: Sequence[Path], state: LabState, timeout: float) -> None:
-    """A new lab with the objects in `paths`; `state` says its driver and device. All or nothing."""
+class Files(NamedTuple):
+    """Manifests as a command names them."""
+
+    paths: Sequence[Path]
+    namespace: str | None = None
+    """That of objects which name none."""
+
+    def read(self) -> Reading:
+        """What is in them; raises `ManifestError`."""
+        return documents.read(self.paths, self.namespace)
+
+
+def up(lab: LabName, files: Files, state: LabState, timeout: float) -> Sequence[str]:
+    """
+    A new lab with the objects in `files`; `state` says its driver and device. All or nothing.
+
+    Answers what a person should know, a line each.
+    """
     _check_driver(state.driver)
-    wanted = understood(documents.read(paths), Plan(), {})
+    reading = files.read()
+    wanted = understood(reading.documents, Plan(), {})
     with lock.held(lab, timeout):
         if lab.name in store.names():
             raise LabError(f"lab {lab}: it is there already: `twinway lab down --name {lab}` removes it")
@@ -33,38 +53,57 @@ def up(lab: LabName, paths: Sequence[Path], state: LabState, timeout: float) -> 
         except BaseException:
             cleanup.take_down(lab)
             raise
+    return (*reading.notes, *wanted.notes)
 
 
-def apply(lab: LabName, paths: Sequence[Path], timeout: float, *, bad_policies: bool = False) -> None:
-    """The objects in `paths` are in force, in place of those of the same names."""
-    new = documents.by_name(documents.read(paths))
+def apply(lab: LabName, files: Files, timeout: float, *, bad_policies: bool = False) -> Done:
+    """The objects in `files` are in force, in place of those of the same names."""
+    reading = files.read()
+    new = documents.by_name(reading.documents)
 
     def edit(old: Sequence[Document]) -> Sequence[Document]:
         return (*(each for each in old if documents.ref(each) not in new), *new.values())
 
-    _change(lab, edit, timeout, bad_policies=bad_policies)
+    change = _change(lab, edit, timeout, bad_policies=bad_policies)
+    return change.done(summary.applied(change.before, new, change.nodes), reading)
 
 
-def delete(lab: LabName, paths: Sequence[Path], timeout: float) -> None:
+def delete(lab: LabName, files: Files, timeout: float) -> Done:
     """The objects of these names are gone; those that are not there are passed over."""
-    names = set(documents.by_name(documents.read(paths)))
-    _change(lab, lambda old: tuple(each for each in old if documents.ref(each) not in names), timeout)
+    reading = files.read()
+    names = documents.by_name(reading.documents)
+    change = _change(lab, lambda old: tuple(each for each in old if documents.ref(each) not in names), timeout)
+    return change.done(summary.deleted(change.before, names, change.nodes), reading)
 
 
-def sync(lab: LabName, paths: Sequence[Path], timeout: float) -> None:
-    """The lab holds exactly the objects in `paths`."""
-    new = documents.read(paths)
-    _change(lab, lambda _: new, timeout)
+def sync(lab: LabName, files: Files, timeout: float) -> Done:
+    """The lab holds exactly the objects in `files`."""
+    reading = files.read()
+    change = _change(lab, lambda _: reading.documents, timeout)
+    new = documents.by_name(reading.documents)
+    return change.done(summary.synced(change.before, new, change.nodes), reading)
 
 
 Edit = Callable[[Sequence[Document]], Sequence[Document]]
 
 
-def _change(lab: LabName, edit: Edit, timeout: float, *, bad_policies: bool = False) -> None:
+class _Change(NamedTuple):
+    """A change that is in force."""
+
+    before: Mapping[ObjectRef, Document]
+    nodes: int
+    notes: Sequence[str]
+
+    def done(self, line: str, reading: Reading) -> Done:
+        return Done(line, (*reading.notes, *self.notes))
+
+
+def _change(lab: LabName, edit: Edit, timeout: float, *, bad_policies: bool = False) -> _Change:
     with _changing(lab, timeout) as state:
         services = manifests.services(lab)
         wanted = understood(edit(state.documents), state.plan, services, bad_policies=bad_policies)
         converge(lab, state, wanted, timeout)
+    return _Change(documents.by_name(state.documents), len(wanted.plan.nodes), wanted.notes)
 
 
 @contextmanager

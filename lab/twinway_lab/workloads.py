@@ -7,11 +7,12 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field
 
-from twinway.model.cluster import Node
 from twinway.model.net import ObjectRef, Rejected
-from twinway.sources.fields import Labels, Schema, read
+from twinway.sources.fields import Labels, ListOf, Schema, read
 from twinway.sources.metadata import Annotations, ObjectSchema, ref_of
 from twinway.sources.parse import Document
+from twinway_lab import ownership, suitability
+from twinway_lab.suitability import Candidate, Wishes
 
 WORKLOADS: Mapping[str, str] = {
     "Deployment": "apps/v1",
@@ -37,41 +38,70 @@ class _Template(Schema):
     spec: dict[str, Any]
 
 
+class _Ordinals(Schema):
+    start: _Count = 0
+
+
 class _Spec(Schema):
     replicas: _Count | None = None
     parallelism: _Count | None = None
+    completions: _Count | None = None
+    suspend: bool | None = None
+    ordinals: _Ordinals | None = None
     template: _Template
+
+
+class _Condition(Schema):
+    type: str
+    status: str
+
+
+class _Status(Schema):
+    conditions: ListOf[_Condition] = ()
 
 
 class _Workload(ObjectSchema):
     spec: _Spec
+    status: _Status | None = None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is a Job that is done."""
+        conditions = self.status.conditions if self.status else ()
+        return any(each.type in ("Complete", "Failed") and each.status == "True" for each in conditions)
 
 
 class Expanded(NamedTuple):
-    """Documents without workloads, and what is wrong with those that could not become pods."""
+    """Documents without workloads, what is wrong with those that could not become pods, and what to tell."""
 
     documents: tuple[Document, ...]
     rejected: tuple[tuple[Document, Rejected], ...]
+    notes: tuple[str, ...]
 
 
-def expanded(documents: Sequence[Document], nodes: Sequence[Node]) -> Expanded:
+def expanded(documents: Sequence[Document], nodes: Sequence[Candidate]) -> Expanded:
     """
     Every workload replaced by its pods, named `NAME-0` and so on; all else as it was.
 
-    A DaemonSet has one pod on each of `nodes` with the labels it asks for, named `NAME-NODE`.
+    A DaemonSet has one pod on each of `nodes` that suits it, named `NAME-NODE`.
     """
     done: list[Document] = []
     rejected: list[tuple[Document, Rejected]] = []
-    for document in documents:
+    notes: list[str] = []
+    for document in ownership.at_rest(documents, WORKLOADS):
         if document.data.get("kind") not in WORKLOADS:
             done.append(document)
             continue
         workload, wrong = _read(document.data)
+        ref = ref_of(document.data, namespaced=True)
+        if workload is not None and ref.kind == "DaemonSet":
+            pods, wrong, note = _daemons(ref, workload, nodes)
+            notes += [note] if note else []
+        else:
+            pods = list(_replicas(ref, workload)) if workload else []
         rejected += [(document, each) for each in wrong]
-        if workload is not None:
-            pods = _pods(document.data, workload, nodes)
-            done += [Document(document.path, document.place, pod) for pod in pods]
-    return Expanded(tuple(done), tuple(rejected))
+        done += [Document(document.path, document.place, pod) for pod in pods]
+    return Expanded(tuple(done), tuple(rejected), tuple(notes))
 
 
 def _read(data: Mapping[str, Any]) -> tuple[_Workload | None, tuple[Rejected, ...]]:
@@ -81,17 +111,30 @@ def _read(data: Mapping[str, Any]) -> tuple[_Workload | None, tuple[Rejected, ..
     return read(_Workload, data, ref)
 
 
-def _pods(data: Mapping[str, Any], workload: _Workload, nodes: Sequence[Node]) -> Iterator[dict[str, Any]]:
-    ref = ref_of(data, namespaced=True)
-    if ref.kind == "DaemonSet":
-        selector = workload.spec.template.spec.get("nodeSelector") or {}
-        for node in nodes:
-            if selector.items() <= node.labels.items():
-                yield _pod(ref, workload, node.ref.name, {"nodeName": node.ref.name})
-        return
+def _daemons(
+    ref: ObjectRef, workload: _Workload, nodes: Sequence[Candidate]
+) -> tuple[list[dict[str, Any]], tuple[Rejected, ...], str | None]:
+    wishes, wrong = suitability.wishes(workload.spec.template.spec, ref, "spec.template.spec")
+    if wishes is None:
+        return [], wrong, None
+    suited = [node for node in nodes if node.misfit(wishes, daemon=True) is None]
+    note = None if suited else f"{ref} has no pod: spec.template.{_misfit(wishes, nodes)}"
+    return [_pod(ref, workload, node.name, {"nodeName": node.name}) for node in suited], (), note
+
+
+def _misfit(wishes: Wishes, nodes: Sequence[Candidate]) -> str:
+    return suitability.why_nowhere([node.misfit(wishes, daemon=True) for node in nodes])
+
+
+def _replicas(ref: ObjectRef, workload: _Workload) -> Iterator[dict[str, Any]]:
     spec = workload.spec
-    wanted = spec.parallelism if ref.kind == "Job" else spec.replicas
-    for number in range(1 if wanted is None else wanted):
+    wanted = spec.replicas
+    if ref.kind == "Job":
+        wanted = 1 if spec.parallelism is None else spec.parallelism
+        wanted = wanted if spec.completions is None else min(wanted, spec.completions)
+        wanted = 0 if spec.suspend or workload.has_ended else wanted
+    first = spec.ordinals.start if ref.kind == "StatefulSet" and spec.ordinals else 0
+    for number in range(first, first + (1 if wanted is None else wanted)):
         yield _pod(ref, workload, str(number), {})
 
 
@@ -108,7 +151,9 @@ def _pod(ref: ObjectRef, workload: _Workload, suffix: str, spec: Mapping[str, An
             "name": name,
             "labels": labels,
             "annotations": template.metadata.annotations,
-            "ownerReferences": [{"apiVersion": WORKLOADS[ref.kind], "kind": ref.kind, "name": ref.name}],
+            "ownerReferences": [
+                {"apiVersion": WORKLOADS[ref.kind], "kind": ref.kind, "name": ref.name, "controller": True}
+            ],
         },
         "spec": {**template.spec, **spec},
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -22,6 +22,9 @@ FilesOption = Annotated[
     list[Path], typer.Option("-f", "--filename", help="Kubernetes YAML or JSON: a file, or a folder of them.")
 ]
 MoreFiles = Annotated[list[Path] | None, typer.Argument(metavar="[PATH]...", help="More of them.")]
+NamespaceOption = Annotated[
+    str | None, typer.Option("-n", "--namespace", help="The namespace of objects that name none.")
+]
 TimeoutOption = Annotated[float, typer.Option("--timeout", help="Seconds until the change must be in force.")]
 SilenceOption = Annotated[float, typer.Option("--timeout", help="Seconds until silence is `dropped`.")]
 PATIENCE, SILENCE = 180.0, 3.0  # an emulated machine is slow to load its programs
@@ -47,3 +50,9 @@ def lab_called(name: str) -> LabName:
     """The lab of this name; a name that cannot be one is wrong usage."""
     with usage():
         return LabName.checked(name)
+
+
+def tell(notes: Iterable[str]) -> None:
+    """What a person should know beside a command's answer, a line each; programs read the answer alone."""
+    for note in notes:
+        typer.echo(f"note: {note}", err=True)

@@ -13,8 +13,19 @@ import typer
 
 from twinway.cli.options import JsonOption
 from twinway.cli.output import print_json
-from twinway_lab.cli.app import PATIENCE, FilesOption, MoreFiles, NameOption, TimeoutOption, app, lab_called
+from twinway_lab.cli.app import (
+    PATIENCE,
+    FilesOption,
+    MoreFiles,
+    NameOption,
+    NamespaceOption,
+    TimeoutOption,
+    app,
+    lab_called,
+    tell,
+)
 from twinway_lab.names import DEFAULT_LAB, LabName
+from twinway_lab.summary import Done
 
 
 class PodDevice(StrEnum):
@@ -37,6 +48,7 @@ def up(  # noqa: PLR0913, PLR0917 (one parameter for each option)
         Path | None,
         typer.Option(help="A node config: what it says beside the lab's own keys holds for every node's agent."),
     ] = None,
+    namespace: NamespaceOption = None,
     name: NameOption = DEFAULT_LAB,
     timeout: TimeoutOption = PATIENCE,
     json: JsonOption = False,
@@ -53,7 +65,7 @@ def up(  # noqa: PLR0913, PLR0917 (one parameter for each option)
         driver or defaults.driver, pod_device or defaults.pod_device, (), Plan(), node_options(node_config)
     )
     signal.signal(signal.SIGTERM, _end)  # as Ctrl-C: what has been made is unmade
-    verbs.up(lab, [*files, *(more or ())], state, timeout)
+    tell(verbs.up(lab, verbs.Files([*files, *(more or ())], namespace), state, timeout))
     now = account.status(lab, store.load(lab))
     if json:
         print_json(now)
@@ -63,44 +75,59 @@ def up(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     typer.echo(f"lab {lab} is up in {took:.1f} s: {counts}, driver {now['driver']} on {now['pod_device']}")
 
 
+def _told(done: Done) -> None:
+    tell(done.notes)
+    typer.echo(done.line)
+
+
 def _end(number: int, _: object) -> None:
     sys.exit(128 + number)
 
 
 @app.command()
-def apply(
+def apply(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     files: FilesOption,
     more: MoreFiles = None,
     bad_policies: Annotated[
         bool, typer.Option("--bad-policies", help="Let the agents find the faults of policies.")
     ] = False,
+    namespace: NamespaceOption = None,
     name: NameOption = DEFAULT_LAB,
     timeout: TimeoutOption = PATIENCE,
 ) -> None:
     """Add these objects, or change those of the same names; return when every node has programmed it."""
     from twinway_lab import verbs
 
-    verbs.apply(lab_called(name), [*files, *(more or ())], timeout, bad_policies=bad_policies)
+    given = verbs.Files([*files, *(more or ())], namespace)
+    _told(verbs.apply(lab_called(name), given, timeout, bad_policies=bad_policies))
 
 
 @app.command()
 def delete(
-    files: FilesOption, more: MoreFiles = None, name: NameOption = DEFAULT_LAB, timeout: TimeoutOption = PATIENCE
+    files: FilesOption,
+    more: MoreFiles = None,
+    namespace: NamespaceOption = None,
+    name: NameOption = DEFAULT_LAB,
+    timeout: TimeoutOption = PATIENCE,
 ) -> None:
     """Remove the objects of these names; return when every node has programmed it."""
     from twinway_lab import verbs
 
-    verbs.delete(lab_called(name), [*files, *(more or ())], timeout)
+    _told(verbs.delete(lab_called(name), verbs.Files([*files, *(more or ())], namespace), timeout))
 
 
 @app.command()
 def sync(
-    files: FilesOption, more: MoreFiles = None, name: NameOption = DEFAULT_LAB, timeout: TimeoutOption = PATIENCE
+    files: FilesOption,
+    more: MoreFiles = None,
+    namespace: NamespaceOption = None,
+    name: NameOption = DEFAULT_LAB,
+    timeout: TimeoutOption = PATIENCE,
 ) -> None:
     """Make the lab hold exactly these objects; return when every node has programmed it."""
     from twinway_lab import verbs
 
-    verbs.sync(lab_called(name), [*files, *(more or ())], timeout)
+    _told(verbs.sync(lab_called(name), verbs.Files([*files, *(more or ())], namespace), timeout))
 
 
 @app.command()

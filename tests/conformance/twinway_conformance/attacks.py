@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from itertools import count
 from typing import Any
 
 from twinway_conformance import frames
-from twinway_conformance.lab import Lab
 from twinway_conformance.running import Running, running
 from twinway_conformance.sockets import Remote
+from twinway_conformance.stage import Stage
 
 OUTSIDE = {4: "203.0.113.9", 6: "2001:db8:9::9"}
 """Addresses of nobody in the cluster: `external` sees what is sent to them. Source: RFC 5737, RFC 3849."""
-RIGHT, WRONG = "right", "wrong"
-"""How the payloads of allowed and of denied packets begin."""
+WRONG = "wrong"
+"""How the payloads of denied packets begin."""
 _ACCEPTING_PORT = 7777
 _forged_ports = count(5555)
 
@@ -25,6 +25,9 @@ class Emitter(Remote):
     """A program at a place that sends packets as they are given; it needs CAP_NET_RAW and no more."""
 
     program = "emit.py"
+
+    def __init__(self, stage: Stage, place: str) -> None:
+        super().__init__(stage.lab, place)
 
     def frame(self, packet: bytes, to: str, **how: Any) -> None:
         """A frame for the next hop to `to`; `how` as `programs/emit.py` has it."""
@@ -56,17 +59,24 @@ class Emitter(Remote):
 
 
 @contextmanager
-def hearing(lab: Lab, place: str, how: str, *more: str, until: str = RIGHT) -> Iterator[set[str]]:
+def hearing(stage: Stage, place: str, *how: str, until: Collection[str] = ()) -> Iterator[set[str]]:
     """
-    What reached `place` while the block ran, complete after it; `how` and `more` as `programs/hear.py` has them.
+    What reached `place` while the block ran, complete after it; `how` as `programs/hear.py` has it.
 
-    Fails where `until`, the payload of an allowed packet, did not arrive: then the silence of others says nothing.
+    Fails where `until`, the payloads of allowed packets, did not arrive: then the silence of others says nothing.
+    By default that is `right()` of every family of the target.
     """
+    awaited = set(until or map(right, stage.families))
     heard: set[str] = set()
-    with running([Running(lab, place, "hear.py", how, *more, until)]) as (ear,):
+    with running([Running(stage.lab, place, "hear.py", *how, *sorted(awaited))]) as (ear,):
         yield heard
         heard |= set(json.loads(ear.end()))
-    assert until in heard, f"the control {until!r} did not reach {place}; came: {sorted(heard)}"
+    assert awaited <= heard, f"of the controls {awaited} {heard & awaited} reached {place}; came: {sorted(heard)}"
+
+
+def right(family: int) -> str:
+    """The payload of an allowed packet."""
+    return f"right-{family}"
 
 
 def wrong(heard: set[str]) -> list[str]:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from twinway_conformance import frames
-from twinway_conformance.attacks import OUTSIDE, RIGHT, WRONG, Emitter, hearing, wrong
-from twinway_conformance.cast import CLIENT, DOG, FAR, GATE, NEAR, NODES, TELLER, VAULT, pod_addresses
+from twinway_conformance.attacks import OUTSIDE, WRONG, Emitter, hearing, right, wrong
+from twinway_conformance.cast import CLIENT, DOG, FAR, GATE, NEAR, NODES, VAULT, pod_addresses
 from twinway_conformance.frames import TCP, UDP, marked
 from twinway_conformance.objects import both, family_of
 from twinway_conformance.policies import labels, namespaces, policy, source
@@ -17,8 +17,9 @@ from twinway_conformance.stage import Stage
 pytestmark = [pytest.mark.policy, pytest.mark.xfail(reason="not every driver holds every row yet", strict=False)]
 
 EXTERNAL = "external"
-HEARD = 6000
+HEARD = "6000"
 """A UDP port that no pod of the cast declares."""
+PORT = int(HEARD)
 SEALED = policy("shop/sealed", labels(name="near"), ingress=[], egress=[])
 """shop/near sends to nobody and hears nobody."""
 MUTE = policy("shop/mute", labels(name="near"), egress=[])
@@ -29,75 +30,64 @@ ODD_PROTOCOLS = (2, 4, 41, 47, 50, 51, 89, 103, 112, 115, 132, 136, 137, 253)
 ODD_FLAGS = (0, 1, 2, 3, 4, 6, 8, 16, 17, 18, 0x29, 0xFF)
 
 
-def own(stage: Stage, name: str) -> Iterator[tuple[int, str]]:
-    """(family, address) of a pod of the cast, in every family of the target."""
-    yield from zip(stage.families, pod_addresses(name, stage.families), strict=True)
-
-
-def pairs(stage: Stage, one: str, other: str) -> Iterator[tuple[str, str]]:
-    """The addresses of two pods, in every family of the target."""
-    yield from zip(pod_addresses(one, stage.families), pod_addresses(other, stage.families), strict=True)
+def each(stage: Stage, *names: str) -> Iterator[tuple[str, ...]]:
+    """The addresses of these pods of the cast, family by family."""
+    yield from zip(*(pod_addresses(name, stage.families) for name in names), strict=True)
 
 
 @pytest.mark.row("raw-bypass")
 def test_qdisc_bypass(stage: Stage) -> None:
-    """A packet socket that asks to pass by the traffic control of its device sends nothing that policy denies."""
+    """A packet socket that asks to bypass its device's traffic control sends nothing that policy denies."""
     stage.hold(SEALED)
-    for near, far in pairs(stage, NEAR, FAR):
-        client = pod_addresses(CLIENT, [family_of(near)])[0]
-        with hearing(stage.lab, FAR, "udp", str(HEARD)) as heard:
-            with Emitter(stage.lab, NEAR) as sealed_pod:
-                sealed_pod.datagram(near, far, HEARD, f"{WRONG}-bypass", bypass=True)
-                sealed_pod.datagram(client, far, HEARD, f"{WRONG}-bypass-as-client", bypass=True)
-            with Emitter(stage.lab, CLIENT) as free:
-                free.datagram(client, far, HEARD, RIGHT, bypass=True)
-        assert not wrong(heard)
+    with hearing(stage, FAR, "udp", HEARD) as heard, Emitter(stage, NEAR) as shut, Emitter(stage, CLIENT) as free:
+        for near, far, client in each(stage, NEAR, FAR, CLIENT):
+            shut.datagram(near, far, PORT, f"{WRONG}-bypass", bypass=True)
+            shut.datagram(client, far, PORT, f"{WRONG}-bypass-as-client", bypass=True)
+            free.datagram(client, far, PORT, right(family_of(far)), bypass=True)
+    assert not wrong(heard)
 
 
 @pytest.mark.row("raw-bypass-ingress")
 def test_qdisc_bypass_into_a_guarded_pod(stage: Stage) -> None:
-    """Neither does it reach a pod of the same node under the address of one that is let in."""
+    """Such a socket reaches no guarded pod of its own node, under whatever address it sends."""
     stage.hold(GUARDED)
-    for vault, far in pairs(stage, VAULT, FAR):
-        dog = pod_addresses(DOG, [family_of(vault)])[0]
-        with hearing(stage.lab, VAULT, "udp", str(HEARD)) as heard:
-            with Emitter(stage.lab, FAR) as rogue:
-                rogue.datagram(dog, vault, HEARD, f"{WRONG}-as-dog", bypass=True)
-                rogue.datagram(far, vault, HEARD, f"{WRONG}-as-itself", bypass=True)
-            with Emitter(stage.lab, DOG) as friend:
-                friend.datagram(dog, vault, HEARD, RIGHT, source_port=40001)
-        assert not wrong(heard)
+    with hearing(stage, VAULT, "udp", HEARD) as heard, Emitter(stage, FAR) as rogue, Emitter(stage, DOG) as friend:
+        for vault, far, dog in each(stage, VAULT, FAR, DOG):
+            rogue.datagram(dog, vault, PORT, f"{WRONG}-as-dog", bypass=True)
+            rogue.datagram(far, vault, PORT, f"{WRONG}-as-itself", bypass=True)
+            friend.datagram(dog, vault, PORT, right(family_of(vault)), source_port=40001)
+    assert not wrong(heard)
 
 
 @pytest.mark.row("raw-ethertype")
 def test_ethertype_of_the_socket(stage: Stage) -> None:
-    """A frame is judged by its own header, whatever protocol its socket says that it holds."""
+    """A frame is judged by its own header, whatever protocol the sending socket declares."""
     stage.hold(SEALED)
-    for near, far in pairs(stage, NEAR, FAR):
-        client = pod_addresses(CLIENT, [family_of(near)])[0]
-        with hearing(stage.lab, FAR, "udp", str(HEARD)) as heard:
-            with Emitter(stage.lab, NEAR) as sealed_pod:
-                for ethertype in (0x0806, 0x1234, 0x88A8, 0x86DD if family_of(near) == 4 else 0x0800):
-                    sealed_pod.datagram(near, far, HEARD, f"{WRONG}-{ethertype:04x}", ethertype=ethertype)
-            with Emitter(stage.lab, CLIENT) as free:
-                free.datagram(client, far, HEARD, RIGHT)
-        assert not wrong(heard)
+    with hearing(stage, FAR, "udp", HEARD) as heard, Emitter(stage, NEAR) as shut, Emitter(stage, CLIENT) as free:
+        for near, far, client in each(stage, NEAR, FAR, CLIENT):
+            other = 0x86DD if family_of(near) == 4 else 0x0800
+            for ethertype in (0x0806, 0x1234, 0x88A8, other):
+                shut.datagram(near, far, PORT, f"{WRONG}-{ethertype:04x}", ethertype=ethertype)
+            free.datagram(client, far, PORT, right(family_of(far)))
+    assert not wrong(heard)
 
 
 @pytest.mark.row("raw-source")
 def test_source_of_another(stage: Stage) -> None:
-    """A pod without a policy sends under no address but its own, on its node and to another."""
+    """A pod without a policy cannot send under the address of a pod that is let in."""
     stage.hold(GUARDED)
-    for vault, gate in pairs(stage, VAULT, GATE):
-        (dog,) = pod_addresses(DOG, [family_of(vault)])
-        with hearing(stage.lab, VAULT, "udp", str(HEARD)) as heard:
-            for place in (FAR, CLIENT):
-                with Emitter(stage.lab, place) as rogue:
-                    rogue.datagram(dog, vault, HEARD, f"{WRONG}-{place[5:]}-as-dog")
-                    rogue.datagram(gate, vault, HEARD, f"{WRONG}-{place[5:]}-as-gate")
-            with Emitter(stage.lab, GATE) as friend:
-                friend.datagram(gate, vault, HEARD, RIGHT, source_port=40001)
-        assert not wrong(heard)
+    with (
+        hearing(stage, VAULT, "udp", HEARD) as heard,
+        Emitter(stage, FAR) as beside,
+        Emitter(stage, CLIENT) as elsewhere,
+        Emitter(stage, GATE) as friend,
+    ):
+        for vault, gate, dog in each(stage, VAULT, GATE, DOG):
+            for name, rogue in (("beside", beside), ("elsewhere", elsewhere)):
+                rogue.datagram(dog, vault, PORT, f"{WRONG}-{name}-as-dog")
+                rogue.datagram(gate, vault, PORT, f"{WRONG}-{name}-as-gate")
+            friend.datagram(gate, vault, PORT, right(family_of(vault)), source_port=40001)
+    assert not wrong(heard)
 
 
 @pytest.mark.row("forged-accept")
@@ -105,52 +95,73 @@ def test_connection_that_nobody_began(stage: Stage) -> None:
     """A pod that forges a connection to its own listener over its loopback cannot speak to the alleged client."""
     for shut in (SEALED, MUTE):
         stage.hold(shut)
-        for family, near in own(stage, NEAR):
-            client = pod_addresses(CLIENT, [family])[0]
-            with hearing(stage.lab, EXTERNAL, "frames") as heard:
-                with Emitter(stage.lab, NEAR) as sealed_pod:
-                    sealed_pod.accept(near, OUTSIDE[family], f"{WRONG}-accepted")
-                with Emitter(stage.lab, CLIENT) as free:
-                    assert free.accept(client, OUTSIDE[family], RIGHT)
-            assert not wrong(heard)
+        with (
+            hearing(stage, EXTERNAL, "frames") as heard,
+            Emitter(stage, NEAR) as forger,
+            Emitter(stage, CLIENT) as free,
+        ):
+            for near, client in each(stage, NEAR, CLIENT):
+                peer = OUTSIDE[family_of(near)]
+                forger.accept(near, peer, f"{WRONG}-accepted")
+                assert free.accept(client, peer, right(family_of(near)))
+        assert not wrong(heard)
 
 
 @pytest.mark.row("icmp-error-tunnel")
 def test_icmp_errors(stage: Stage) -> None:
-    """An ICMP error leaves a shut pod only for the sender of what it quotes, about a connection that is there."""
+    """An ICMP error leaves a shut pod only for the sender of what it quotes, about a connection that exists."""
     for shut in (SEALED, MUTE):
         stage.hold(shut)
-        for family, near in own(stage, NEAR):
-            (client,), (far,) = pod_addresses(CLIENT, [family]), pod_addresses(FAR, [family])
-            out = OUTSIDE[family]
-            quotes = {"strangers": (out, out), "own": (near, far), "answer": (out, near), "peer": (far, near)}
-            with hearing(stage.lab, EXTERNAL, "frames") as heard:
-                with Emitter(stage.lab, NEAR) as sealed_pod:
-                    for name, ends in quotes.items():
-                        sealed_pod.raw(_error(near, out, ends, f"{WRONG}-{name}"), out)
-                with Emitter(stage.lab, CLIENT) as free:
-                    free.raw(_error(client, out, (out, out), RIGHT), out)
-            assert not wrong(heard)
+        with (
+            hearing(stage, EXTERNAL, "frames") as heard,
+            Emitter(stage, NEAR) as sender,
+            Emitter(stage, CLIENT) as free,
+        ):
+            for near, far, client in each(stage, NEAR, FAR, CLIENT):
+                out = OUTSIDE[family_of(near)]
+                quotes = {"strangers": (out, out), "own": (near, far), "answer": (out, near), "peer": (far, near)}
+                for name, ends in quotes.items():
+                    sender.raw(_error(near, out, ends, f"{WRONG}-quotes-{name}"), out)
+                free.raw(_error(client, out, (out, out), right(family_of(out))), out)
+        assert not wrong(heard)
 
 
-def _error(source_: str, to: str, quoted: tuple[str, str], text: str) -> bytes:
+@pytest.mark.row("icmp-error-ingress")
+def test_icmp_errors_in(stage: Stage) -> None:
+    """An ICMP error about no connection of a guarded pod does not reach it from those whom policy shuts out."""
+    stage.hold(GUARDED)
+    with (
+        hearing(stage, VAULT, "ip") as heard,
+        Emitter(stage, CLIENT) as rogue,
+        Emitter(stage, GATE) as friend,
+    ):
+        for vault, client, gate in each(stage, VAULT, CLIENT, GATE):
+            for name, ends in {"own": (vault, client), "strangers": (client, vault)}.items():
+                rogue.raw(_error(client, vault, ends, f"{WRONG}-quotes-{name}"), vault)
+            friend.frame(frames.ip(gate, vault, 253, marked(right(family_of(vault)))), vault)
+    assert not wrong(heard)
+
+
+def _error(sender: str, to: str, quoted: tuple[str, str], text: str) -> bytes:
     segment = frames.tcp(quoted[0], 1000, quoted[1], 80, frames.ACK) + marked(text)
-    return frames.icmp_error(source_, to, frames.ip(*quoted, TCP, segment))
+    return frames.icmp_error(sender, to, frames.ip(*quoted, TCP, segment))
 
 
 @pytest.mark.row("echo-reply-tunnel")
 def test_echo_replies(stage: Stage) -> None:
-    """An echo reply that nobody asked for leaves no pod that may send to nobody."""
+    """An echo reply that nobody asked for does not leave a pod that may send to nobody."""
     for shut in (SEALED, MUTE):
         stage.hold(shut)
-        for family, near in own(stage, NEAR):
-            client, out = pod_addresses(CLIENT, [family])[0], OUTSIDE[family]
-            with hearing(stage.lab, EXTERNAL, "frames") as heard:
-                with Emitter(stage.lab, NEAR) as sealed_pod:
-                    sealed_pod.raw(frames.echo_reply(near, out, marked(f"{WRONG}-reply")), out)
-                with Emitter(stage.lab, CLIENT) as free:
-                    free.raw(frames.echo_reply(client, out, marked(RIGHT)), out)
-            assert not wrong(heard)
+        with (
+            hearing(stage, EXTERNAL, "frames") as heard,
+            Emitter(stage, NEAR) as sender,
+            Emitter(stage, CLIENT) as free,
+        ):
+            for near, client in each(stage, NEAR, CLIENT):
+                out = OUTSIDE[family_of(near)]
+                sender.raw(frames.echo_reply(near, out, marked(f"{WRONG}-reply")), out)
+                free.raw(frames.echo_reply(client, out, marked(right(family_of(out)))), out)
+        assert not wrong(heard)
 
 
 @pytest.mark.row("neighbour-tunnel")
@@ -160,102 +171,96 @@ def test_neighbour_discovery_off_the_link(stage: Stage) -> None:
         pytest.skip("neighbour discovery is IPv6's")
     stage.hold(SEALED)
     (near,), (client,) = pod_addresses(NEAR, [6]), pod_addresses(CLIENT, [6])
-    with hearing(stage.lab, EXTERNAL, "frames") as heard:
-        with Emitter(stage.lab, NEAR) as sealed_pod:
-            sealed_pod.frame(frames.neighbour_advertisement(near, OUTSIDE[6], marked(f"{WRONG}-nd")), OUTSIDE[6])
-        with Emitter(stage.lab, CLIENT) as free:
-            free.frame(frames.ip(client, OUTSIDE[6], 253, marked(RIGHT)), OUTSIDE[6])
+    with (
+        hearing(stage, EXTERNAL, "frames", until=[right(6)]) as heard,
+        Emitter(stage, NEAR) as sender,
+        Emitter(stage, CLIENT) as free,
+    ):
+        sender.frame(frames.neighbour_advertisement(near, OUTSIDE[6], marked(f"{WRONG}-nd")), OUTSIDE[6])
+        free.frame(frames.ip(client, OUTSIDE[6], 253, marked(right(6))), OUTSIDE[6])
     assert not wrong(heard)
 
 
-def zoo(source_: str, to: str, text: str) -> Iterator[bytes]:
-    """One packet of each odd kind: every combination of TCP flags that means something, and other protocols."""
+def zoo(sender: str, to: str, text: str) -> Iterator[bytes]:
+    """One packet of each odd kind: combinations of TCP flags, and protocols without ports."""
     for flags in ODD_FLAGS:
-        body = frames.tcp(source_, 1000 + flags, to, 80, flags, marked(f"{text}-tcp-{flags:02x}"))
-        yield frames.ip(source_, to, TCP, body)
+        body = frames.tcp(sender, 1000 + flags, to, 80, flags, marked(f"{text}-tcp-{flags:02x}"))
+        yield frames.ip(sender, to, TCP, body)
     for protocol in ODD_PROTOCOLS:
-        yield frames.ip(source_, to, protocol, bytes(12) + marked(f"{text}-protocol-{protocol}"))
-    yield frames.ip(source_, to, UDP, frames.udp(source_, 1, to, 0, marked(f"{text}-udp-0")))
+        yield frames.ip(sender, to, protocol, bytes(12) + marked(f"{text}-protocol-{protocol}"))
+    yield frames.ip(sender, to, UDP, frames.udp(sender, 1, to, 0, marked(f"{text}-udp-0")))
     if family_of(to) == 4:
-        asking = frames.udp("0.0.0.0", 68, to, 67, marked(f"{text}-dhcp"))
-        yield frames.ip("0.0.0.0", to, UDP, asking)
+        yield frames.ip("0.0.0.0", to, UDP, frames.udp("0.0.0.0", 68, to, 67, marked(f"{text}-dhcp")))
+        first, more = frames.udp(sender, 1, to, 9, bytes(8)), frames.MORE_FRAGMENTS
+        yield frames.ip(sender, to, UDP, first + marked(f"{text}-first-fragment"), fragment=more)
+        yield frames.ip(sender, to, UDP, marked(f"{text}-later-fragment"), fragment=2)
+    else:
+        body = marked(f"{text}-later-fragment")
+        yield frames.fragment6(sender, to, UDP, body, offset=16, more=False)
 
 
 @pytest.mark.row("odd-egress")
 def test_odd_packets_out(stage: Stage) -> None:
-    """A pod that may send to nobody, and that all may reach, sends no packet of any kind on its own."""
+    """A pod that may send to nobody, and that all may reach, sends no packet of any kind of its own accord."""
     stage.hold(MUTE)
-    for near, far in pairs(stage, NEAR, FAR):
-        client = pod_addresses(CLIENT, [family_of(near)])[0]
-        with hearing(stage.lab, FAR, "frames") as heard:
-            with Emitter(stage.lab, NEAR) as mute:
-                for packet in zoo(near, far, WRONG):
-                    mute.frame(packet, far)
-            with Emitter(stage.lab, CLIENT) as free:
-                free.frame(frames.ip(client, far, 253, marked(RIGHT)), far)
-        assert not wrong(heard)
+    with hearing(stage, FAR, "frames") as heard, Emitter(stage, NEAR) as mute, Emitter(stage, CLIENT) as free:
+        for near, far, client in each(stage, NEAR, FAR, CLIENT):
+            for packet in zoo(near, far, WRONG):
+                mute.frame(packet, far)
+            free.frame(frames.ip(client, far, 253, marked(right(family_of(far)))), far)
+    assert not wrong(heard)
 
 
 @pytest.mark.row("odd-ingress")
 def test_odd_packets_in(stage: Stage) -> None:
-    """A pod that only some may reach is given no packet of any kind by others, its raw sockets included."""
+    """A guarded pod is given no packet of any kind by those whom policy shuts out, its raw sockets included."""
     stage.hold(GUARDED)
-    for vault, client in pairs(stage, VAULT, CLIENT):
-        gate = pod_addresses(GATE, [family_of(vault)])[0]
-        with hearing(stage.lab, VAULT, "ip") as heard:
-            with Emitter(stage.lab, CLIENT) as rogue:
-                for packet in zoo(client, vault, WRONG):
-                    rogue.frame(packet, vault)
-            with Emitter(stage.lab, GATE) as friend:
-                friend.frame(frames.ip(gate, vault, 253, marked(RIGHT)), vault)
-        assert not wrong(heard)
+    with hearing(stage, VAULT, "ip") as heard, Emitter(stage, CLIENT) as rogue, Emitter(stage, GATE) as friend:
+        for vault, client, gate in each(stage, VAULT, CLIENT, GATE):
+            for packet in zoo(client, vault, WRONG):
+                rogue.frame(packet, vault)
+            friend.frame(frames.ip(gate, vault, 253, marked(right(family_of(vault)))), vault)
+    assert not wrong(heard)
 
 
 @pytest.mark.row("ack-scan")
 def test_ack_scan(stage: Stage) -> None:
     """A segment of no connection is answered by a reset where policy allows it, and elsewhere by nothing."""
     stage.hold(GUARDED)
-    for vault, client in pairs(stage, VAULT, CLIENT):
-        gate = pod_addresses(GATE, [family_of(vault)])[0]
-        for place, address, port in ((CLIENT, client, 2001), (GATE, gate, 2002)):
-            segment = frames.ip(address, vault, TCP, frames.tcp(address, port, vault, 80, frames.ACK))
-            if place == CLIENT:
-                with (
-                    Emitter(stage.lab, place) as rogue,
-                    hearing(stage.lab, place, "frames", until=RIGHT) as silence,
-                    Emitter(stage.lab, TELLER) as teller,
-                ):
-                    rogue.frame(segment, vault)
-                    (teller_own,) = pod_addresses(TELLER, [family_of(vault)])
-                    teller.datagram(teller_own, client, HEARD, RIGHT)
-                assert f"reset {port}" not in silence
-            else:
-                with (
-                    Emitter(stage.lab, place) as friend,
-                    hearing(stage.lab, place, "frames", until=f"reset {port}"),
-                ):
-                    friend.frame(segment, vault)
+    with (
+        hearing(stage, CLIENT, "frames") as silence,
+        hearing(stage, GATE, "frames", until=[f"reset {2000 + family}" for family in stage.families]),
+        Emitter(stage, CLIENT) as rogue,
+        Emitter(stage, GATE) as friend,
+    ):
+        for vault, client, gate in each(stage, VAULT, CLIENT, GATE):
+            family = family_of(vault)
+            for address, emitter in ((client, rogue), (gate, friend)):
+                segment = frames.tcp(address, 2000 + family, vault, 80, frames.ACK)
+                emitter.frame(frames.ip(address, vault, TCP, segment), vault)
+            friend.datagram(gate, client, PORT, right(family))
+    assert not [word for word in silence if word.startswith("reset")]
 
 
 @pytest.mark.row("tagged-syn")
 def test_beginning_behind_tags(stage: Stage) -> None:
     """A SYN behind VLAN tags, which the receiver takes off after its hooks have run, opens no connection."""
     stage.hold(GUARDED)
-    for vault, far in pairs(stage, VAULT, FAR):
-        dog = pod_addresses(DOG, [family_of(vault)])[0]
-        wrong_syn, right_syn = (
-            frames.ip(address, vault, TCP, frames.tcp(address, 2003, vault, 80, frames.SYN))
-            for address in (far, dog)
-        )
-        with hearing(stage.lab, FAR, "frames", until=RIGHT) as heard:
-            with Emitter(stage.lab, FAR) as rogue:
-                for tags in ((0,), (0, 0), (5, 0)):
-                    rogue.frame(wrong_syn, vault, tags=tags)
-            with Emitter(stage.lab, DOG) as friend:
-                friend.datagram(dog, far, HEARD, RIGHT)
-        assert "syn-ack 2003" not in heard
-        with Emitter(stage.lab, DOG) as friend, hearing(stage.lab, DOG, "frames", until="syn-ack 2003"):
-            friend.frame(right_syn, vault)
+    with (
+        hearing(stage, FAR, "frames") as silence,
+        hearing(stage, DOG, "frames", until=[f"syn-ack {2010 + family}" for family in stage.families]),
+        Emitter(stage, FAR) as rogue,
+        Emitter(stage, DOG) as friend,
+    ):
+        for vault, far, dog in each(stage, VAULT, FAR, DOG):
+            family = family_of(vault)
+            for tags in ((0,), (0, 0), (5, 0)):
+                syn = frames.tcp(far, 2010 + family, vault, 80, frames.SYN)
+                rogue.frame(frames.ip(far, vault, TCP, syn), vault, tags=tags)
+            syn = frames.tcp(dog, 2010 + family, vault, 80, frames.SYN)
+            friend.frame(frames.ip(dog, vault, TCP, syn), vault)
+            friend.datagram(dog, far, PORT, right(family))
+    assert not [word for word in silence if word.startswith("syn-ack")]
 
 
 @pytest.mark.row("split-syn")
@@ -268,50 +273,52 @@ def test_beginning_in_fragments(stage: Stage) -> None:
     segment = frames.tcp(far, 2004, vault, 80, frames.SYN)
     first = frames.ip(far, vault, TCP, segment[:8], fragment=frames.MORE_FRAGMENTS)
     behind = bytes(4) + bytes((0x50, frames.ACK)) + bytes(12)
-    with hearing(stage.lab, FAR, "frames", until=RIGHT) as heard:
-        with Emitter(stage.lab, FAR) as rogue:
-            rogue.frame(first + behind, vault)
-            rogue.frame(frames.ip(far, vault, TCP, segment[8:], fragment=1), vault)
-        with Emitter(stage.lab, DOG) as friend:
-            friend.datagram(dog, far, HEARD, RIGHT)
-    assert "syn-ack 2004" not in heard
+    with (
+        hearing(stage, FAR, "frames", until=[right(4)]) as heard,
+        Emitter(stage, FAR) as rogue,
+        Emitter(stage, DOG) as friend,
+    ):
+        rogue.frame(first + behind, vault)
+        rogue.frame(frames.ip(far, vault, TCP, segment[8:], fragment=1), vault)
+        friend.datagram(dog, far, PORT, right(4))
+    assert not [word for word in heard if word.startswith("syn-ack")]
 
 
 @pytest.mark.row("broadcast-ingress")
 def test_broadcast(stage: Stage) -> None:
     """Broadcast and multicast are judged like any packet for the pod that would hear them."""
     stage.hold(GUARDED)
-    for vault, dog in pairs(stage, VAULT, DOG):
-        with hearing(stage.lab, VAULT, "udp", str(HEARD)) as heard:
-            with Emitter(stage.lab, FAR) as rogue:
-                rogue.shout(HEARD, f"{WRONG}-broadcast")
-            with Emitter(stage.lab, DOG) as friend:
-                friend.datagram(dog, vault, HEARD, RIGHT)
-        assert not wrong(heard)
+    with hearing(stage, VAULT, "udp", HEARD) as heard, Emitter(stage, FAR) as rogue, Emitter(stage, DOG) as friend:
+        rogue.shout(PORT, f"{WRONG}-broadcast")
+        for vault, dog in each(stage, VAULT, DOG):
+            friend.datagram(dog, vault, PORT, right(family_of(vault)))
+    assert not wrong(heard)
 
 
 @pytest.mark.row("posing-node")
 def test_posing_as_the_node(stage: Stage) -> None:
     """The network cannot reach a guarded pod under the address of that pod's own node."""
     stage.hold(GUARDED)
-    for (family, vault), node in zip(own(stage, VAULT), both(NODES["n2"], stage.families), strict=True):
-        gate = pod_addresses(GATE, [family])[0]
-        body = frames.udp(node, 40000, vault, HEARD, marked(f"{WRONG}-as-node"))
-        with hearing(stage.lab, VAULT, "udp", str(HEARD)) as heard:
-            with Emitter(stage.lab, EXTERNAL) as network:
-                network.raw(frames.ip(node, vault, UDP, body), vault)
-            with Emitter(stage.lab, GATE) as friend:
-                friend.datagram(gate, vault, HEARD, RIGHT, source_port=40001)
-        assert not wrong(heard)
+    nodes = both(NODES["n2"], stage.families)
+    with (
+        hearing(stage, VAULT, "udp", HEARD) as heard,
+        Emitter(stage, EXTERNAL) as network,
+        Emitter(stage, GATE) as friend,
+    ):
+        for node, (vault, gate) in zip(nodes, each(stage, VAULT, GATE), strict=True):
+            body = frames.udp(node, 40000, vault, PORT, marked(f"{WRONG}-as-node"))
+            network.raw(frames.ip(node, vault, UDP, body), vault)
+            friend.datagram(gate, vault, PORT, right(family_of(vault)), source_port=40001)
+    assert not wrong(heard)
 
 
 @pytest.mark.row("other-station")
 def test_frame_for_another_station(stage: Stage) -> None:
     """A frame that the network sends to another station's MAC is delivered to no pod."""
     stage.hold()
-    for _, far in own(stage, FAR):
-        with hearing(stage.lab, FAR, "udp", str(HEARD)) as heard, Emitter(stage.lab, EXTERNAL) as network:
+    with hearing(stage, FAR, "udp", HEARD) as heard, Emitter(stage, EXTERNAL) as network:
+        for (far,) in each(stage, FAR):
             address = network.source(far)
-            network.datagram(address, far, HEARD, f"{WRONG}-station", mac="02:00:00:00:99:99")
-            network.datagram(address, far, HEARD, RIGHT, source_port=40001)
-        assert not wrong(heard)
+            network.datagram(address, far, PORT, f"{WRONG}-station", mac="02:00:00:00:99:99")
+            network.datagram(address, far, PORT, right(family_of(far)), source_port=40001)
+    assert not wrong(heard)

@@ -1,12 +1,12 @@
 """
 Say which marked payloads reach a place, and which SYN-ACKs and resets.
 
-    hear.py udp PORT UNTIL        what a plain UDP socket is given
-    hear.py ip UNTIL              what raw IP sockets are given: packets that every hook has let through
-    hear.py frames UNTIL          what comes in by a device, before that device's own hooks
+    hear.py udp PORT UNTIL...     what a plain UDP socket is given
+    hear.py ip UNTIL...           what raw IP sockets are given: packets that every hook has let through
+    hear.py frames UNTIL...       what comes in by a device, before that device's own hooks
 
 A marked payload is `<TEXT>`. Prints `ready` once it listens. After its input has ended it goes on for a moment
-until it has heard UNTIL, and prints a JSON list of all it heard. Of TCP it also tells `syn-ack PORT` and
+until it has heard every UNTIL, and prints a JSON list of all it heard. Of TCP it also tells `syn-ack PORT` and
 `reset PORT`, with the port that the segment is for. Run by path in a place of the lab, with the standard library
 alone.
 """
@@ -64,9 +64,10 @@ def _segment(packet: bytes) -> set[str]:
 
 
 def main() -> None:
-    """Hear until the input has ended and UNTIL has come, or time is up."""
-    how, *more, until = sys.argv[1:]
-    open_ = ears(how, int(more[0]) if more else 0)
+    """Hear until the input has ended and every UNTIL has come, or time is up."""
+    how, *words = sys.argv[1:]
+    port = int(words.pop(0)) if how == "udp" else 0
+    open_, until = ears(how, port), set(words)
     print("ready", flush=True)
     heard: set[str] = set()
     ends: float | None = None
@@ -75,13 +76,13 @@ def main() -> None:
         left = None if ends is None else max(0.0, ends - time.monotonic())
         for each in select.select(watched, [], [], left)[0]:
             if not isinstance(each, socket.socket):
-                watched, ends = open_, time.monotonic() + (_ECHO if until in heard else _PATIENCE)
+                watched, ends = open_, time.monotonic() + (_ECHO if until <= heard else _PATIENCE)
                 continue
             data, sender = each.recvfrom(65536)
-            words = told(data, sender, frames=how == "frames")
-            if until in words - heard and ends is not None:
+            new = told(data, sender, frames=how == "frames") - heard
+            heard |= new
+            if ends is not None and new & until and until <= heard:
                 ends = time.monotonic() + _ECHO
-            heard |= words
     print(json.dumps(sorted(heard)), flush=True)
 
 

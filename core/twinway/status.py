@@ -96,6 +96,7 @@ class Status:
             "applies": self.tally.applies,
             "endpoints": endpoints_json(self.state),
             "rejected": [str(rejected) for rejected in self.state.rejected] if self.state else [],
+            "not_served": [str(each) for each in self.state.not_served] if self.state else [],
             "error": self.fault,
             "retiring": list(self.retiring),
             "health": {"ok": self.health.ok, "detail": self.health.detail},

@@ -27,7 +27,7 @@ from twinway.model.cluster import (
     SliceEndpoint,
     SlicePort,
 )
-from twinway.model.net import Family, IPAddress, NodeName, ObjectRef, Protocol
+from twinway.model.net import Family, IPAddress, NodeName, NotServed, ObjectRef, Protocol
 from twinway.model.node import Attachment
 
 T = TypeVar("T")
@@ -84,6 +84,9 @@ SLICE_PORTS = [
 CONTAINER_PORTS = [ContainerPort(each.name, each.protocol, each.port) for each in SLICE_PORTS]
 
 
+NOTE = NotServed(ObjectRef("Service", "blue", "a"), "spec.externalIPs", "nothing answers there")
+
+
 def services() -> st.SearchStrategy[Service]:
     """A Service; without addresses it is headless."""
     return st.builds(
@@ -94,6 +97,8 @@ def services() -> st.SearchStrategy[Service]:
         ports=port_lists(SERVICE_PORTS),
         selector=LABELS.map(lambda labels: tuple(sorted(labels.items()))),
         publish_not_ready=st.booleans(),
+        internal_local=st.sampled_from([False, False, True]),
+        not_served=st.sampled_from([(), (), (NOTE,)]),
     )
 
 

@@ -22,6 +22,8 @@ def status(socket: SocketOption = DEFAULT_SOCKET, json: JsonOption = False) -> N
     print_table(("what", "now"), _rows(now), empty="")
     for rejected in now["rejected"]:
         typer.echo(f"rejected: {rejected}")
+    for each in now["not_served"]:
+        typer.echo(f"not served: {each}")
 
 
 def _rows(now: dict[str, Any]) -> list[tuple[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from itertools import chain
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from twinway.compute.claims import Claims, first_come
 from twinway.compute.ids import Ledger
@@ -13,7 +13,7 @@ from twinway.compute.names import by_name
 from twinway.compute.services import service_state
 from twinway.model.cluster import Cluster, EndpointSlice, Node, Service
 from twinway.model.difference import difference
-from twinway.model.net import ObjectRef, Rejected
+from twinway.model.net import NotServed, ObjectRef, Rejected
 from twinway.model.node import ServiceState
 
 V = TypeVar("V")
@@ -21,9 +21,17 @@ States = dict[ObjectRef, ServiceState]
 Refusals = dict[ObjectRef, Rejected]
 
 
-def all_services(cluster: Cluster, node: Node | None) -> tuple[States, list[Rejected]]:
+class Served(NamedTuple):
+    """Services by name, sorted; what cannot be served; and what is not served of those that are good."""
+
+    states: States
+    rejected: list[Rejected]
+    not_served: list[NotServed]
+
+
+def all_services(cluster: Cluster, node: Node | None) -> Served:
     """
-    Every Service as this node serves it, sorted, and what cannot be served: the specification.
+    Every Service as this node serves it: the specification.
 
     Addresses are settled first, ids among those that are left.
     """
@@ -41,7 +49,8 @@ def all_services(cluster: Cluster, node: Node | None) -> tuple[States, list[Reje
     standing = {ref: state for ref, state in states.items() if ref not in late}
     _, collided = _enter_all(standing)
     accepted = {ref: state for ref, state in standing.items() if ref not in collided}
-    return accepted, [*rejected, *late.values(), *collided.values()]
+    untouched = [each for service in cluster.services.values() for each in service.not_served]
+    return Served(accepted, [*rejected, *late.values(), *collided.values()], untouched)
 
 
 def _enter_all(states: Mapping[ObjectRef, ServiceState]) -> tuple[Ledger, Refusals]:
@@ -71,19 +80,21 @@ class ServicesMemo:
         self._slices_of: dict[ObjectRef, dict[ObjectRef, EndpointSlice]] = {}
         self._states: States = {}
         self._unserved: dict[ObjectRef, tuple[Rejected, ...]] = {}
+        self._not_served: dict[ObjectRef, tuple[NotServed, ...]] = {}
         self._claims = Claims()
         self._late: Refusals = {}
         self._ledger = Ledger()
         self._collided: Refusals = {}
         self._accepted: States = {}
 
-    def update(self, cluster: Cluster, node: Node | None) -> tuple[States, list[Rejected]]:
+    def update(self, cluster: Cluster, node: Node | None) -> Served:
         """The same as `all_services(cluster, node)`."""
         touched = self._touched(cluster, node)
         self._services, self._slices, self._node = cluster.services, cluster.slices, node
         self._accept({ref for ref in touched if self._work_out(ref)})
         unserved = chain.from_iterable(self._unserved.values())
-        return self._accepted, [*unserved, *self._late.values(), *self._collided.values()]
+        rejected = [*unserved, *self._late.values(), *self._collided.values()]
+        return Served(self._accepted, rejected, list(chain.from_iterable(self._not_served.values())))
 
     def _touched(self, cluster: Cluster, node: Node | None) -> set[ObjectRef]:
         gone, come = difference(self._services, cluster.services)
@@ -107,6 +118,7 @@ class ServicesMemo:
         slices = self._slices_of.get(ref, {})
         state, unserved = service_state(service, tuple(slices.values()), self._node) if service else (None, ())
         _put(self._unserved, ref, unserved or None)
+        _put(self._not_served, ref, (service.not_served or None) if service else None)
         known = self._states.get(ref)
         if state == known:
             return False

@@ -7,19 +7,18 @@ and cost only what changed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from types import MappingProxyType
 
-from twinway.compute.all_services import ServicesMemo, all_services
+from twinway.compute.all_services import Served, ServicesMemo, all_services
 from twinway.compute.endpoints import endpoints, known
 from twinway.compute.policies import PolicyMemo, compile_policies
 from twinway.model.cluster import Cluster, Node
-from twinway.model.net import NodeName, ObjectRef, Rejected
-from twinway.model.node import Attachment, NodeState, PolicySetId, PolicyState, ServiceState
+from twinway.model.net import NodeName, NotServed, ObjectRef, Rejected
+from twinway.model.node import Attachment, NodeState, PolicySetId, PolicyState
 
 Attachments = Mapping[ObjectRef, Attachment]
-Services = tuple[Mapping[ObjectRef, ServiceState], list[Rejected]]
-"""Those that are served, and what cannot be."""
 Policies = tuple[PolicyState, Mapping[ObjectRef, PolicySetId], tuple[Rejected, ...]]
 """The tables, the set that each pod is under, and what cannot be used."""
 
@@ -46,21 +45,32 @@ class Memo:
         return _state(cluster, node, attachments, services, policies)
 
 
-def _node(cluster: Cluster, name: NodeName) -> Node | None:
-    return cluster.nodes.get(ObjectRef("Node", "", name))
+def _node(cluster: Cluster, name: NodeName) -> Node:
+    return cluster.nodes.get(ObjectRef("Node", "", name)) or _unknown(name)
+
+
+@lru_cache(maxsize=64)  # the same object each time, as a node that does not change
+def _unknown(name: NodeName) -> Node:
+    return Node(ObjectRef("Node", "", name), MappingProxyType({}), (), ())
 
 
 def _state(
-    cluster: Cluster, node: NodeName, attachments: Attachments, services: Services, policies: Policies
+    cluster: Cluster, node: NodeName, attachments: Attachments, services: Served, policies: Policies
 ) -> NodeState:
-    here = _node(cluster, node)
     state, sets, rejected = policies
     return NodeState(
         node=node,
         version=cluster.version,
-        addresses=here.addresses if here else (),
-        services=MappingProxyType(services[0]),
+        addresses=_node(cluster, node).addresses,
+        services=MappingProxyType(services.states),
         endpoints=MappingProxyType(endpoints(attachments, cluster.pods, sets)),
         policy=state,
-        rejected=tuple(sorted({*cluster.rejected, *services[1], *rejected})),
+        rejected=tuple(sorted({*cluster.rejected, *services.rejected, *rejected})),
+        not_served=tuple(sorted((*services.not_served, *_of_pods(cluster, attachments)))),
     )
+
+
+def _of_pods(cluster: Cluster, attachments: Attachments) -> Iterator[NotServed]:
+    for ref in attachments:
+        pod = cluster.pods.get(ref)
+        yield from pod.not_served if pod else ()

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from twinway.compute.ids import backend, backend_set, service_port
 from twinway.model.cluster import EndpointSlice, Node, Service, ServicePort, SliceEndpoint
-from twinway.model.net import Family, Protocol, Rejected
+from twinway.model.net import Family, NodeName, Protocol, Rejected
 from twinway.model.node import Backend, Frontend, Scope, ServiceState
 
 
@@ -23,10 +23,10 @@ def service_state(
     The Service on this node, None where there is nothing to serve, and what cannot be served here.
 
     Slices may come in any order. A node that is unknown, or has no addresses yet, is taken to have
-    both families.
+    both families; None is a node without a name, on which there is no endpoint.
     """
     families = families_of(node)
-    pools = Pools(service, slices)
+    pools = Pools(service, slices, NodeName(node.ref.name) if node else None)
     frontends = sorted(cluster_ip_frontends(service, pools, families), key=_frontend_order)
     rejected = tuple(_unserved_families(service, families, node))
     if not frontends:
@@ -41,9 +41,8 @@ def cluster_ip_frontends(service: Service, pools: Pools, families: frozenset[Fam
         if family not in families:
             continue
         for port in service.ports:
-            yield Frontend(
-                address, port.port, port.protocol, Scope.INTERNAL, backend_set(usable(pools.of(port, family)))
-            )
+            pool = pools.here(port, family) if service.internal_local else pools.of(port, family)
+            yield Frontend(address, port.port, port.protocol, Scope.INTERNAL, backend_set(usable(pool)))
 
 
 def families_of(node: Node | None) -> frozenset[Family]:
@@ -87,10 +86,11 @@ def keeping(pool: Iterable[Candidate]) -> Iterator[Backend]:
 class Pools:
     """The candidates of one Service by port and family; each pool is made once."""
 
-    def __init__(self, service: Service, slices: Sequence[EndpointSlice]) -> None:
-        """Nothing is made yet."""
+    def __init__(self, service: Service, slices: Sequence[EndpointSlice], node: NodeName | None) -> None:
+        """Nothing is made yet; `node` is where it is all for."""
         self._service = service
         self._slices = slices
+        self._node = node
         self._made: dict[tuple[ServicePort, Family], tuple[Candidate, ...]] = {}
 
     def of(self, port: ServicePort, family: Family) -> tuple[Candidate, ...]:
@@ -100,6 +100,18 @@ class Pools:
             slices = [each for each in self._slices if each.family is family]
             self._made[key] = _pool(service_port(self._service.ref, port), port, slices)
         return self._made[key]
+
+    def here(self, port: ServicePort, family: Family) -> Iterator[Candidate]:
+        """
+        Those of them that are on this node; an endpoint of which no node is said is on none.
+
+        Where there are none the Service rejects, although it has endpoints elsewhere: kube-proxy drops
+        there in silence, and a client that is told at once need not time out.
+        Source: KEP-2086; kube-proxy pkg/proxy/topology.go, localEndpoints.
+        """
+        return (
+            each for each in self.of(port, family) if self._node is not None and each.endpoint.node == self._node
+        )
 
     def serving(self, families: Iterable[Family]) -> tuple[Backend, ...]:
         """The backends of all ports that keep their connections, sorted by id."""

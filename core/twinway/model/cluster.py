@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from twinway.model.net import Family, IPAddress, IPNetwork, NodeName, ObjectRef, Protocol, Rejected
+from twinway.model.net import Family, IPAddress, IPNetwork, NodeName, NotServed, ObjectRef, Protocol, Rejected
 from twinway.model.policy import ClusterPolicy, NetworkPolicy
 
 
@@ -31,7 +31,8 @@ class Service:
     """
     A Service as far as twinway serves it.
 
-    `cluster_ips` is empty for headless and ExternalName Services: there is nothing to program.
+    `cluster_ips` is empty where there is nothing to program: headless and ExternalName Services, and
+    those whose labels leave them to another proxy.
     Source: k8s.io/api/core/v1 ServiceSpec.
     """
 
@@ -42,6 +43,9 @@ class Service:
     selector: tuple[tuple[str, str], ...]
     """Label pairs, sorted; empty for a Service whose EndpointSlices somebody else writes."""
     publish_not_ready: bool
+    internal_local: bool = False
+    """`internalTrafficPolicy: Local`: clients in the cluster are given backends of their own node alone."""
+    not_served: tuple[NotServed, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +109,7 @@ class Pod:
     terminating: bool
     finished: bool
     """Phase Succeeded or Failed: its address may already belong to another pod."""
+    not_served: tuple[NotServed, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,3 +65,18 @@ class Rejected:
     def __str__(self) -> str:
         """One line: object, field, reason."""
         return f"{self.ref}: {self.field}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class NotServed:
+    """A field of a good object that asks for what is not done here (yet); the rest of the object is served."""
+
+    ref: ObjectRef
+    field: str
+    """Path of the field in the object, as `kubectl explain` spells it: `spec.sessionAffinity`."""
+    instead: str
+    """One line for people: what is asked, and what happens instead."""
+
+    def __str__(self) -> str:
+        """One line: object, field, what happens instead."""
+        return f"{self.ref}: {self.field}: {self.instead}"

@@ -8,7 +8,7 @@ from enum import IntEnum
 from types import MappingProxyType
 from typing import NewType
 
-from twinway.model.net import IPAddress, IPNetwork, NodeName, ObjectRef, Protocol, Rejected
+from twinway.model.net import IPAddress, IPNetwork, NodeName, NotServed, ObjectRef, Protocol, Rejected
 from twinway.model.policy import Direction
 
 # Ids are 64 bits, derived from content: equal content has equal ids after a restart and on every
@@ -193,3 +193,5 @@ class NodeState:
     endpoints: Mapping[ObjectRef, Endpoint]
     policy: PolicyState
     rejected: tuple[Rejected, ...]
+    not_served: tuple[NotServed, ...] = ()
+    """Of the Services of the cluster and the pods of this node, sorted."""

@@ -165,7 +165,7 @@ class ClusterRule:
 @dataclass(frozen=True, slots=True)
 class ClusterPolicy:
     """
-    ClusterNetworkPolicy v1alpha2, or AdminNetworkPolicy / BaselineAdminNetworkPolicy v1alpha1.
+    ClusterNetworkPolicy, or AdminNetworkPolicy / BaselineAdminNetworkPolicy v1alpha1.
 
     Lower `priority` is stronger; within one policy, rules in order, the first that matches decides.
     Source: sigs.k8s.io/network-policy-api.

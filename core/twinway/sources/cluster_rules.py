@@ -9,13 +9,13 @@ known, and here it holds for every part that cannot be read:
 
 Rules beyond the limit count as bad ones. A list of rules that is no list counts as one bad rule.
 
-Source: ClusterNetworkPolicyIngressPeer in apis/v1alpha2 of sigs.k8s.io/network-policy-api.
+Source: ClusterNetworkPolicyIngressPeer in apis/v1beta1 of sigs.k8s.io/network-policy-api.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_network
 from typing import Any, TypeVar
 
@@ -30,6 +30,9 @@ NAME_LIMIT = 100
 """Characters in a rule's name."""
 
 _EVERYONE: tuple[Peer, ...] = (Block(ip_network("0.0.0.0/0"), ()), Block(ip_network("::/0"), ()))
+
+DENY_EVERYONE = ClusterRule("", ClusterAction.DENY, _EVERYONE, ports=None)
+"""What a rule that cannot be read comes to, unless it accepts."""
 
 T = TypeVar("T")
 Part = Callable[[object, str, Reading], T | None]
@@ -121,7 +124,7 @@ def rules(document: object, field: str, dialect: Dialect, reading: Reading) -> t
 def _closed(name: str, action: ClusterAction) -> ClusterRule:
     if action is _ACCEPT:
         return ClusterRule(name, _ACCEPT, peers=(), ports=None)
-    return ClusterRule(name, _DENY, peers=_EVERYONE, ports=None)
+    return replace(DENY_EVERYONE, name=name)
 
 
 def _action(document: object, dialect: Dialect) -> ClusterAction | None:

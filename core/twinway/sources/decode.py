@@ -24,38 +24,41 @@ Decoder = Callable[[Mapping[str, Any]], Result]
 
 
 class Kind(NamedTuple):
-    """One kind of object: the API version it is read in, and the function that reads it."""
+    """One kind of object: the API versions it is read in, and the function that reads them all."""
 
-    api_version: str
+    versions: tuple[str, ...]
     module: str
     function: str
     namespaced: bool = True
+    closed: str = ""
+    """For a policy: the function that reads a version that is not known, as one that allows nothing."""
 
-    def decoder(self) -> Decoder:
-        """The function; its module is imported when the first object of the kind is met."""
-        decoder: Decoder = getattr(import_module(f"twinway.sources.{self.module}"), self.function)
+    def decoder(self, function: str) -> Decoder:
+        """A function of the module, which is imported when the first object of the kind is met."""
+        decoder: Decoder = getattr(import_module(f"twinway.sources.{self.module}"), function)
         return decoder
 
 
 _POLICY_API = "policy.networking.k8s.io"
+_CLUSTER_POLICY = ("decode_policy", "decode_cluster_policy", False, "closed_cluster_policy")
 KINDS: Mapping[str, Kind] = {
-    "Service": Kind("v1", "decode_service", "decode_service"),
-    "EndpointSlice": Kind("discovery.k8s.io/v1", "decode_slice", "decode_slice"),
-    "Pod": Kind("v1", "decode_pod", "decode_pod"),
-    "Namespace": Kind("v1", "decode_place", "decode_namespace", namespaced=False),
-    "Node": Kind("v1", "decode_place", "decode_node", namespaced=False),
-    "NetworkPolicy": Kind("networking.k8s.io/v1", "decode_policy", "decode_network_policy"),
-    "ClusterNetworkPolicy": Kind(
-        f"{_POLICY_API}/v1alpha2", "decode_policy", "decode_cluster_policy", namespaced=False
+    "Service": Kind(("v1",), "decode_service", "decode_service"),
+    "EndpointSlice": Kind(("discovery.k8s.io/v1",), "decode_slice", "decode_slice"),
+    "Pod": Kind(("v1",), "decode_pod", "decode_pod"),
+    "Namespace": Kind(("v1",), "decode_place", "decode_namespace", namespaced=False),
+    "Node": Kind(("v1",), "decode_place", "decode_node", namespaced=False),
+    "NetworkPolicy": Kind(
+        ("networking.k8s.io/v1",), "decode_policy", "decode_network_policy", closed="closed_network_policy"
     ),
-    "AdminNetworkPolicy": Kind(
-        f"{_POLICY_API}/v1alpha1", "decode_policy", "decode_cluster_policy", namespaced=False
-    ),
-    "BaselineAdminNetworkPolicy": Kind(
-        f"{_POLICY_API}/v1alpha1", "decode_policy", "decode_cluster_policy", namespaced=False
-    ),
+    # v1beta1 has the schema of v1alpha2. Source: sigs.k8s.io/network-policy-api v0.3.0.
+    "ClusterNetworkPolicy": Kind((f"{_POLICY_API}/v1beta1", f"{_POLICY_API}/v1alpha2"), *_CLUSTER_POLICY),
+    "AdminNetworkPolicy": Kind((f"{_POLICY_API}/v1alpha1",), *_CLUSTER_POLICY),
+    "BaselineAdminNetworkPolicy": Kind((f"{_POLICY_API}/v1alpha1",), *_CLUSTER_POLICY),
 }
-"""What can be read, by kind."""
+"""What can be read: each kind, and the versions of it."""
+
+_FORMER_GROUPS = frozenset({"extensions"})
+"""Where NetworkPolicy began: another name of `networking.k8s.io`."""
 
 
 class Decoded(NamedTuple):
@@ -88,10 +91,23 @@ def decode_object(document: Mapping[str, Any]) -> Result:
     if known is None:
         return None, (Rejected(ref_of(document, namespaced=True), "kind", _unknown(kind)),)
     version = document.get("apiVersion")
-    if version != known.api_version:
-        reason = "is required" if version is None else f"must be {known.api_version}, not {shown(version)}"
-        return None, (Rejected(ref_of(document, namespaced=known.namespaced), "apiVersion", reason),)
-    return known.decoder()(document)
+    if version in known.versions:
+        return known.decoder(known.function)(document)
+    reason = f"must be {' or '.join(known.versions)}, not {shown(version)}" if version else "is required"
+    value: Value | None = None
+    if known.closed and _of_group(version, known):
+        value, _ = known.decoder(known.closed)(document)
+    if value is not None:
+        reason += "; its rules are not read, and nobody reaches the pods that it selects or is reached by them"
+    return value, (Rejected(ref_of(document, namespaced=known.namespaced), "apiVersion", reason),)
+
+
+def _of_group(version: object, known: Kind) -> bool:
+    # Without a group the kind must do. Another group's object is somebody else's, whatever its kind.
+    if not version or not isinstance(version, str):
+        return True
+    group = version.rpartition("/")[0]
+    return group in _FORMER_GROUPS or any(group == each.rpartition("/")[0] for each in known.versions)
 
 
 def duplicate(ref: ObjectRef) -> Rejected:

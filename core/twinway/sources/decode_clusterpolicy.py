@@ -1,5 +1,5 @@
 """
-Cluster-wide policies: ClusterNetworkPolicy v1alpha2, and its forebears of v1alpha1.
+Cluster-wide policies: ClusterNetworkPolicy v1beta1 and v1alpha2, and its forebears of v1alpha1.
 
 What cannot be read is taken in the sense that allows least. For rules see `cluster_rules`. Where the
 frame of a policy is bad its rules keep what they match, but may only take away: Accept matches
@@ -10,7 +10,7 @@ nothing, Deny denies, and Pass denies, for it might open what others deny. And t
 
 A field of `spec` that is not known is reported, and the rest of the policy holds.
 
-Source: apis/v1alpha2 and apis/v1alpha1 of sigs.k8s.io/network-policy-api.
+Source: apis/v1beta1, apis/v1alpha2 and apis/v1alpha1 of sigs.k8s.io/network-policy-api.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 
 from twinway.model.net import Rejected
 from twinway.model.policy import ClusterAction, ClusterPolicy, ClusterRule, PodPeer, Selector, Tier
-from twinway.sources.cluster_rules import DIALECTS, rules
+from twinway.sources.cluster_rules import DENY_EVERYONE, DIALECTS, rules
 from twinway.sources.fields import ClosedSchema, shown
 from twinway.sources.metadata import NAMELESS, ref_of
 from twinway.sources.policy_parts import Reading
@@ -70,6 +70,21 @@ def decode_cluster_policy(document: Mapping[str, Any]) -> tuple[ClusterPolicy | 
     spec = reading.mapping(document.get("spec"), "spec")
     policy = _policy(spec, reading) if known and spec is not None else None
     return policy, tuple(reading.rejected)
+
+
+def closed_cluster_policy(document: Mapping[str, Any]) -> tuple[ClusterPolicy | None, tuple[Rejected, ...]]:
+    """
+    A policy of a version that is not known: before all others it denies everybody, in both directions.
+
+    Its subject is read as today's is; where that cannot be, it stands for every pod of the cluster.
+    """
+    reading = Reading(ref_of(document, namespaced=False))
+    if not reading.metadata(document):
+        return None, tuple(reading.rejected)
+    spec = document.get("spec")
+    subject = _subject(spec.get("subject") if isinstance(spec, Mapping) else None, reading)
+    deny = (DENY_EVERYONE,)
+    return ClusterPolicy(reading.ref, Tier.ADMIN, STRONGEST, subject, deny, deny), tuple(reading.rejected)
 
 
 def _policy(spec: Mapping[str, Any], reading: Reading) -> ClusterPolicy:

@@ -107,6 +107,22 @@ def decode_network_policy(document: Mapping[str, Any]) -> tuple[NetworkPolicy | 
     return policy, tuple(reading.rejected)
 
 
+def closed_network_policy(document: Mapping[str, Any]) -> tuple[NetworkPolicy | None, tuple[Rejected, ...]]:
+    """
+    A policy of a version that is not known: it isolates what it selects in both directions, and allows nothing.
+
+    Its selector is read as today's is; where that cannot be, it stands for every pod of the namespace.
+    """
+    reading = Reading(ref_of(document, namespaced=True))
+    if not reading.metadata(document):
+        return None, tuple(reading.rejected)
+    spec = document.get("spec")
+    pods = spec.get("podSelector") if isinstance(spec, Mapping) else None
+    selector = None if pods is None else reading.selector(pods, "spec.podSelector")
+    policy = NetworkPolicy(reading.ref, _EVERYTHING if selector is None else selector, ingress=(), egress=())
+    return policy, tuple(reading.rejected)
+
+
 def _policy(spec: Mapping[str, Any], reading: Reading) -> NetworkPolicy:
     defaults = reading.read(_Spec, spec, "spec") is not None
     pods = _pods(spec.get("podSelector"), reading, defaults=defaults)

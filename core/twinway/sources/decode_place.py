@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from twinway.model.cluster import Namespace, Node
 from twinway.model.net import IPAddress, ObjectRef, Rejected
 from twinway.sources import text
-from twinway.sources.fields import DnsLabel, ListOf, Prefix, Schema, field_path, read
+from twinway.sources.fields import BLANK, DnsLabel, ListOf, Prefix, Schema, field_path, read
 from twinway.sources.metadata import Metadata, ObjectSchema, ref_of
 
 _OWN = frozenset({"InternalIP", "ExternalIP"})
@@ -35,7 +35,7 @@ class _NodeStatus(Schema):
 
 
 class _NodeSpec(Schema):
-    pod_cidr: Prefix | None = Field(None, alias="podCIDR")
+    pod_cidr: Annotated[Prefix | None, BLANK] = Field(None, alias="podCIDR")
     pod_cidrs: ListOf[Prefix] = Field((), alias="podCIDRs")
 
 

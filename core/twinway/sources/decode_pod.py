@@ -4,22 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from twinway.model.cluster import ContainerPort, Pod
-from twinway.model.net import IPAddress, NodeName, ObjectRef, Protocol, Rejected
-from twinway.sources.fields import Address, DnsName, ListOf, Port, PortName, ProtocolName, Schema, field_path, read
+from twinway.model.net import IPAddress, NodeName, NotServed, ObjectRef, Protocol, Rejected
+from twinway.sources.fields import (
+    BLANK,
+    Address,
+    DnsName,
+    ListOf,
+    Port,
+    PortName,
+    ProtocolName,
+    Schema,
+    field_path,
+    read,
+)
 from twinway.sources.metadata import Metadata, ref_of
+from twinway.sources.not_served import host_port
 
 FINISHED = frozenset({"Succeeded", "Failed"})
 
 
 class _Port(Schema):
-    name: PortName | None = None
-    protocol: ProtocolName | None = None
+    name: Annotated[PortName | None, BLANK] = None
+    protocol: Annotated[ProtocolName | None, BLANK] = None
     container_port: Port
+    host_port: Any = None
 
 
 class _Container(Schema):
@@ -28,7 +41,7 @@ class _Container(Schema):
 
 
 class _Spec(Schema):
-    node_name: DnsName | None = None
+    node_name: Annotated[DnsName | None, BLANK] = None
     host_network: bool | None = None
     containers: ListOf[_Container] = ()
     init_containers: ListOf[_Container] = ()
@@ -45,7 +58,7 @@ class _Condition(Schema):
 
 class _Status(Schema):
     phase: str | None = None
-    pod_ip: Address | None = Field(None, alias="podIP")
+    pod_ip: Annotated[Address | None, BLANK] = Field(None, alias="podIP")
     pod_ips: ListOf[_Address] = Field((), alias="podIPs")
     conditions: ListOf[_Condition] = ()
 
@@ -73,7 +86,7 @@ def decode_pod(document: Mapping[str, Any]) -> tuple[Pod | None, tuple[Rejected,
     return (
         Pod(
             ref=ref,
-            uid=schema.metadata.uid,
+            uid=schema.metadata.uid or "",
             labels=MappingProxyType(schema.metadata.labels),
             annotations=MappingProxyType(schema.metadata.annotations),
             node=NodeName(schema.spec.node_name) if schema.spec.node_name else None,
@@ -83,6 +96,7 @@ def decode_pod(document: Mapping[str, Any]) -> tuple[Pod | None, tuple[Rejected,
             ready=_ready(status, addresses),
             terminating=schema.metadata.deletion_timestamp is not None,
             finished=status.phase in FINISHED,
+            not_served=tuple(_host_ports(schema.spec, ref)),
         ),
         (),
     )
@@ -100,6 +114,16 @@ def _ports(spec: _Spec) -> Iterator[ContainerPort]:
     for container in (*spec.containers, *sidecars):
         for port in container.ports:
             yield ContainerPort(port.name or "", port.protocol or Protocol.TCP, port.container_port)
+
+
+def _host_ports(spec: _Spec, ref: ObjectRef) -> Iterator[NotServed]:
+    if spec.host_network:
+        return  # on the node's network each port is a host port
+    for where, containers in (("containers", spec.containers), ("initContainers", spec.init_containers)):
+        for number, container in enumerate(containers):
+            for index, port in enumerate(container.ports):
+                if port.host_port:
+                    yield host_port(ref, ("spec", where, number, "ports", index, "hostPort"), port.host_port)
 
 
 def _ready(status: _Status, addresses: tuple[IPAddress, ...]) -> bool:

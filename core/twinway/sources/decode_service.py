@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from twinway.model.cluster import Service, ServicePort
-from twinway.model.net import IPAddress, ObjectRef, Protocol, Rejected
+from twinway.model.net import IPAddress, NotServed, ObjectRef, Protocol, Rejected
+from twinway.sources import not_served
 from twinway.sources.fields import (
+    BLANK,
     Address,
     DnsLabel,
     Labels,
@@ -22,25 +24,37 @@ from twinway.sources.fields import (
     read,
     shown,
 )
-from twinway.sources.metadata import Metadata, ref_of
+from twinway.sources.metadata import Metadata, left_to_others, ref_of
 
 TYPES = ("ClusterIP", "NodePort", "LoadBalancer", "ExternalName")
 HEADLESS = "None"
+LOCAL = "Local"
 
 
 class _Metadata(Metadata):
     name: DnsLabel
 
 
+def _said(target: object) -> object:
+    # Source: SetDefaults_Service: '' and 0 are the port itself.
+    return None if target == "" or (target == 0 and not isinstance(target, bool)) else target
+
+
 class _Port(Schema):
-    name: DnsLabel | None = None
-    protocol: ProtocolName = Protocol.TCP
+    name: Annotated[DnsLabel | None, BLANK] = None
+    protocol: Annotated[ProtocolName | None, BLANK] = None
     port: Port
-    target_port: PortOrName | None = None
+    target_port: Annotated[PortOrName | None, BeforeValidator(_said)] = None
+
+    @property
+    def carried_by(self) -> Protocol:
+        """The protocol, TCP where none is said."""
+        return self.protocol or Protocol.TCP
 
 
-class _Spec(Schema):
-    type: str = "ClusterIP"
+class _Spec(not_served.UnservedSpec):
+    type: Annotated[str | None, BLANK] = None
+    internal_traffic_policy: Annotated[str | None, BLANK] = None
     cluster_ip: str | None = Field(None, alias="clusterIP")
     cluster_ips: ListOf[str] = Field((), alias="clusterIPs")
     ports: ListOf[_Port] = ()
@@ -64,19 +78,24 @@ def decode_service(document: Mapping[str, Any]) -> tuple[Service | None, tuple[R
     schema, rejected = read(_Service, document, ref)
     if schema is None:
         return None, rejected
-    spec = schema.spec
+    spec, metadata = schema.spec, schema.metadata
+    kind = spec.type or "ClusterIP"
     addresses, rejected = _addresses(spec, ref)
     rejected += tuple(_contradictions(spec, ref))
     if rejected:
         return None, rejected
+    if left_to_others(metadata.labels):
+        addresses = ()
     return (
         Service(
             ref=ref,
-            type=spec.type,
+            type=kind,
             cluster_ips=addresses,
             ports=tuple(_port(port) for port in spec.ports),
             selector=tuple(sorted(spec.selector.items())),
             publish_not_ready=bool(spec.publish_not_ready_addresses),
+            internal_local=spec.internal_traffic_policy == LOCAL,
+            not_served=tuple(_not_served(ref, schema)) if addresses else (),
         ),
         (),
     )
@@ -84,7 +103,14 @@ def decode_service(document: Mapping[str, Any]) -> tuple[Service | None, tuple[R
 
 def _port(port: _Port) -> ServicePort:
     target = port.port if port.target_port is None else port.target_port
-    return ServicePort(port.name or "", port.protocol, port.port, target)
+    return ServicePort(port.name or "", port.carried_by, port.port, target)
+
+
+def _not_served(ref: ObjectRef, service: _Service) -> Iterator[NotServed]:
+    yield from not_served.of_service(ref, service.spec.type or "", service.spec, service.metadata.annotations)
+    for index, port in enumerate(service.spec.ports):
+        if port.carried_by is Protocol.SCTP:
+            yield not_served.sctp_port(ref, index)
 
 
 def _headless(spec: _Spec) -> bool:
@@ -112,9 +138,12 @@ def _bad_addresses(first: IPAddress | None, several: tuple[IPAddress, ...], ref:
 
 
 def _contradictions(spec: _Spec, ref: ObjectRef) -> Iterator[Rejected]:
-    if spec.type not in TYPES:
+    if spec.type not in (None, *TYPES):
         yield Rejected(ref, "spec.type", f"must be one of {', '.join(TYPES)}, not {shown(spec.type)}")
-    if _headless(spec) and spec.type != "ClusterIP":
+    if spec.internal_traffic_policy not in (None, "Cluster", LOCAL):
+        reason = f"must be Cluster or Local, not {shown(spec.internal_traffic_policy)}"
+        yield Rejected(ref, "spec.internalTrafficPolicy", reason)
+    if _headless(spec) and spec.type not in (None, "ClusterIP"):
         yield Rejected(ref, "spec.clusterIP", f"must be an address where spec.type is {spec.type}")
     if _headless(spec) and {spec.cluster_ip, *spec.cluster_ips} - {HEADLESS, None, ""}:
         yield Rejected(ref, "spec.clusterIPs", 'must be "None" alone, or addresses')
@@ -132,7 +161,7 @@ def _port_contradictions(ports: tuple[_Port, ...], ref: ObjectRef) -> Iterator[R
             yield Rejected(ref, field_path((*place, "name")), "is required where there are several ports")
         elif port.name and port.name in names:
             yield Rejected(ref, field_path((*place, "name")), f"{port.name!r} is the name of an earlier port")
-        if (port.protocol, port.port) in numbers:
-            yield Rejected(ref, field_path((*place, "port")), f"{port.port} {port.protocol} is an earlier port")
+        if (port.carried_by, port.port) in numbers:
+            yield Rejected(ref, field_path((*place, "port")), f"{port.port} {port.carried_by} is an earlier port")
         names.add(port.name or "")
-        numbers.add((port.protocol, port.port))
+        numbers.add((port.carried_by, port.port))

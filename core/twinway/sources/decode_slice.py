@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from ipaddress import ip_network
 from sys import intern
-from typing import Any
+from typing import Annotated, Any
 
 from twinway.model.cluster import EndpointSlice, SliceEndpoint, SlicePort
 from twinway.model.net import Family, IPAddress, NodeName, ObjectRef, Protocol, Rejected
-from twinway.sources.fields import Address, ListOf, Port, ProtocolName, Schema, field_path, read, shown
-from twinway.sources.metadata import Metadata, ref_of
+from twinway.sources.fields import BLANK, Address, ListOf, Port, ProtocolName, Schema, field_path, read, shown
+from twinway.sources.metadata import Metadata, left_to_others, ref_of
 
 SERVICE_LABEL = "kubernetes.io/service-name"
 _FAMILIES = {"IPv4": Family.V4, "IPv6": Family.V6}
@@ -23,9 +23,9 @@ class _Conditions(Schema):
 
 
 class _Target(Schema):
-    kind: str = ""
-    namespace: str = ""
-    name: str = ""
+    kind: str | None = None
+    namespace: str | None = None
+    name: str | None = None
 
 
 class _Endpoint(Schema):
@@ -37,7 +37,7 @@ class _Endpoint(Schema):
 
 class _Port(Schema):
     name: str | None = None
-    protocol: ProtocolName | None = None
+    protocol: Annotated[ProtocolName | None, BLANK] = None
     port: Port | None = None
 
 
@@ -57,6 +57,8 @@ def decode_slice(document: Mapping[str, Any]) -> tuple[EndpointSlice | None, tup
     rejected = tuple(_contradictions(schema, ref))
     if rejected:
         return None, rejected
+    # Written, so that none is derived in its place; but nobody is sent to its endpoints.
+    endpoints = () if left_to_others(schema.metadata.labels) else schema.endpoints
     return (
         EndpointSlice(
             ref=ref,
@@ -68,7 +70,7 @@ def decode_slice(document: Mapping[str, Any]) -> tuple[EndpointSlice | None, tup
                 for port in schema.ports
                 if port.port is not None
             ),
-            endpoints=tuple(_endpoint(endpoint) for endpoint in schema.endpoints),
+            endpoints=tuple(_endpoint(endpoint) for endpoint in endpoints),
         ),
         (),
     )
@@ -79,17 +81,22 @@ _UNSAID = _Conditions()
 
 def _endpoint(endpoint: _Endpoint) -> SliceEndpoint:
     said = endpoint.conditions or _UNSAID
-    # Unsaid, an endpoint is ready, and serves when it is ready. Source: discovery/v1 EndpointConditions.
-    ready = said.ready is not False
-    target = endpoint.target_ref
+    # Each by itself: unsaid, an endpoint is ready, serves, and does not terminate.
+    # Source: discovery/v1 EndpointConditions; kube-proxy pkg/proxy/endpointslicecache.go.
     return SliceEndpoint(
         address=endpoint.addresses[0],
-        ready=ready,
-        serving=ready if said.serving is None else said.serving,
+        ready=said.ready is not False,
+        serving=said.serving is not False,
         terminating=said.terminating is True,
         node=NodeName(intern(endpoint.node_name)) if endpoint.node_name else None,
-        pod=ObjectRef("Pod", intern(target.namespace), target.name) if target and target.kind == "Pod" else None,
+        pod=_pod(endpoint.target_ref),
     )
+
+
+def _pod(target: _Target | None) -> ObjectRef | None:
+    if target is None or target.kind != "Pod":
+        return None
+    return ObjectRef("Pod", intern(target.namespace or ""), target.name or "")
 
 
 def _contradictions(schema: _Slice, ref: ObjectRef) -> Iterator[Rejected]:

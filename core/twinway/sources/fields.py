@@ -163,6 +163,8 @@ def _tuple(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
+BLANK = BeforeValidator(lambda value: None if value == "" else value)
+"""For a field whose default the API server fills in: templates leave it empty, which is absent."""
 Port = Annotated[int, PlainValidator(_port)]
 """A port number, 1 to 65535."""
 PortOrName = Annotated[int | str, PlainValidator(_port_or_name)]
@@ -181,8 +183,8 @@ DnsName = Annotated[str, PlainValidator(lambda value: text.dns_name(_text(value)
 """A DNS name: most objects, nodes among them."""
 LabelKey = Annotated[str, PlainValidator(lambda value: text.label_key(_text(value)))]
 """A label's key."""
-LabelValue = Annotated[str, PlainValidator(lambda value: text.label_value(_text(value)))]
-"""A label's value."""
+LabelValue = Annotated[str, PlainValidator(lambda value: "" if value is None else text.label_value(_text(value)))]
+"""A label's value; null is the empty one, as for the API server."""
 
 
 T = TypeVar("T")

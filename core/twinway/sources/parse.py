@@ -32,7 +32,7 @@ def parse(path: Path, content: bytes) -> tuple[Document, ...]:
     Raises `ManifestError` naming file, line or document. Empty documents are passed over.
     """
     try:
-        text = content.decode()
+        text = content.decode("utf-8-sig")  # Windows' editors begin a file with a byte order mark
     except UnicodeDecodeError as error:
         raise ManifestError(f"{path}: byte {error.start}: not UTF-8 text") from error
     try:

@@ -1,7 +1,7 @@
 """
-Peers and ports of cluster-wide policies, v1alpha2 and v1alpha1.
+Peers and ports of cluster-wide policies: v1beta1 with v1alpha2, which is the same, and v1alpha1.
 
-Source: apis/v1alpha1 and apis/v1alpha2 of sigs.k8s.io/network-policy-api, validation markers included.
+Source: apis/ of sigs.k8s.io/network-policy-api, validation markers included.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ class _Transport(ClosedSchema):
 
 
 class _Protocols(OneOf):
-    """v1alpha2: one entry of `protocols`."""
+    """v1beta1 and v1alpha2: one entry of `protocols`."""
 
     tcp: _Transport | None = None
     udp: _Transport | None = None
@@ -172,7 +172,7 @@ class _Ports(OneOf):
 
 
 def protocols(document: object, at: str, reading: Reading) -> PortRange | None:
-    """One entry of `protocols` (v1alpha2), None where it is bad."""
+    """One entry of `protocols` (v1beta1, v1alpha2), None where it is bad."""
     schema = reading.read(_Protocols, document, at)
     return schema.value() if schema else None
 

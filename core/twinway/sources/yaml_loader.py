@@ -15,6 +15,7 @@ from twinway.errors import ManifestError
 _DATE = "tag:yaml.org,2002:timestamp"
 _INT = "tag:yaml.org,2002:int"
 _MERGE = "tag:yaml.org,2002:merge"
+_VALUE = "tag:yaml.org,2002:value"
 
 
 class _Loader(CSafeLoader):
@@ -29,9 +30,9 @@ class _Loader(CSafeLoader):
         return super().construct_mapping(node, deep=deep)
 
 
-# Dates stay the strings that the API has; `12:30` is a string, not a number of base 60.
+# Dates stay the strings that the API has; `12:30` is a string, not a number of base 60; `=` is a string.
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag not in (_DATE, _INT)]
+    first: [(tag, pattern) for tag, pattern in resolvers if tag not in (_DATE, _INT, _VALUE)]
     for first, resolvers in CSafeLoader.yaml_implicit_resolvers.items()
 }
 _Loader.add_implicit_resolver(

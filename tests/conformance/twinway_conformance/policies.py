@@ -88,7 +88,7 @@ def open_port(number: int | str, protocol: str = "TCP", end: int | None = None) 
 
 
 def cluster_policy(name: str, tier: str, priority: int, subject: Object, **rules: Sequence[Object]) -> Object:
-    """A ClusterNetworkPolicy v1alpha2; `ingress` and `egress` are its rules, in order."""
+    """A ClusterNetworkPolicy; `ingress` and `egress` are its rules, in order."""
     return {
         "apiVersion": "policy.networking.k8s.io/v1alpha2",
         "kind": "ClusterNetworkPolicy",

@@ -97,6 +97,23 @@ def in_force(stage: Stage, bad: Object) -> None:
         assert [words for words in due if not any(line.startswith(words) for line in told)] == [], told
 
 
+@pytest.mark.row("bad-version")
+@pytest.mark.parametrize("kind", ["NetworkPolicy", "ClusterNetworkPolicy"])
+def test_unknown_version(stage: Stage, kind: str) -> None:
+    """A policy of a version that is not known lets nobody in or out of the pods that it selects, and is told."""
+    bad = to_far(source(FROM_CLIENT))
+    bad["apiVersion"] = "networking.k8s.io/v2"
+    if kind == "ClusterNetworkPolicy":
+        bad = cluster_policy("bad", "Baseline", 10, FAR_ALONE, ingress=[verdict("Accept", "from", EVERYBODY)])
+        bad["apiVersion"] = "policy.networking.k8s.io/v1"
+    stage.hold()
+    stage.apply(bad, bad_policies=True)
+    for node in stage.lab.status()["nodes"]:
+        told = node["agent"]["rejected"]
+        assert any(line.startswith(kind) and "apiVersion: must be" in line for line in told), told
+    stage.expect(stage.denied(CLIENT, FAR), stage.denied(FAR, CLIENT), stage.allowed(CLIENT, NEAR))
+
+
 @pytest.mark.row("bad-refused")
 def test_refused_by_object_and_field(stage: Stage) -> None:
     """Each bad policy is refused by its file, object and field, and what was in force stays so."""

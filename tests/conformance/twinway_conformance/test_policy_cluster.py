@@ -217,6 +217,21 @@ def test_host_network(stage: Stage) -> None:
     )
 
 
+@pytest.mark.row("cnp-v1beta1")
+def test_both_versions(stage: Stage) -> None:
+    """ClusterNetworkPolicy means the same in v1beta1 and in v1alpha2, one beside the other too."""
+    deny = admin("deny", 10, verdict("Deny", "from", BANK))
+    accept = admin("accept", 5, verdict("Accept", "from", chosen(labels(team="bank"), labels(name="teller"))))
+    for older in (False, True):
+        versions = ("v1beta1", "v1alpha2" if older else "v1beta1")
+        both = [
+            {**each, "apiVersion": f"policy.networking.k8s.io/{version}"}
+            for each, version in zip((deny, accept), versions, strict=True)
+        ]
+        stage.hold(*both)
+        stage.expect(stage.allowed(TELLER, FAR), stage.denied(VAULT, FAR), stage.allowed(CLIENT, FAR))
+
+
 @pytest.mark.row("cnp-replies")
 def test_replies(stage: Stage) -> None:
     """Replies of an accepted connection pass an Admin Deny of the other direction."""

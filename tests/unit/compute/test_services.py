@@ -9,7 +9,7 @@ import pytest
 
 from twinway.compute.services import service_state
 from twinway.model.cluster import EndpointSlice, Node, Service, ServicePort, SliceEndpoint, SlicePort
-from twinway.model.net import Family, ObjectRef, Protocol
+from twinway.model.net import Family, NodeName, ObjectRef, Protocol
 from twinway.model.node import Scope, ServiceState
 
 WEB = ObjectRef("Service", "shop", "web")
@@ -22,10 +22,15 @@ DRAINING = (False, True, True)
 ENDING = (False, False, True)
 
 
-def endpoint(address: str, conditions: tuple[bool, bool, bool] = READY) -> SliceEndpoint:
+N1 = Node(ObjectRef("Node", "", "n1"), {}, (), ())
+
+
+def endpoint(
+    address: str, conditions: tuple[bool, bool, bool] = READY, node: NodeName | None = None
+) -> SliceEndpoint:
     """An endpoint that is (ready, serving, terminating)."""
     ready, serving, terminating = conditions
-    return SliceEndpoint(ip_address(address), ready, serving, terminating, None, None)
+    return SliceEndpoint(ip_address(address), ready, serving, terminating, node, None)
 
 
 def slice_of(*endpoints: SliceEndpoint, name: str = "x", port: SlicePort | None = None) -> EndpointSlice:
@@ -153,6 +158,23 @@ def test_two_ports_with_one_target_have_backends_of_their_own() -> None:
     assert len({each.backends.id for each in state.frontends}) == 2
     assert {(str(each.address), each.port) for each in state.serving} == {("10.0.0.1", 8080)}
     assert len({each.id for each in state.serving}) == len(state.serving) == 2
+
+
+def test_internal_traffic_policy_local_takes_endpoints_of_the_node_alone() -> None:
+    """Ready ones first, then those that terminate; an endpoint whose node is not said is on none."""
+    local = replace(SERVICE, internal_local=True)
+    here, there = NodeName("n1"), NodeName("n2")
+    far, unsaid = endpoint("10.0.0.2", node=there), endpoint("10.0.0.3")
+    near, draining = endpoint("10.0.0.1", node=here), endpoint("10.0.0.4", DRAINING, here)
+    for slice_, expected in (
+        (slice_of(near, far, unsaid, draining), ["10.0.0.1"]),
+        (slice_of(far, unsaid, draining), ["10.0.0.4"]),
+        (slice_of(far, unsaid), []),
+    ):
+        assert chosen(state_of(slice_, service=local, node=N1)) == expected
+        assert chosen(state_of(slice_, service=local)) == []
+    # who is connected to another node's endpoint stays so
+    assert kept(state_of(slice_of(near, far), service=local, node=N1)) == {"10.0.0.1", "10.0.0.2"}
 
 
 def test_without_an_address_there_is_nothing_to_serve() -> None:

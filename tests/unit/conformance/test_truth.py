@@ -15,6 +15,7 @@ from twinway_conformance import (
     test_policy_peers,
     test_policy_ports,
     test_services_endpoints,
+    test_services_objects,
     test_services_ports,
 )
 from twinway_conformance.stage import Stage
@@ -27,6 +28,7 @@ MODULES = (
     test_policy_exempt,
     test_policy_cluster,
     test_services_endpoints,
+    test_services_objects,
     test_services_ports,
 )
 NEEDS_A_KERNEL = {

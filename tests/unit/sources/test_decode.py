@@ -49,6 +49,117 @@ def test_a_service() -> None:
     )
 
 
+@pytest.mark.parametrize("blank", ["", None])
+def test_blank_fields_of_a_service_are_the_apis_defaults(blank: str | None) -> None:
+    """What a template renders where a value is left out."""
+    port = {"name": blank, "port": 80, "protocol": blank, "targetPort": blank, "nodePort": None}
+    document = having(SERVICE, "spec.ports", [port])
+    document["spec"] |= {
+        **dict.fromkeys(("type", "sessionAffinity", "internalTrafficPolicy", "externalTrafficPolicy"), blank),
+        **dict.fromkeys(("externalIPs", "clusterIPs", "trafficDistribution", "publishNotReadyAddresses")),
+    }
+    document["metadata"] |= {"labels": {"app": None}, "annotations": {"note": None}, "uid": None}
+    value, rejected = decode_object(document)
+    plain, _ = decode_object(having(SERVICE, "spec.ports", [{"port": 80}]))
+    assert rejected == ()
+    assert value == plain
+
+
+@pytest.mark.parametrize("number", [0, "", None])
+def test_a_blank_target_port_is_the_port(number: object) -> None:
+    """Source: SetDefaults_Service."""
+    value, _ = decode_object(having(SERVICE, "spec.ports.0.targetPort", number))
+    assert isinstance(value, Service)
+    assert value.ports[0].target_port == 80
+
+
+def test_blank_fields_of_other_kinds_are_the_apis_defaults() -> None:
+    """A pod that is bound to no node, ports without name and protocol, a node without a pod range."""
+    document = having(POD, "spec.nodeName", "")
+    document["spec"]["containers"][0]["ports"] = [{"name": "", "protocol": "", "containerPort": 80}]
+    document["status"] |= {"podIP": "", "podIPs": None}
+    pod, rejected = decode_object(document)
+    assert isinstance(pod, Pod)
+    assert (pod.node, pod.addresses, pod.ports) == (None, (), (ContainerPort("", Protocol.TCP, 80),))
+    node, more = decode_object(having(NODE, "spec.podCIDR", ""))
+    assert isinstance(node, Node)
+    written = having(SLICE, "ports", [{"name": "", "protocol": "", "port": 80}])
+    written["endpoints"][0] |= {"nodeName": "", "conditions": None, "targetRef": None}
+    slice_, most = decode_object(written)
+    assert isinstance(slice_, EndpointSlice)
+    assert slice_.ports == (SlicePort("", Protocol.TCP, 80),)
+    assert slice_.endpoints[0].node is None
+    assert (rejected, more, most) == ((), (), ())
+
+
+LEFT = ["service.kubernetes.io/service-proxy-name", "service.kubernetes.io/headless"]
+
+
+@pytest.mark.parametrize("label", LEFT)
+@pytest.mark.parametrize("value", ["", "other.example"])
+def test_what_is_left_to_another_proxy_is_not_served(label: str, value: str) -> None:
+    """Whatever the label's value is: a Service has no address here, and nobody is sent to a slice's endpoints."""
+    service, rejected = decode_object(having(SERVICE, "metadata.labels", {label: value}))
+    assert isinstance(service, Service)
+    assert (service.cluster_ips, service.selector, rejected) == ((), (("app", "web"),), ())
+    document = having(SLICE, "metadata.labels", {"kubernetes.io/service-name": "web", label: value})
+    slice_, rejected = decode_object(document)
+    assert isinstance(slice_, EndpointSlice)
+    assert (slice_.service, slice_.endpoints, rejected) == (WEB, (), ())
+
+
+NOT_SERVED: list[tuple[str, object, str]] = [
+    ("spec.type", "NodePort", "spec.type: NodePort: no node port is opened; its cluster IP is served"),
+    ("spec.type", "LoadBalancer", "spec.type: LoadBalancer: neither"),
+    ("spec.externalIPs", ["192.0.2.1"], "spec.externalIPs: ['192.0.2.1']: nothing answers there"),
+    ("spec.sessionAffinity", "ClientIP", "spec.sessionAffinity: ClientIP: each connection is given any backend"),
+    ("spec.externalTrafficPolicy", "Local", "spec.externalTrafficPolicy: Local: clients from outside"),
+    ("spec.healthCheckNodePort", 30100, "spec.healthCheckNodePort: 30100: nothing answers"),
+    ("spec.loadBalancerSourceRanges", ["192.0.2.0/24"], "spec.loadBalancerSourceRanges: there is no"),
+    ("spec.trafficDistribution", "PreferClose", "spec.trafficDistribution: PreferClose: backends are used"),
+    ("spec.ports.1.protocol", "SCTP", "spec.ports[1].protocol: SCTP: not translated"),
+    (
+        "metadata.annotations",
+        {"service.kubernetes.io/topology-mode": "Auto"},
+        "metadata.annotations[service.kubernetes.io/topology-mode]: Auto: hints are not followed",
+    ),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "line"), NOT_SERVED)
+def test_what_is_not_served_of_a_service_is_told(path: str, value: object, line: str) -> None:
+    """By object and field, with what happens instead; the Service itself is good, and told nothing by default."""
+    service, rejected = decode_object(having(SERVICE, path, value))
+    assert isinstance(service, Service)
+    assert (rejected, len(service.not_served)) == ((), 1)
+    assert str(service.not_served[0]).startswith(f"Service shop/web: {line}")
+    plain, _ = decode_object(SERVICE)
+    assert isinstance(plain, Service)
+    assert plain.not_served == ()
+
+
+def test_a_host_port_is_told_except_on_the_host_network() -> None:
+    """There each port is one anyway."""
+    document = having(POD, "spec.containers.0.ports.0.hostPort", 8080)
+    pod, _ = decode_object(document)
+    assert isinstance(pod, Pod)
+    assert [str(each) for each in pod.not_served] == [
+        "Pod shop/web-1: spec.containers[0].ports[0].hostPort: 8080: not opened here; "
+        "a plugin of the CNI chain may (portmap)"
+    ]
+    pod, _ = decode_object(having(document, "spec.hostNetwork", True))
+    assert isinstance(pod, Pod)
+    assert pod.not_served == ()
+
+
+@pytest.mark.parametrize(("said", "local"), [("Local", True), ("Cluster", False), ("", False)])
+def test_internal_traffic_policy(said: str, *, local: bool) -> None:
+    """It is kept for compute, which knows the node."""
+    service, _ = decode_object(having(SERVICE, "spec.internalTrafficPolicy", said))
+    assert isinstance(service, Service)
+    assert service.internal_local is local
+
+
 @pytest.mark.parametrize(
     "spec",
     [
@@ -73,7 +184,7 @@ def test_unknown_fields_and_nulls_are_the_apis_business() -> None:
 
 
 def test_a_slice() -> None:
-    """Unsaid conditions are the API's: ready, serving as ready, not terminating."""
+    """Unsaid conditions are the API's: ready, serving, not terminating."""
     value, rejected = decode_object(having(SLICE, "endpoints.0.conditions", {}))
     assert rejected == ()
     assert value == EndpointSlice(
@@ -95,7 +206,7 @@ def test_a_slice() -> None:
 
 
 def test_an_endpoint_that_is_not_ready_may_serve() -> None:
-    """`serving` follows `ready` only where it is not said."""
+    """`serving` unsaid is true, whatever `ready` says."""
     said, _ = decode_object(
         having(SLICE, "endpoints.0.conditions", {"ready": False, "serving": True, "terminating": True})
     )
@@ -103,7 +214,7 @@ def test_an_endpoint_that_is_not_ready_may_serve() -> None:
     assert isinstance(said, EndpointSlice)
     assert isinstance(unsaid, EndpointSlice)
     assert [(each.serving, each.terminating) for each in said.endpoints] == [(True, True)]
-    assert [(each.serving, each.terminating) for each in unsaid.endpoints] == [(False, False)]
+    assert [(each.serving, each.terminating) for each in unsaid.endpoints] == [(True, False)]
 
 
 def test_a_pod() -> None:

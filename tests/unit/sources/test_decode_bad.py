@@ -33,7 +33,18 @@ BAD: list[tuple[Document, str]] = [
         having(SERVICE, "spec.ports.0.targetPort", "a-name-of-16-chr"),
         "Service shop/web: spec.ports[0].targetPort: must have 15 characters at most, not 16",
     ),
-    (having(SERVICE, "spec.ports.0.targetPort", 0), f"Service shop/web: spec.ports[0].targetPort: {PORT_RULE} 0"),
+    (
+        having(SERVICE, "spec.ports.0.targetPort", 65536),
+        f"Service shop/web: spec.ports[0].targetPort: {PORT_RULE} 65536",
+    ),
+    (
+        having(SERVICE, "spec.ports.0.targetPort", False),
+        f"Service shop/web: spec.ports[0].targetPort: {PORT_RULE} False",
+    ),
+    (
+        having(SERVICE, "spec.internalTrafficPolicy", "local"),
+        "Service shop/web: spec.internalTrafficPolicy: must be Cluster or Local, not 'local'",
+    ),
     (
         having(SERVICE, "spec.ports.0.protocol", "tcp"),
         "Service shop/web: spec.ports[0].protocol: must be TCP, UDP or SCTP, not 'tcp'",

@@ -52,6 +52,7 @@ def test_items_of_a_list_are_objects_of_their_own() -> None:
 
 def test_dates_and_clock_times_stay_strings() -> None:
     """As Kubernetes' own YAML reader leaves them; numbers are numbers."""
+    assert data(YAML, "enum: [=, '!=', =~]\noperator: =") == [{"enum": ["=", "!=", "=~"], "operator": "="}]
     content = "date: 2024-01-01T00:00:00Z\nday: 2024-01-01\ntime: 12:30:45\nnumber: 0x10\noctal: 010\nport: 80"
     assert data(YAML, content) == [
         {

@@ -56,7 +56,8 @@ def expected(objects: Sequence[Object], source: str, to: str, protocol: str, *, 
         return Expectation(frozenset(_fates(world, asker, (target, port), protocol, direct=True)))
     if asker.pod is None and asker.node is None:
         return ANYTHING
-    behind = services.backends(world, service, target, protocol, port)
+    where = asker.pod["spec"]["nodeName"] if asker.pod else asker.node["metadata"]["name"] if asker.node else None
+    behind = services.backends(world, service, target, protocol, port, node=where)
     if not behind:
         return Expectation(frozenset({(REJECTED, None)}))
     fates = (_fates(world, asker, backend, protocol, direct=False) for backend in behind)

@@ -1,7 +1,7 @@
 """
 Whether policy lets a connection through at one pod, in one direction.
 
-Source: k8s.io/api networking/v1 NetworkPolicy; sigs.k8s.io/network-policy-api v1alpha2 and v1alpha1.
+Source: k8s.io/api networking/v1 NetworkPolicy; sigs.k8s.io/network-policy-api v1beta1 and v1alpha1.
 """
 
 from __future__ import annotations

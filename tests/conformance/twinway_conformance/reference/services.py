@@ -20,30 +20,46 @@ from twinway_conformance.reference.world import (
 Backend = tuple[Address, int]
 Condition = tuple[bool, bool, bool]
 """ready, serving, terminating."""
+End = tuple[Backend, Condition, str | None]
+"""An endpoint, how it is doing, and its node."""
 
 
 def service_at(world: World, address: Address) -> Object | None:
-    """The Service that has this ClusterIP."""
+    """The Service that has this ClusterIP, and is not left to another proxy."""
     for service in world.of_kind("Service"):
+        if _left_to_others(service):
+            continue
         given = service["spec"].get("clusterIPs") or [service["spec"].get("clusterIP", "")]
         if any(one not in ("", "None") and ipaddress.ip_address(one) == address for one in given):
             return service
     return None
 
 
-def backends(world: World, service: Object, address: Address, protocol: str, port: int) -> set[Backend]:
-    """Every backend that a new connection to this port may be given; empty means refuse."""
+def _left_to_others(thing: Object) -> bool:
+    # KEP-2447: whatever the label's value, a proxy without a name looks away.
+    return any(f"service.kubernetes.io/{label}" in labels(thing) for label in ("service-proxy-name", "headless"))
+
+
+def backends(
+    world: World, service: Object, address: Address, protocol: str, port: int, *, node: str | None
+) -> set[Backend]:
+    """Every backend that a new connection from `node` to this port may be given; empty means refuse."""
     wanted = [
         one for one in service["spec"]["ports"] if one["port"] == port and one.get("protocol", "TCP") == protocol
     ]
     if not wanted:
         return set()
-    found = list(_endpoints(world, service, wanted[0], address.version))
+    local = service["spec"].get("internalTrafficPolicy") == "Local"
+    found = [
+        (backend, condition)
+        for backend, condition, where in _endpoints(world, service, wanted[0], address.version)
+        if not local or where == node
+    ]
     ready = {backend for backend, (is_ready_, _, _) in found if is_ready_}
     return ready or {backend for backend, (_, serving, terminating) in found if serving and terminating}
 
 
-def _endpoints(world: World, service: Object, port: Object, family: int) -> Iterator[tuple[Backend, Condition]]:
+def _endpoints(world: World, service: Object, port: Object, family: int) -> Iterator[End]:
     slices = [
         one
         for one in world.of_kind("EndpointSlice")
@@ -52,13 +68,13 @@ def _endpoints(world: World, service: Object, port: Object, family: int) -> Iter
     ]
     if slices:
         for one in slices:
-            if one["addressType"] == f"IPv{family}":
+            if one["addressType"] == f"IPv{family}" and not _left_to_others(one):
                 yield from _of_slice(one, port)
     elif service["spec"].get("selector"):
         yield from _of_pods(world, service, port, family)
 
 
-def _of_slice(one: Object, port: Object) -> Iterator[tuple[Backend, Condition]]:
+def _of_slice(one: Object, port: Object) -> Iterator[End]:
     numbers = [
         entry["port"]
         for entry in one.get("ports") or ()
@@ -67,18 +83,16 @@ def _of_slice(one: Object, port: Object) -> Iterator[tuple[Backend, Condition]]:
     for end in one.get("endpoints") or ():
         condition = _condition(end.get("conditions") or {})
         for number in numbers:
-            yield (ipaddress.ip_address(end["addresses"][0]), number), condition
+            yield (ipaddress.ip_address(end["addresses"][0]), number), condition, end.get("nodeName")
 
 
 def _condition(given: dict[str, Any]) -> Condition:
-    # An absent `ready` means ready; an absent `serving` means what `ready` says.
-    ready = given.get("ready")
-    ready = True if ready is None else ready
-    serving = given.get("serving")
-    return bool(ready), bool(ready if serving is None else serving), bool(given.get("terminating"))
+    # Each by itself: what is not said of `ready` and `serving` is true, of `terminating` false.
+    ready, serving = (given.get(word) for word in ("ready", "serving"))
+    return ready is None or ready, serving is None or serving, bool(given.get("terminating"))
 
 
-def _of_pods(world: World, service: Object, port: Object, family: int) -> Iterator[tuple[Backend, Condition]]:
+def _of_pods(world: World, service: Object, port: Object, family: int) -> Iterator[End]:
     early = bool(service["spec"].get("publishNotReadyAddresses"))
     for pod in world.pods():
         same = full_name(pod).partition("/")[0] == service["metadata"]["namespace"]
@@ -89,7 +103,7 @@ def _of_pods(world: World, service: Object, port: Object, family: int) -> Iterat
         own = [address for address in world.addresses(pod) if address.version == family]
         if number is not None and own:
             ready = early or (is_ready(pod) and not going)
-            yield (own[0], number), (ready, is_ready(pod), going)
+            yield (own[0], number), (ready, is_ready(pod), going), pod["spec"]["nodeName"]
 
 
 def _target(pod: Object, port: Object) -> int | None:

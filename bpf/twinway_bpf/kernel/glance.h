@@ -8,25 +8,14 @@
 
 #include "packet.h"
 
-/* RFC 9293, as far as the window. */
-struct glance_tcp {
-	__be16 src;
-	__be16 dst;
-	__be32 seq;
-	__be32 ack;
-	__u8 offset;
-	__u8 flags;
-	__be16 window;
-};
-
 struct glance4 {
 	struct ip4_hdr ip;
-	struct glance_tcp tcp;
+	struct tcp_hdr tcp;
 };
 
 struct glance6 {
 	struct ip6_hdr ip;
-	struct glance_tcp tcp;
+	struct tcp_hdr tcp;
 };
 
 static __always_inline bool glance_begins(__u8 flags)
@@ -44,6 +33,9 @@ static __always_inline bool glance4_goes_on(struct __sk_buff *skb, struct tw_add
 		return 0;
 	if (head->ip.frag_off & be16(IP4_MORE_FRAGMENTS | IP4_OFFSET))
 		return 0;
+	/* flags behind its end are nobody's */
+	if (be16(head->ip.tot_len) < sizeof(*head))
+		return 0;
 	addr_map4(src->addr, head->ip.saddr);
 	return !glance_begins(head->tcp.flags);
 }
@@ -55,6 +47,8 @@ static __always_inline bool glance6_goes_on(struct __sk_buff *skb, struct tw_add
 	if (!head)
 		return 0;
 	if ((be32(head->ip.version_class_flow) >> 28) != 6 || head->ip.nexthdr != PROTO_TCP)
+		return 0;
+	if (be16(head->ip.payload_len) < sizeof(head->tcp))
 		return 0;
 	addr_copy(src->addr, head->ip.saddr);
 	return !glance_begins(head->tcp.flags);

@@ -72,6 +72,30 @@ struct port_pair {
 	__be16 dst;
 };
 
+/* RFC 9293, RFC 768, RFC 9260; of UDP and SCTP no more than the ports is read. */
+struct tcp_hdr {
+	struct port_pair ports;
+	__be32 seq;
+	__be32 ack;
+	__u8 offset; /* of the data, in units of 4 bytes, in the upper half */
+	__u8 flags;
+	__be16 window;
+	__u16 check;
+	__be16 urgent;
+};
+
+struct udp_hdr {
+	struct port_pair ports;
+	__be16 len;
+	__u16 check;
+};
+
+struct sctp_hdr {
+	struct port_pair ports;
+	__be32 tag;
+	__be32 check;
+};
+
 /* RFC 792, RFC 4443. `rest` is the identifier and sequence of an echo. */
 struct icmp_hdr {
 	__u8 type;

@@ -36,12 +36,36 @@ struct tw_pkt {
 	__u8 changed; /* an end is not what the packet says any more: nat_write() */
 	__u8 pad[3];
 	int action; /* TC_ACT_* once a stage has decided where the packet goes */
+	__u32 end; /* offset behind the IP packet's last byte: padding follows, and nothing is read there */
 };
 
 /* Extension headers that may stand before the transport header. */
 #define PARSE_EXTENSIONS 4
 
-static __always_inline int parse_ip4(struct __sk_buff *skb, __u16 at, struct tw_pkt *pkt)
+/* Does the IP packet hold `len` bytes at `at`? What a receiver would not read is not judged by. */
+static __always_inline bool parse_holds(const struct tw_pkt *pkt, __u32 at, __u32 len)
+{
+	return at + len <= pkt->end;
+}
+
+/*
+ * The packet ends where its IP length says, and not beyond pkt->end, the place where its bytes do.
+ * A quoted packet may be cut off; no receiver takes any other that is. Without a length are the
+ * kernel's own jumbo packets (BIG TCP); from others no receiver takes such a one.
+ */
+static __always_inline int parse_end(struct tw_pkt *pkt, __u32 at, __u32 len, bool quoted)
+{
+	if (!len)
+		return TW_GO_ON;
+	if (at + len <= pkt->end)
+		pkt->end = at + len;
+	else if (!quoted)
+		return TW_DROP_SHORT;
+	return TW_GO_ON;
+}
+
+static __always_inline int parse_ip4(struct __sk_buff *skb, __u16 at, struct tw_pkt *pkt,
+				     bool quoted)
 {
 	struct ip4_hdr ip;
 
@@ -62,6 +86,8 @@ static __always_inline int parse_ip4(struct __sk_buff *skb, __u16 at, struct tw_
 		pkt->frag = TW_FRAG_FIRST;
 	else
 		pkt->frag = TW_WHOLE;
+	if (parse_end(pkt, at, pkt->len, quoted) || pkt->l4 > pkt->end)
+		return TW_DROP_SHORT;
 	return TW_GO_ON;
 }
 
@@ -78,7 +104,11 @@ static __always_inline int parse_extension(struct __sk_buff *skb, struct tw_pkt 
 
 	if (!is_extension(*next))
 		return 0;
-	if (bpf_skb_load_bytes(skb, pkt->l4, head, sizeof(head)))
+	/* the shortest has 8 bytes */
+	if (!parse_holds(pkt, pkt->l4, 8) || bpf_skb_load_bytes(skb, pkt->l4, head, sizeof(head)))
+		return -TW_DROP_SHORT;
+	/* it is on its way to somebody else than its header says */
+	if (*next == PROTO_ROUTING && head[3])
 		return -TW_DROP_SHORT;
 	if (*next == PROTO_FRAGMENT) {
 		__u16 offset = (head[2] << 8) | head[3];
@@ -96,7 +126,8 @@ static __always_inline int parse_extension(struct __sk_buff *skb, struct tw_pkt 
 	return 1;
 }
 
-static __always_inline int parse_ip6(struct __sk_buff *skb, __u16 at, struct tw_pkt *pkt)
+static __always_inline int parse_ip6(struct __sk_buff *skb, __u16 at, struct tw_pkt *pkt,
+				     bool quoted)
 {
 	struct ip6_hdr ip;
 	__u8 next;
@@ -113,6 +144,8 @@ static __always_inline int parse_ip6(struct __sk_buff *skb, __u16 at, struct tw_
 	pkt->len = be16(ip.payload_len) + sizeof(ip);
 	pkt->l4 = at + sizeof(ip);
 	pkt->frag = TW_WHOLE;
+	if (parse_end(pkt, at, ip.payload_len ? pkt->len : 0, quoted))
+		return TW_DROP_SHORT;
 	next = ip.nexthdr;
 #pragma unroll
 	for (int i = 0; i < PARSE_EXTENSIONS; i++) {
@@ -126,6 +159,8 @@ static __always_inline int parse_ip6(struct __sk_buff *skb, __u16 at, struct tw_
 	}
 	/* what stands behind more of them would be judged by the wrong protocol */
 	if (pkt->frag != TW_FRAG_LATER && is_extension(next))
+		return TW_DROP_SHORT;
+	if (pkt->l4 > pkt->end)
 		return TW_DROP_SHORT;
 	pkt->proto = next;
 	return TW_GO_ON;
@@ -164,7 +199,7 @@ static __always_inline int parse_icmp(struct __sk_buff *skb, struct tw_pkt *pkt)
 {
 	struct icmp_hdr icmp;
 
-	if (packet_get(skb, pkt->l4, &icmp))
+	if (!parse_holds(pkt, pkt->l4, sizeof(icmp)) || packet_get(skb, pkt->l4, &icmp))
 		return TW_DROP_SHORT;
 	pkt->icmp = icmp_kind(pkt, icmp.type);
 	if (pkt->icmp == TW_ICMP_ECHO) {
@@ -174,6 +209,14 @@ static __always_inline int parse_icmp(struct __sk_buff *skb, struct tw_pkt *pkt)
 		pkt->inner = pkt->l4 + sizeof(icmp);
 	}
 	return TW_GO_ON;
+}
+
+/* How long a header is whose ports we need; a first fragment holds all of it (RFC 1858, RFC 8200). */
+static __always_inline __u32 parse_transport_size(__u8 proto)
+{
+	if (proto == PROTO_TCP)
+		return sizeof(struct tcp_hdr);
+	return proto == PROTO_UDP ? sizeof(struct udp_hdr) : sizeof(struct sctp_hdr);
 }
 
 /* Ports, TCP flags, ICMP kind: what stands at pkt->l4. A later fragment has nothing there. */
@@ -187,7 +230,8 @@ static __always_inline int parse_transport(struct __sk_buff *skb, struct tw_pkt 
 		return parse_icmp(skb, pkt);
 	if (pkt->proto != PROTO_TCP && pkt->proto != PROTO_UDP && pkt->proto != PROTO_SCTP)
 		return TW_GO_ON;
-	if (packet_get(skb, pkt->l4, &ports))
+	if (!parse_holds(pkt, pkt->l4, parse_transport_size(pkt->proto)) ||
+	    packet_get(skb, pkt->l4, &ports))
 		return TW_DROP_SHORT;
 	pkt->src.port = ports.src;
 	pkt->dst.port = ports.dst;
@@ -202,10 +246,11 @@ static __always_inline int parse(struct __sk_buff *skb, struct tw_pkt *pkt)
 	int rc;
 
 	pkt->action = TC_ACT_UNSPEC;
+	pkt->end = skb->len;
 	if (skb->protocol == be16(ETH_IP))
-		rc = parse_ip4(skb, ETH_HLEN, pkt);
+		rc = parse_ip4(skb, ETH_HLEN, pkt, 0);
 	else if (skb->protocol == be16(ETH_IPV6))
-		rc = parse_ip6(skb, ETH_HLEN, pkt);
+		rc = parse_ip6(skb, ETH_HLEN, pkt, 0);
 	else
 		return TW_PASS_NOT_IP;
 	if (rc)
@@ -221,15 +266,18 @@ static __always_inline int parse_quoted(struct __sk_buff *skb, const struct tw_p
 					struct tw_pkt *quoted)
 {
 	struct port_pair ports;
-	int rc = pkt->v6 ? parse_ip6(skb, pkt->inner, quoted) : parse_ip4(skb, pkt->inner, quoted);
+	int rc;
 
+	quoted->end = pkt->end;
+	rc = pkt->v6 ? parse_ip6(skb, pkt->inner, quoted, 1)
+		     : parse_ip4(skb, pkt->inner, quoted, 1);
 	if (rc)
 		return rc;
 	if (quoted->frag == TW_FRAG_LATER)
 		return TW_GO_ON;
 	if (quoted->proto == PROTO_ICMP || quoted->proto == PROTO_ICMPV6)
 		return parse_icmp(skb, quoted);
-	if (packet_get(skb, quoted->l4, &ports))
+	if (!parse_holds(quoted, quoted->l4, sizeof(ports)) || packet_get(skb, quoted->l4, &ports))
 		return TW_DROP_SHORT;
 	quoted->src.port = ports.src;
 	quoted->dst.port = ports.dst;

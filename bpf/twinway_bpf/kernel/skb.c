@@ -15,10 +15,11 @@ static __always_inline int parse_at_socket(struct __sk_buff *skb, struct tw_pkt 
 	int rc;
 
 	/* at these hooks the packet begins with its IP header */
+	pkt->end = skb->len;
 	if (skb->protocol == be16(ETH_IP))
-		rc = parse_ip4(skb, 0, pkt);
+		rc = parse_ip4(skb, 0, pkt, 0);
 	else if (skb->protocol == be16(ETH_IPV6))
-		rc = parse_ip6(skb, 0, pkt);
+		rc = parse_ip6(skb, 0, pkt, 0);
 	else
 		return TW_PASS_NOT_IP;
 	return rc ? rc : parse_transport(skb, pkt);

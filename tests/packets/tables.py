@@ -26,7 +26,7 @@ from twinway.model.node import (
 )
 from twinway.model.policy import Direction
 from twinway_bpf import encode
-from twinway_bpf.layout import Ct, CtFlag, CtKey, EpKind, Reason
+from twinway_bpf.layout import Ct, CtFlag, CtKey, EpKind, Reason, Udp
 from twinway_bpf.layout import End as RawEnd
 from twinway_bpf.maps import Map, short_name
 from twinway_bpf.readback import denials
@@ -155,6 +155,14 @@ class Tables:
             raw = Ct.from_buffer_copy(table.lookup(each.key) or b"")
             raw.seen = (raw.seen - units) & 0xFFFFFFFF
             table.write({each.key: bytes(raw)})
+
+    def age_notes(self, units: int) -> None:
+        """The same for what is noted of datagrams."""
+        table = self.maps["udp"]
+        for key, value in table.entries().items():
+            raw = Udp.from_buffer_copy(value)
+            raw.seen = (raw.seen - units) & 0xFFFFFFFF
+            table.write({key: bytes(raw)})
 
 
 def _backend(where: End, protocol: Protocol) -> Backend:

@@ -133,7 +133,7 @@ def _opened(scene: Scene, kind: str) -> int:
     return protocol
 
 
-IDLE = {"tcp": 432000, "tcp closing": 60, "udp": 180, "udp one way": 30}
+IDLE = {"tcp": 432000, "tcp closing": 60, "udp": 180, "udp one way": 180}
 """How long a connection may be silent, in units of 2^30 ns. Source: nf_conntrack's defaults."""
 
 
@@ -162,10 +162,18 @@ def test_silent_connection_ends_in_time(scene: Scene, kind: str) -> None:
 def test_packets_keep_a_connection(scene: Scene) -> None:
     """Each packet through a Service renews both entries."""
     scene.open(UDP)
-    scene.tables.age(25)
+    scene.tables.age(175)
     scene.client_sends(scene.further(UDP))
-    scene.tables.age(25)
+    scene.tables.age(175)
     assert reaches_client(scene.server_sends(scene.answer(UDP)), scene)
+
+
+def test_answers_keep_a_connection(scene: Scene) -> None:
+    """A stream of datagrams that was asked for once goes on for as long as it does not pause."""
+    scene.open(UDP)
+    for _ in range(3):
+        scene.tables.age(175)
+        assert reaches_client(scene.server_sends(scene.answer(UDP)), scene)
 
 
 @pytest.mark.parametrize("flags", [FIN | ACK, RST])

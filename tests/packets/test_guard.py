@@ -193,6 +193,20 @@ def test_answer_is_between_the_same_ports(scene: Scene, direction: Direction) ->
 
 
 @each_way
+def test_answers_go_on(scene: Scene, direction: Direction) -> None:
+    """Answers pass for as long as the stream does not pause, though nobody speaks in the open direction."""
+    (meet, src, dst), (meet_answer, *_) = meets(scene, direction), meets(scene, Direction(1 - direction))
+    allow(scene, direction)
+    meet(udp(src, dst))
+    answer = udp(dst, src)
+    for _ in range(3):
+        scene.tables.age_notes(175)
+        assert untouched(meet_answer(answer), answer)
+    scene.tables.age_notes(185)
+    assert meet_answer(answer).reason == DENIED[Direction(1 - direction)]
+
+
+@each_way
 def test_port_of_a_datagram_is_the_servers(scene: Scene, direction: Direction) -> None:
     """Outwards the peer's port is what egress speaks of, inwards the pod's own is what ingress does."""
     meet, src, dst = meets(scene, direction)

@@ -70,7 +70,7 @@ static __always_inline bool ct_expired(const struct tw_ct *ct, __u8 proto, __u32
 		return idle > CT_IDLE_CLOSING;
 	if (proto == PROTO_TCP)
 		return idle > CT_IDLE_TCP;
-	return idle > (ct->flags & TW_CT_REPLIED ? CT_IDLE_UDP : CT_IDLE_ONE_WAY);
+	return idle > CT_IDLE_UDP;
 }
 
 /* A SYN opens a connection anew, unless it repeats the one that is opening or open. */

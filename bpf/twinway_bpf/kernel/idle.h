@@ -6,10 +6,12 @@
 #include "net.h"
 #include "tw_features.h"
 
-/* Idle times, in units of 2^30 ns (1.07 s); the defaults of nf_conntrack, rounded. */
+/*
+ * Idle times, in units of 2^30 ns (1.07 s); the defaults of nf_conntrack, rounded. But the first
+ * answer to a datagram may take as long as any other: netfilter gives it 30 s, and sockets any time.
+ */
 #define CT_IDLE_TCP 432000
 #define CT_IDLE_CLOSING 60
-#define CT_IDLE_ONE_WAY 30
 #define CT_IDLE_UDP 180
 
 /* Units that pass at least once a tick. A clock that is read without asking the hardware will do. */

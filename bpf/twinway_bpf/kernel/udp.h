@@ -43,10 +43,16 @@ static __always_inline bool udp_answers(const struct tw_view *view, __u8 proto, 
 {
 	struct tw_udp_key key = {};
 	struct tw_udp *found;
+	__u32 now = ct_now();
 
 	udp_key(&key, view, proto);
 	found = tw_udp_v3.lookup(&key);
-	return found && (found->flags & flag) && ct_now() - found->seen <= CT_IDLE_UDP;
+	if (!found || !(found->flags & flag) || now - found->seen > CT_IDLE_UDP)
+		return 0;
+	/* a stream may come from one side alone once it was asked for */
+	if (found->seen != now)
+		found->seen = now;
+	return 1;
 }
 
 static __always_inline int udp_check(const struct tw_view *view, __u8 proto, bool out)

@@ -4,6 +4,9 @@ The agent's HTTP API: everything on its unix socket, metrics and health on a TCP
     GET /status                       what the agent is doing
     GET /wait?version=V&timeout=S     200 and the status as soon as V is in force, else 504 and the status
     GET /services /endpoints /maps    what is in force, and how the kernel holds it
+    GET /policies /denials            policies by name, and what they denied to whom
+    GET /explain?from=ADDRESS&to=ADDRESS[&protocol=tcp][&port=N]
+                                      what policy says of that connection at the pods of this node, and why
     GET /metrics                      for Prometheus
     GET /healthz                      200 while the newest state is in force and traffic goes through
     GET /livez                        200 while the loop turns
@@ -22,8 +25,10 @@ from socketserver import ThreadingMixIn
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
+from twinway.compute.explain import explain
 from twinway.driver import Inspection
 from twinway.errors import ConfigError, TwinwayError
+from twinway.policy_views import connection_of, denials_view, explain_view, policies_view
 from twinway.status import Board
 from twinway.unixsocket import listen
 from twinway.views import endpoints_view, maps_view, services_view
@@ -67,6 +72,9 @@ class Api:
             "/services": lambda _: _json(200, services_view(self._board.status.state, self._dump())),
             "/endpoints": lambda _: _json(200, endpoints_view(self._board.status.state)),
             "/maps": lambda _: _json(200, maps_view(self._usage())),
+            "/policies": lambda _: _json(200, policies_view(self._board.status.state)),
+            "/denials": self._denials,
+            "/explain": self._explain,
         }
 
     def _wait(self, query: Query) -> Reply:
@@ -80,10 +88,28 @@ class Api:
         held, status = self._board.wait(lambda now: now.version == version and now.complete, timeout)
         return _json(200 if held else 504, status.to_json())
 
+    def _denials(self, _query: Query) -> Reply:
+        denials = self._usage().denials
+        return _json(200, denials_view(self._board.status.state, denials, self._board.rules.name))
+
+    def _explain(self, query: Query) -> Reply:
+        state = self._board.status.state
+        if state is None:
+            return _refusal(503, "no state is in force yet: try again later")
+        try:
+            source, place, protocol = connection_of(query)
+        except ValueError as error:
+            return _refusal(400, str(error))
+        return _json(200, explain_view(state, explain(state, source, place, protocol), self._board.rules.name))
+
     def _metrics(self, _query: Query) -> Reply:
         from twinway import metrics
 
-        return Reply(200, metrics.CONTENT_TYPE, metrics.exposition(self._board.status, self._usage()))
+        return Reply(
+            200,
+            metrics.CONTENT_TYPE,
+            metrics.exposition(self._board.status, self._usage(), self._board.rules.name),
+        )
 
     def _healthz(self, _query: Query) -> Reply:
         status = self._board.status

@@ -7,27 +7,35 @@ scrape, so that a start does not pay for it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from twinway.driver import Inspection
+from twinway.policy_views import Names, denials_view
 from twinway.status import APPLY_BUCKETS, Status, Tally
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def exposition(status: Status, kernel: Inspection) -> bytes:
-    """The metrics in Prometheus' text format."""
+MOST_DENIALS = 1000
+"""Series of denials by pod; with more, pods are summed up."""
+
+
+def exposition(status: Status, kernel: Inspection, names: Names = lambda _: None) -> bytes:
+    """The metrics in Prometheus' text format; `names` tells what the ids of rules stand for."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Moment(status, kernel))
+    registry.register(_Moment(status, kernel, names))
     return generate_latest(registry)
 
 
 class _Moment(Collector):
-    def __init__(self, status: Status, kernel: Inspection) -> None:
+    def __init__(self, status: Status, kernel: Inspection, names: Names) -> None:
+        self._denied = denials_view(status.state, kernel.denials, names)["denials"]
         self._status = status
         self._kernel = kernel
 
@@ -35,6 +43,7 @@ class _Moment(Collector):
         yield from _loop(self._status)
         yield from _applies(self._status.tally)
         yield from _kernel(self._kernel)
+        yield from _denials(self._denied)
 
 
 def _loop(status: Status) -> Iterator[Metric]:
@@ -84,6 +93,22 @@ def _kernel(kernel: Inspection) -> Iterator[Metric]:
     for reason, count in sorted(kernel.counters.items()):
         verdicts.add_metric([reason], count)
     yield verdicts
+
+
+def _denials(denials: Iterable[dict[str, Any]]) -> Iterator[Metric]:
+    found = CounterMetricFamily(
+        "twinway_denials",
+        "Packets that policy denied, by pod; where that makes too many series, of all pods together.",
+        labels=["policy", "rule", "direction", "pod"],
+    )
+    rows = list(denials)
+    sums: Counter[tuple[str, str, str, str]] = Counter()
+    for row in rows:
+        pod = "" if len(rows) > MOST_DENIALS else row["pod"] or ""
+        sums[", ".join(row["policies"]), row["rule"] or "", row["direction"], pod] += row["count"]
+    for labels, count in sorted(sums.items()):
+        found.add_metric(labels, count)
+    yield found
 
 
 def _cumulative(buckets: tuple[int, ...]) -> list[tuple[str, float]]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from twinway.driver import Health, Report
 from twinway.model.node import NodeState
+from twinway.rulebook import RuleBook
 
 APPLY_BUCKETS = (0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 30.0)
 """Upper bounds, in seconds, by which applies are counted."""
@@ -124,6 +125,8 @@ class Board:
         """Start with this status."""
         self._status = status
         self._news = threading.Condition()
+        self.rules = RuleBook()
+        """Names of the rules that were in force since the start."""
         self._beat = time.monotonic()
 
     @property
@@ -135,6 +138,8 @@ class Board:
         """Replace these fields of the status and wake up who waits."""
         with self._news:
             self._status = replace(self._status, **changes)
+            if self._status.state is not None:
+                self.rules.note(self._status.state.policy.rules)
             self._news.notify_all()
 
     def wait(self, holds: Callable[[Status], bool], timeout: float) -> tuple[bool, Status]:

@@ -41,6 +41,7 @@ def endpoints_view(state: NodeState | None) -> dict[str, Any]:
                 "netns": endpoint.attachment.netns,
                 "container": endpoint.attachment.container_id,
                 "policy": f"{endpoint.policy:016x}" if endpoint.policy else None,
+                "policies": [str(policy.ref) for policy in endpoint.selecting],
             }
             for ref, endpoint in endpoints
         ]

@@ -189,7 +189,7 @@ def main() -> None:
     print(f"from scratch: {min(scratch):.0f} ms (best of {len(scratch)})")
     tracemalloc.start()
     memo = PolicyMemo()
-    state, _, _ = memo.compile(cluster, HERE, attachments)
+    state, *_ = memo.compile(cluster, HERE, attachments)
     gc.collect()
     print(f"memory: {tracemalloc.get_traced_memory()[0] / 2**20:.1f} MiB held by memo and state")
     tracemalloc.stop()

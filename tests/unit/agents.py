@@ -7,10 +7,13 @@ import os
 import signal
 import subprocess
 import sys
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 from twinway.client import AgentClient
+from twinway.model.net import ObjectRef
+from twinway.model.node import Attachment
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -127,6 +130,17 @@ class Site:
         """End what still runs."""
         for agent in self.running:
             agent.end(signal.SIGKILL)
+
+
+def attach(site: Site, pod: dict[str, Any]) -> None:
+    """Have a pod attached as if CNI had added it before the agent was started."""
+    from twinway.attachments import Attachments
+
+    address = ip_address(pod["status"]["podIP"])
+    ref = ObjectRef("Pod", pod["metadata"]["namespace"], pod["metadata"]["name"])
+    Attachments(site.run_dir / "attachments", lambda: None).add(
+        Attachment(ref, "c1", "/proc/self/ns/net", "eth0", (address,))
+    )
 
 
 COMMAND = (sys.executable, "-c", "from twinway.cli.main import main; main()")

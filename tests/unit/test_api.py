@@ -154,6 +154,7 @@ def test_endpoints(agent: Agent) -> None:
             "netns": "/run/netns/web",
             "container": "c1",
             "policy": None,
+            "policies": [],
         }
     ]
 
@@ -223,7 +224,7 @@ def test_a_scrape_reads_no_tables(agent: Agent) -> None:
 
 def test_unknown_path_lists_what_there_is(agent: Agent) -> None:
     """An unknown path is answered with those that there are."""
-    with pytest.raises(TwinwayError, match=r"/nope: no such path; there are /endpoints, /healthz"):
+    with pytest.raises(TwinwayError, match=r"/nope: no such path; there are /denials, /endpoints, /explain"):
         agent.client.get("/nope")
 
 

@@ -15,13 +15,13 @@ def _endpoint() -> None:
 
 @app.command("list")
 def list_endpoints(socket: SocketOption = DEFAULT_SOCKET, json: JsonOption = False) -> None:
-    """Each pod with its addresses, its interface and the policy set it is under."""
+    """Each pod with its addresses, its interface and the policies it is under."""
     found = agent_at(socket).get("/endpoints")
     if json:
         print_json(found)
         return
     rows = [
-        (pod["pod"], pod["addresses"], pod["device"], pod["netns"], pod["policy"] or "none")
+        (pod["pod"], pod["addresses"], pod["device"], pod["policies"] or "none", pod["policy"] or "none")
         for pod in found["endpoints"]
     ]
-    print_table(("pod", "addresses", "device", "namespace", "policy set"), rows, empty="no pods")
+    print_table(("pod", "addresses", "device", "policies", "policy set"), rows, empty="no pods")

@@ -29,6 +29,7 @@ BUILT_IN = {
     "config": "The node's config.",
     "service": "Services in force on this node.",
     "endpoint": "Pods of this node that are served.",
+    "policy": "Policies in force on this node, and what they deny.",
     "map": "The kernel's tables.",
 }
 """Each is the module `twinway.cli.WORD`, with an `app`."""

@@ -13,14 +13,12 @@ from types import MappingProxyType
 
 from twinway.compute.all_services import Served, ServicesMemo, all_services
 from twinway.compute.endpoints import endpoints, known
-from twinway.compute.policies import PolicyMemo, compile_policies
+from twinway.compute.policies import Compiled, PolicyMemo, compile_policies
 from twinway.model.cluster import Cluster, Node
-from twinway.model.net import NodeName, NotServed, ObjectRef, Rejected
-from twinway.model.node import Attachment, NodeState, PolicySetId, PolicyState
+from twinway.model.net import NodeName, NotServed, ObjectRef
+from twinway.model.node import Attachment, NodeState
 
 Attachments = Mapping[ObjectRef, Attachment]
-Policies = tuple[PolicyState, Mapping[ObjectRef, PolicySetId], tuple[Rejected, ...]]
-"""The tables, the set that each pod is under, and what cannot be used."""
 
 
 def desired(cluster: Cluster, node: NodeName, attachments: Attachments) -> NodeState:
@@ -55,15 +53,15 @@ def _unknown(name: NodeName) -> Node:
 
 
 def _state(
-    cluster: Cluster, node: NodeName, attachments: Attachments, services: Served, policies: Policies
+    cluster: Cluster, node: NodeName, attachments: Attachments, services: Served, policies: Compiled
 ) -> NodeState:
-    state, sets, rejected = policies
+    state, sets, selecting, rejected = policies
     return NodeState(
         node=node,
         version=cluster.version,
         addresses=_node(cluster, node).addresses,
         services=MappingProxyType(services.states),
-        endpoints=MappingProxyType(endpoints(attachments, cluster.pods, sets)),
+        endpoints=MappingProxyType(endpoints(attachments, cluster.pods, sets, selecting)),
         policy=state,
         rejected=tuple(sorted({*cluster.rejected, *services.rejected, *rejected})),
         not_served=tuple(sorted((*services.not_served, *_of_pods(cluster, attachments)))),

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from twinway.compute.names import by_name
 from twinway.model.cluster import Pod
 from twinway.model.net import ObjectRef
 from twinway.model.node import FENCED, NO_POLICY, Attachment, Endpoint, PolicySetId
+from twinway.model.policy import ClusterPolicy, NetworkPolicy
+
+Selecting = tuple[NetworkPolicy | ClusterPolicy, ...]
+"""The policies that select one pod."""
 
 
 def known(
@@ -22,16 +27,21 @@ def endpoints(
     attachments: Mapping[ObjectRef, Attachment],
     pods: Mapping[ObjectRef, Pod],
     policies: Mapping[ObjectRef, PolicySetId],
+    selecting: Mapping[ObjectRef, Selecting] = MappingProxyType({}),
 ) -> dict[ObjectRef, Endpoint]:
     """
-    Every attached pod and the policy set it is under, sorted by pod.
+    Every attached pod, the policy set it is under and the policies that select it, sorted by pod.
 
     A pod that the source does not know is fenced: it may be new, and its policy still to come, or
     deleted by force, and still running. A pod in the node's own network has no policy of its own.
     """
     asked = ((ref, pods.get(ref)) for ref in sorted(attachments, key=by_name))
     return {
-        ref: Endpoint(attachments[ref], FENCED if pod is None else policies.get(ref, NO_POLICY))
+        ref: Endpoint(
+            attachments[ref],
+            FENCED if pod is None else policies.get(ref, NO_POLICY),
+            selecting.get(ref, ()),
+        )
         for ref, pod in asked
         if pod is None or not pod.host_network
     }

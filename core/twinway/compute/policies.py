@@ -18,6 +18,7 @@ from types import MappingProxyType
 
 from twinway.compute.classes import ClassTable
 from twinway.compute.collisions import enter
+from twinway.compute.endpoints import Selecting
 from twinway.compute.plans import PlansInUse
 from twinway.compute.selection import Selection
 from twinway.compute.sets import PlannedSet, Shape
@@ -27,12 +28,13 @@ from twinway.model.node import Attachment, PolicySet, PolicySetId, PolicyState, 
 
 Attachments = Mapping[ObjectRef, Attachment]
 Rules = Mapping[RuleId, RuleRef]
-Compiled = tuple[PolicyState, Mapping[ObjectRef, PolicySetId], tuple[Rejected, ...]]
+Compiled = tuple[PolicyState, Mapping[ObjectRef, PolicySetId], Mapping[ObjectRef, Selecting], tuple[Rejected, ...]]
+"""The tables, the set that each pod is under, the policies that select it, and what cannot be used."""
 
 
 def compile_policies(cluster: Cluster, node: NodeName, attachments: Attachments) -> Compiled:
     """
-    The tables, the set of each attached pod, and what cannot be used.
+    The tables, the set of each attached pod and what selects it, and what cannot be used.
 
     `attachments` are those of `node`. A pod that no policy limits has `NO_POLICY`; one that the
     cluster does not know, or that is on its node's network, is left out.
@@ -84,7 +86,8 @@ class PolicyMemo:
                 self._told = {id(each.rules): each.rules for each in self._plans.sets}
         rejected = {each for planned in self._plans.sets for each in planned.rejected}
         sets = {ref: self._plans.set_of(each) for ref, each in selected.items()}
-        return self._state, sets, tuple(sorted(rejected))
+        selecting = {ref: each.policies + each.cluster for ref, each in selected.items()}
+        return self._state, sets, selecting, tuple(sorted(rejected))
 
 
 def _state(

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import NewType
 
 from twinway.model.net import IPAddress, IPNetwork, NodeName, NotServed, ObjectRef, Protocol, Rejected
-from twinway.model.policy import Direction
+from twinway.model.policy import ClusterPolicy, Direction, NetworkPolicy
 
 # Ids are 64 bits, derived from content: equal content has equal ids after a restart and on every
 # node. 0 is never an id. `compute.ids` makes them and detects collisions.
@@ -101,6 +101,8 @@ class Endpoint:
 
     attachment: Attachment
     policy: PolicySetId = NO_POLICY
+    selecting: tuple[NetworkPolicy | ClusterPolicy, ...] = field(default=(), compare=False)
+    """The policies that select it, for people: what they come to stands in the set."""
 
 
 class Action(IntEnum):

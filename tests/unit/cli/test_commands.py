@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.agents import SERVICE, Site
+from tests.unit.agents import POD, SERVICE, Site, attach
 
 
 @pytest.fixture
@@ -55,6 +55,32 @@ def test_endpoint_list_of_a_node_without_pods(serving: Site) -> None:
     assert table(serving, "endpoint", "list") == [["no", "pods"]]
 
 
+def test_policy_words(site: Site) -> None:
+    """Policies, denials and the reason of a denial are told by name, to programs and to people."""
+    lonely = {"metadata": {"name": "shut", "namespace": "shop"}, "spec": {"podSelector": {}}}
+    shut = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", **lonely}
+    attach(site, POD)
+    site.put("a.json", POD)
+    version = site.put("b.json", shut)
+    site.agent().client.wait(version, 20)
+    (found,) = asked(site, "policy", "list")["policies"]
+    assert (found["policy"], found["pods"], found["directions"]) == (
+        "NetworkPolicy shop/shut",
+        ["shop/web"],
+        ["ingress"],
+    )
+    assert "NetworkPolicy shop/shut" in " ".join(table(site, "endpoint", "list")[-1])
+    assert table(site, "policy", "denials") == [["nothing", "was", "denied"]]
+    words = ("policy", "explain", "--from", "8.8.8.8", "--to", "shop/web", "--port", "80")
+    denied = site.twinway(*words, "--socket", site.run_dir / "agent.sock")
+    assert denied.returncode == 1
+    assert "isolated for ingress by NetworkPolicy shop/shut; no rule allows it" in denied.stdout
+    unknown = site.twinway(*words[:4], "--to", "shop/wob", "--socket", site.run_dir / "agent.sock")
+    assert unknown.stderr == (
+        "error: shop/wob: no pod of this node (namespace/name), and no address: see `twinway endpoint list`\n"
+    )
+
+
 def test_map_list(serving: Site) -> None:
     """Tables and verdict counters are listed."""
     assert [usage["name"] for usage in asked(serving, "map", "list")["maps"]] == ["fake_state"]
@@ -63,7 +89,9 @@ def test_map_list(serving: Site) -> None:
     assert ["forwarded", "7"] in rows
 
 
-@pytest.mark.parametrize("words", [["status"], ["service", "list"], ["endpoint", "list"], ["map", "list"]])
+@pytest.mark.parametrize(
+    "words", [["status"], ["service", "list"], ["endpoint", "list"], ["policy", "list"], ["map", "list"]]
+)
 def test_agent_away(site: Site, words: list[str]) -> None:
     """Without an agent each word fails in one line that says what to start."""
     done = site.twinway(*words, "--socket", site.folder / "none.sock")

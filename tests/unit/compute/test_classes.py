@@ -130,7 +130,7 @@ def test_class_ids_are_of_their_content() -> None:
 @given(histories())
 def test_sets_are_whole_and_as_large_as_the_formula_says(history: list[Step]) -> None:
     """Class 0 is there in both directions, every class covers all, none repeats what class 0 says."""
-    state, _, _ = compile_policies(history[-1][0], NODE, history[-1][1])
+    state, *_ = compile_policies(history[-1][0], NODE, history[-1][1])
     live = set(state.classes.values())
     for policy_set in state.sets.values():
         for direction in Direction:

@@ -57,4 +57,4 @@ def test_too_many_entries_close_the_direction_until_there_are_less(monkeypatch: 
     for town, closed in ((few, False), (many, True), (few, False)):
         compiled = memo.compile(town.cluster, NODE, attachments(town.cluster))
         assert compiled == compile_policies(town.cluster, NODE, attachments(town.cluster))
-        assert bool(compiled[2]) is closed
+        assert bool(compiled[3]) is closed

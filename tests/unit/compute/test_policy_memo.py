@@ -64,8 +64,8 @@ def test_the_memo_equals_from_scratch(history: list[Step]) -> None:
     memo = PolicyMemo()
     before = memo.compile(Cluster("0"), NODE, {})[0]
     for snapshot, attached in history:
-        state, chosen, rejected = memo.compile(snapshot, NODE, attached)
-        assert (state, chosen, rejected) == compile_policies(snapshot, NODE, attached)
+        state, chosen, selecting, rejected = memo.compile(snapshot, NODE, attached)
+        assert (state, chosen, selecting, rejected) == compile_policies(snapshot, NODE, attached)
         if state == before:
             assert state is before
         for id_, policy in state.sets.items():
@@ -101,8 +101,8 @@ def test_the_order_of_objects_does_not_matter(history: list[Step]) -> None:
     backwards: dict[str, Any] = {kind: dict(reversed(getattr(snapshot, kind).items())) for kind in kinds}
     turned = replace(snapshot, **backwards)
     reverse = dict(reversed(attached.items()))
-    state, chosen, _ = compile_policies(snapshot, NODE, attached)
-    other, other_chosen, _ = compile_policies(turned, NODE, reverse)
+    state, chosen, *_ = compile_policies(snapshot, NODE, attached)
+    other, other_chosen, *_ = compile_policies(turned, NODE, reverse)
     assert (state, chosen) == (other, other_chosen)
     assert {id_: policy.entries for id_, policy in state.sets.items()} == {
         id_: policy.entries for id_, policy in other.sets.items()

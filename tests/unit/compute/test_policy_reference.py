@@ -35,7 +35,7 @@ def test_the_tables_agree_with_the_reference(drawn: dict[str, Document | None]) 
     decoded = decode(documents)
     assert decoded.rejected == ()
     snapshot = cluster("1", decoded.values.values())
-    state, sets, _ = compile_policies(snapshot, NODE, attachments(snapshot))
+    state, sets, *_ = compile_policies(snapshot, NODE, attachments(snapshot))
     tables, world = Tables(state), World(documents)
     for ref in attachments(snapshot):
         pod = world.pod(f"{ref.namespace}/{ref.name}")

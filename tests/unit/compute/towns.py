@@ -103,7 +103,7 @@ class Town:
     @property
     def unusable(self) -> tuple[Rejected, ...]:
         """What compute could not use."""
-        return self._all[2]
+        return self._all[3]
 
     @cached_property
     def tables(self) -> Tables:

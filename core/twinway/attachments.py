@@ -32,6 +32,14 @@ class _Record:
     attachment: Attachment
 
 
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What `add` found in the place of an attachment, for `take_back`."""
+
+    attachment: Attachment
+    record: _Record | None
+
+
 class Attachments:
     """The registry. Usable from any thread; `changed` is called after each change."""
 
@@ -56,13 +64,26 @@ class Attachments:
             record = self._records.get((container_id, ifname))
         return record.attachment if record else None
 
-    def add(self, attachment: Attachment) -> None:
+    def add(self, attachment: Attachment) -> Before:
         """Record it, on disk first. The same one again changes nothing but its rank: it is the latest."""
         with self._lock:
+            before = Before(attachment, self._records.get(_key(attachment)))
             order = 1 + max((record.order for record in self._records.values()), default=0)
-            record = _Record(order, attachment)
-            write_whole(self._path(_key(attachment)), _encode(record))
-            self._records[_key(attachment)] = record
+            self._put(_Record(order, attachment))
+        self._changed()
+        return before
+
+    def take_back(self, before: Before) -> None:
+        """Undo an `add`: what was recorded in its place is there again, in its old rank."""
+        key = _key(before.attachment)
+        with self._lock:
+            now = self._records.get(key)
+            if now is None or now.attachment != before.attachment:
+                return  # gone, or replaced by a later one
+            if before.record is None:
+                self._drop(key)
+            else:
+                self._put(before.record)
         self._changed()
 
     def forget(self, container_id: str, ifname: str) -> bool:
@@ -90,6 +111,11 @@ class Attachments:
         if dropped:
             self._changed()
         return bool(dropped)
+
+    def _put(self, record: _Record) -> None:
+        key = _key(record.attachment)
+        write_whole(self._path(key), _encode(record))
+        self._records[key] = record
 
     def _drop(self, key: Key) -> bool:
         self._path(key).unlink(missing_ok=True)

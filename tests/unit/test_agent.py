@@ -15,6 +15,11 @@ from tests.unit.cni.requests import TERWAY_RESULT, config, environment, message
 from twinway.errors import SourceError, TwinwayError
 
 
+@pytest.fixture(autouse=True)
+def _place(pod_netns: str) -> None:
+    """The namespace of the requests' pod is there."""
+
+
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     made = Site(tmp_path)

@@ -10,11 +10,11 @@ import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from twinway.attachments import Attachments
 from twinway.cni.errors import CniError, Code
+from twinway.cni.netns import refuse_wrong_place
 from twinway.cni.request import VERSIONS, NetworkConfig, Request, attachment
 from twinway.model.node import FENCED, Attachment
 from twinway.status import Board, Status
@@ -60,6 +60,8 @@ class Verbs:
             result = self._verb(request.verb)(request, NetworkConfig.parse(request.stdin, request.verb))
         except CniError as error:
             return _refusal(error, _version_of(request.stdin))
+        except OSError as error:
+            return _refusal(_unwritable(error), _version_of(request.stdin))
         return Answer(0, json.dumps(result) if result is not None else "")
 
     def _verb(self, name: str) -> Verb:
@@ -69,12 +71,11 @@ class Verbs:
 
     def _add(self, request: Request, config: NetworkConfig) -> dict[str, Any]:
         added = attachment(request, config)
-        if not Path(added.netns).exists():
-            raise CniError(Code.INVALID_ENVIRONMENT, f"CNI_NETNS: {added.netns} does not exist for the agent")
-        self._record(added)
+        refuse_wrong_place(added.netns, added.ifname)
+        before = self._attachments.add(added)
         held, status = self._board.wait(lambda status: _in_force(added, status), self._wait_seconds)
         if not held:
-            self._attachments.forget(added.container_id, added.ifname)
+            self._attachments.take_back(before)
             raise _not_in_force(added, status, self._wait_seconds)
         logger.info("pod attached pod=%s/%s container=%s", added.pod.namespace, added.pod.name, added.container_id)
         return {"cniVersion": config.version, **config.chained()}
@@ -91,6 +92,7 @@ class Verbs:
                 Code.INVALID_CONFIG,
                 f"container {request.container_id}: pod, namespace or addresses are not those of its ADD",
             )
+        refuse_wrong_place(known.netns, known.ifname)
         if not _in_force(known, self._board.status):
             raise _not_in_force(known, self._board.status, 0)
 
@@ -115,13 +117,9 @@ class Verbs:
         if not status.health.ok:
             raise CniError(Code.LIMITED_CONNECTIVITY, f"traffic does not go through: {status.health.detail}")
 
-    def _record(self, added: Attachment) -> None:
-        try:
-            self._attachments.add(added)
-        except OSError as error:
-            raise CniError(
-                Code.IO_FAILURE, f"{error.filename}: {error.strerror}: make the agent's run_dir writable"
-            ) from error
+
+def _unwritable(error: OSError) -> CniError:
+    return CniError(Code.IO_FAILURE, f"{error.filename}: {error.strerror}: make the agent's run_dir writable")
 
 
 def _refusal(error: CniError, version: str) -> Answer:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
+
+NETNS = f"/run/netns/twinway-unit-{os.getpid()}"
+"""The pod's namespace, which `place.pod_netns` makes."""
 
 TERWAY_RESULT = {
     "cniVersion": "0.4.0",
@@ -25,7 +29,7 @@ def environment(verb: str, **changes: str | None) -> dict[str, str]:
     whole = {
         "CNI_COMMAND": verb,
         "CNI_CONTAINERID": "c1",
-        "CNI_NETNS": "/proc/self/ns/net",
+        "CNI_NETNS": NETNS,
         "CNI_IFNAME": "eth0",
         "CNI_ARGS": "IgnoreUnknown=1;K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web;K8S_POD_INFRA_CONTAINER_ID=c1",
         "CNI_PATH": "/opt/cni/bin",

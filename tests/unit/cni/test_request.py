@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.cni.requests import config, environment, message
+from tests.unit.cni.requests import NETNS, config, environment, message
 from twinway.cni.errors import CniError, Code
 from twinway.cni.request import NetworkConfig, Request, attachment
 from twinway.model.net import ObjectRef
@@ -23,7 +23,7 @@ def test_terways_result_is_understood() -> None:
     """Pod, namespace, interface and the bare address come out of what Terway leaves."""
     added = attachment(*parsed(environment("ADD"), config()))
     assert added.pod == ObjectRef("Pod", "shop", "web")
-    assert (added.container_id, added.ifname, added.netns) == ("c1", "eth0", "/proc/self/ns/net")
+    assert (added.container_id, added.ifname, added.netns) == ("c1", "eth0", NETNS)
     assert added.addresses == (ip_address("10.0.0.11"),)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.unit.cni.requests import TERWAY_RESULT, config, environment, message
+from tests.unit.cni.requests import NETNS, TERWAY_RESULT, config, environment, message
 from tests.unit.states import attachment, state
 from twinway.attachments import Attachments
 from twinway.cni.verbs import Answer, Verbs
@@ -101,12 +102,70 @@ def test_add_before_the_first_complete_state(node: Node) -> None:
     assert "not complete yet" in node.refusal("ADD")["msg"]
 
 
-def test_add_into_a_namespace_that_is_gone(node: Node) -> None:
-    """An ADD whose namespace does not exist is refused before anything is recorded."""
-    error = node.refusal("ADD", CNI_NETNS="/run/netns/gone-for-good")
-    assert error["code"] == 4
-    assert "gone-for-good does not exist" in error["msg"]
-    assert node.attachments.current() == ()
+WRONG_PLACES = [
+    ({"CNI_NETNS": "/run/netns/gone-for-good"}, "CNI_NETNS: /run/netns/gone-for-good does not exist"),
+    ({"CNI_NETNS": "/etc/hostname"}, "CNI_NETNS: /etc/hostname is no network namespace"),
+    ({"CNI_NETNS": "/run"}, "CNI_NETNS: /run is no network namespace"),
+    ({"CNI_NETNS": "/proc/self/ns/mnt"}, "CNI_NETNS: /proc/self/ns/mnt is no network namespace"),
+    ({"CNI_NETNS": "/proc/self/ns/net"}, "CNI_NETNS: /proc/self/ns/net is the agent's own network"),
+    ({"CNI_IFNAME": "eth9"}, f"CNI_IFNAME: there is no interface eth9 in {NETNS}"),
+]
+
+
+@pytest.mark.parametrize(("changes", "words"), WRONG_PLACES)
+@pytest.mark.parametrize("container", ["c1", "c2"])
+def test_add_into_a_wrong_place(node: Node, changes: dict[str, str], words: str, container: str) -> None:
+    """It is refused before anything is recorded: what the pod has, by this container or another, stays."""
+    assert node.ask("ADD").status == 0
+    before = node.attachments.current()
+    error = node.refusal("ADD", CNI_CONTAINERID=container, **changes)
+    assert (error["code"], error["msg"][: len(words)]) == (4, words)
+    assert node.attachments.current() == before
+    assert node.ask("CHECK") == Answer(0, "")
+
+
+def test_add_leaves_the_agent_where_it_is(node: Node) -> None:
+    """The look into the pod's namespace is another thread's, which ends with it."""
+    here = Path("/proc/thread-self/ns/net").stat().st_ino
+    threads = threading.active_count()
+    for _ in range(20):
+        node.ask("ADD")
+        node.refusal("ADD", CNI_IFNAME="eth9")
+    assert Path("/proc/thread-self/ns/net").stat().st_ino == here
+    assert threading.active_count() == threads
+
+
+@pytest.mark.parametrize("container", ["c1", "c2"])
+def test_add_that_fails_gives_back_what_was_there(node: Node, container: str) -> None:
+    """Also where it had the same container and interface."""
+    node.ask("ADD")
+    before = node.attachments.current()
+    node.held_back = True
+    moved = config(prevResult={**TERWAY_RESULT, "ips": [{"address": "10.0.0.99/24"}]})
+    assert node.refusal("ADD", moved, CNI_CONTAINERID=container)["code"] == 11
+    assert node.attachments.current() == before
+
+
+def test_check_of_an_interface_that_is_gone(node: Node) -> None:
+    """What is in force of it helps nobody."""
+    request = {"CNI_IFNAME": "brief"}
+    netns = ["ip", "-n", NETNS.rpartition("/")[2], "link"]
+    subprocess.run([*netns, "add", "brief", "type", "veth", "peer", "name", "brief2"], check=True)
+    assert node.ask("ADD", **request).status == 0
+    assert node.ask("CHECK", **request) == Answer(0, "")
+    subprocess.run([*netns, "del", "brief"], check=True)
+    error = node.refusal("CHECK", **request)
+    assert (error["code"], "no interface brief" in error["msg"]) == (4, True)
+    assert node.ask("DEL", **request) == Answer(0, "")
+
+
+def test_gc_that_cannot_be_written(node: Node, tmp_path: Path) -> None:
+    """It fails with code 5 and the place, like an ADD."""
+    node.ask("ADD")
+    (tmp_path / "c1.eth0.json").unlink()
+    (tmp_path / "c1.eth0.json").mkdir()
+    valid: dict[str, Any] = {"cni.dev/valid-attachments": []}
+    assert node.refusal("GC", config("1.1.0", prevResult=None, **valid))["code"] == 5
 
 
 def test_second_add_is_the_same(node: Node) -> None:

@@ -10,6 +10,11 @@ import pytest
 SOURCES = Path(__file__).parents[3] / "integrations" / "terway" / "plugin"
 
 
+@pytest.fixture(autouse=True)
+def _place(pod_netns: str) -> None:
+    """The namespace of the requests' pod is there."""
+
+
 @pytest.fixture(scope="session")
 def plugin() -> Path:
     """The real binary, made by its own Makefile."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import sysconfig
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -39,6 +40,15 @@ def configure(lab: LabName, node: str, driver: str, more: Mapping[str, Any]) -> 
         "run_dir": str(home / "run"),
     }
     write_whole(_config(lab, node), json.dumps(config, indent=2) + "\n")
+
+
+def environment(lab: LabName, node: str) -> dict[str, str]:
+    """Variables by which the command `twinway`, run at the node, finds the node's agent; and itself on the PATH."""
+    return {
+        "TWINWAY_AGENT": str(lab.agent_socket(node)),
+        "TWINWAY_CONFIG": str(_config(lab, node)),
+        "PATH": os.pathsep.join([os.environ.get("PATH", os.defpath), sysconfig.get_path("scripts")]),
+    }
 
 
 def pins(lab: LabName, node: str) -> Path:

@@ -163,7 +163,8 @@ def execute(lab: LabName, where: Place, command: Sequence[str]) -> NoReturn:
     syscalls.enter_netns(NETNS_DIR / home.netns)
     for number in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)  # Python ignores them, and a program would inherit that
+    environment = {**os.environ, **agents.environment(lab, where.name)} if where.kind == "node" else os.environ
     try:
-        os.execvp(command[0], list(command))  # noqa: S606 (no shell is the point)
+        os.execvpe(command[0], list(command), environment)  # noqa: S606 (no shell is the point)
     except OSError as error:
         raise LabError(f"{command[0]}: cannot be run: {error.strerror}") from error

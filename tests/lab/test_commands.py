@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from tests.lab.labs import Lab
@@ -83,6 +84,17 @@ def test_exec_is_the_command(lab: Lab) -> None:
     # A program that writes into a closed pipe ends: Python would have it ignore that.
     assert lab.do("exec", "shop/a", "--", "sh", "-c", "yes | head -1; echo done") == "y\ndone\n"
     assert "cannot be run" in lab.fail("exec", "shop/a", "--", "no-such-program")
+
+
+def test_a_nodes_agent_is_asked_at_the_node(lab: Lab) -> None:
+    """`twinway` there is this very program, and finds that node's agent and config, whatever is set outside."""
+    lab.up(pod("a", on="n2"))
+    lab.environment |= {"TWINWAY_AGENT": "/nowhere.sock", "PATH": "/usr/bin:/bin"}
+    for node in ("n1", "n2"):
+        told = json.loads(lab.do("exec", f"node/{node}", "--", "twinway", "status", "--json"))
+        assert (told["node"], told["driver"]) == (node, "plain")
+    assert "shop/a" in lab.do("exec", "node/n2", "--", "twinway", "endpoint", "list")
+    assert "n1" in lab.do("exec", "node/n1", "--", "sh", "-c", "twinway config explain")
 
 
 def test_an_agent_is_killed_and_started(lab: Lab) -> None:

@@ -31,6 +31,18 @@ def test_every_node_is_told(lab: Lab, tmp_path: Path) -> None:
     ] * 2
 
 
+def test_driver_and_device_of_the_config_count(lab: Lab, tmp_path: Path) -> None:
+    """Where the command names none."""
+    path = tmp_path / "node.yaml"
+    path.write_text("driver: other\npod_device: macvlan\n")
+    lab.do("up", "-f", lab.file(node("n1")), "--node-config", str(path))
+    assert [lab.status()[key] for key in ("driver", "pod_device")] == ["other", "macvlan"]
+    lab.do("down")
+    words = ("--node-config", str(path), "--driver", "plain", "--pod-device", "veth")
+    lab.do("up", "-f", lab.file(node("n1")), *words)
+    assert [lab.status()[key] for key in ("driver", "pod_device")] == ["plain", "veth"]
+
+
 @pytest.mark.parametrize(
     ("text", "fault"),
     [

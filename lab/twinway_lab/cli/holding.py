@@ -41,9 +41,11 @@ def up(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     files: FilesOption,
     more: MoreFiles = None,
     driver: Annotated[
-        str | None, typer.Option(help="An installed driver; else the node config's default.")
+        str | None, typer.Option(help="An installed driver; else the node config's, or its default.")
     ] = None,
-    pod_device: Annotated[PodDevice | None, typer.Option(help="How pods are plugged in.")] = None,
+    pod_device: Annotated[
+        PodDevice | None, typer.Option(help="How pods are plugged in; else as the node config says.")
+    ] = None,
     node_config: Annotated[
         Path | None,
         typer.Option(help="A node config: what it says beside the lab's own keys holds for every node's agent."),
@@ -61,8 +63,13 @@ def up(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     from twinway_lab.plan import Plan
 
     begun, lab, defaults = time.monotonic(), lab_called(name), NodeConfig()
+    options = node_options(node_config)
     state = store.LabState(
-        driver or defaults.driver, pod_device or defaults.pod_device, (), Plan(), node_options(node_config)
+        driver=driver or options.get("driver", defaults.driver),
+        pod_device=pod_device or options.get("pod_device", defaults.pod_device),
+        documents=(),
+        plan=Plan(),
+        config=options,
     )
     signal.signal(signal.SIGTERM, _end)  # as Ctrl-C: what has been made is unmade
     tell(verbs.up(lab, verbs.Files([*files, *(more or ())], namespace), state, timeout))

@@ -43,7 +43,7 @@ def configure(lab: LabName, node: str, driver: str, more: Mapping[str, Any]) -> 
 
 
 def environment(lab: LabName, node: str) -> dict[str, str]:
-    """Variables by which the command `twinway`, run at the node, finds the node's agent; and itself on the PATH."""
+    """Variables by which the command `twinway`, run at the node, is found and finds the node's agent."""
     return {
         "TWINWAY_AGENT": str(lab.agent_socket(node)),
         "TWINWAY_CONFIG": str(_config(lab, node)),

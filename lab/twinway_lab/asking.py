@@ -5,22 +5,61 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, NamedTuple
 
 from twinway.errors import LabError
 from twinway.model.net import IPAddress, ObjectRef, Protocol
 from twinway_lab import manifests, netns, places
 from twinway_lab.addresses import EXTERNAL_HOST, ROUTER
 from twinway_lab.attempts import Attempt, has_sctp
+from twinway_lab.denials import Connection, Denials, Denied
 from twinway_lab.names import EXTERNAL, LabName, Place
 from twinway_lab.plan import Plan
 from twinway_lab.queries import Query
 
 Answer = dict[str, Any]
+_WHY = ("denied_by", "detail")
 
 
 def answers(lab: LabName, plan: Plan, queries: Sequence[Query]) -> list[Answer]:
     """`count` answers to each query, in the order asked; raises `LabError` where one cannot be carried out."""
+    return [answer for answer, _ in _carried_out(lab, plan, queries)]
+
+
+def explained(lab: LabName, plan: Plan, queries: Sequence[Query]) -> list[Answer]:
+    """
+    The same with two more fields, which say why nothing came back where the outcome is `dropped`.
+
+    `denied_by` lists the ends whose policy denies the connection; `detail` is the reason in one line.
+    """
+    came = _carried_out(lab, plan, queries)
+    denials = Denials(lab, plan) if any(answer["outcome"] == "dropped" for answer, _ in came) else None
+    known: dict[Connection, tuple[Denied, ...]] = {}
+    whole: list[Answer] = []
+    for answer, told in came:
+        denied: tuple[Denied, ...] = ()
+        if denials is not None and answer["outcome"] == "dropped" and told.detail is None:
+            if told.connection not in known:
+                known[told.connection] = denials.of(told.connection)
+            denied = known[told.connection]
+        detail = f"dropped by {'; '.join(map(str, denied))}" if denied else told.detail
+        whole.append({**answer, "denied_by": [each.as_json() for each in denied], "detail": detail})
+    return whole
+
+
+def plain(answer: Answer) -> Answer:
+    """An answer of `explained` as `answers` has it: the fields that programs rely on."""
+    return {key: value for key, value in answer.items() if key not in _WHY}
+
+
+class _Told(NamedTuple):
+    """What is known of an answer beside what programs rely on."""
+
+    connection: Connection
+    detail: str | None
+
+
+def _carried_out(lab: LabName, plan: Plan, queries: Sequence[Query]) -> list[tuple[Answer, _Told]]:
     for where in {query.place for query in queries}:
         places.home(lab, plan, where)  # there is such a place
     if any(query.protocol is Protocol.SCTP for query in queries) and not has_sctp():
@@ -31,7 +70,8 @@ def answers(lab: LabName, plan: Plan, queries: Sequence[Query]) -> list[Answer]:
     for query, host in zip(queries, hosts, strict=True):
         asked[query.place] += [_attempt(query, host)] * query.count
     came = {where: iter(given) for where, given in places.ask(lab, asked).items()}
-    return [answer for query in queries for answer in _of(query, came[query.place])]
+    pairs = zip(queries, hosts, strict=True)
+    return [answer for query, host in pairs for answer in _of(query, host, came[query.place])]
 
 
 def _attempt(query: Query, host: IPAddress) -> Attempt:
@@ -48,13 +88,15 @@ def _attempt(query: Query, host: IPAddress) -> Attempt:
     )
 
 
-def _of(query: Query, came: Iterator[Answer]) -> Iterator[Answer]:
+def _of(query: Query, host: IPAddress, came: Iterator[Answer]) -> Iterator[tuple[Answer, _Told]]:
     place, to, protocol = query.asked
+    connection = Connection(query.place, query.source, host, query.target.port, query.protocol)
     for _ in range(query.count):
         outcome = next(came)
         if "error" in outcome:
             raise LabError(f"{place} to {to}: {outcome['error']}")
-        yield {"from": place, "to": to, "protocol": protocol, **outcome}
+        told = _Told(connection, outcome.pop("detail"))
+        yield {"from": place, "to": to, "protocol": protocol, **outcome}, told
 
 
 def _hosts(lab: LabName, queries: Iterable[Query]) -> list[IPAddress]:

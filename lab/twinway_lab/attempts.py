@@ -25,12 +25,14 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of an attempt: `connected`, `dropped` (silence) or `rejected`."""
+    """What came of an attempt: `connected`, `dropped` (nothing came back) or `rejected` (somebody said no)."""
 
     outcome: str
     backend: str | None
     observed_source: str | None
     rtt_ms: float
+    detail: str | None = None
+    """Why, where the place itself knows."""
 
 
 def has_sctp() -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import socket
 import time
 from ipaddress import ip_address
@@ -16,7 +17,12 @@ from twinway_lab.patience import Patience
 
 IP_FREEBIND = 15
 _CHUNK = 1 << 16
+_NO_ROUTE = (errno.ENETUNREACH, errno.EHOSTUNREACH)
 _NOT_TRIED = (errno.EADDRNOTAVAIL, errno.EMSGSIZE, errno.ENOBUFS)
+
+
+class _NoRouteError(Exception):
+    """The place's own routes lead nowhere: nothing was sent, so nobody can have rejected it."""
 
 
 async def attempt(query: Attempt, patience: Patience) -> Outcome:
@@ -29,12 +35,12 @@ async def attempt(query: Attempt, patience: Patience) -> Outcome:
     made = _client(query)
     try:
         facts, payload = await patience.within(query.timeout, _exchange(made, query))
+    except _NoRouteError:
+        return Outcome("dropped", None, None, took(), f"no route to {query.host}")
     except TimeoutError:  # also the kernel's own, after its last try
         return Outcome("dropped", None, None, took())
-    except EOFError:
-        return Outcome("rejected", None, None, took())
-    except OSError as error:
-        if error.errno in _NOT_TRIED:
+    except (EOFError, OSError) as error:
+        if isinstance(error, OSError) and error.errno in _NOT_TRIED:
             raise LabError(f"{query.host}: {error.strerror}") from error
         return Outcome("rejected", None, None, took())
     except ValueError:  # some other program answers there
@@ -64,7 +70,14 @@ def _client(query: Attempt) -> socket.socket:
 
 async def _exchange(made: socket.socket, query: Attempt) -> tuple[talk.Facts, bytes]:
     loop = asyncio.get_running_loop()
-    await loop.sock_connect(made, (query.host, query.port))
+    to = query.host, query.port
+    at_once = made.connect_ex(to)
+    if at_once in _NO_ROUTE:  # later, these are what somebody on the way has answered
+        raise _NoRouteError
+    if at_once not in (0, errno.EINPROGRESS):
+        raise OSError(at_once, os.strerror(at_once))
+    if at_once:
+        await loop.sock_connect(made, to)
     words = talk.request(bytes(query.payload_size))
     if query.protocol is Protocol.UDP:
         made.send(words)

@@ -90,9 +90,9 @@ def test_a_nodes_agent_is_asked_at_the_node(lab: Lab) -> None:
     """`twinway` there is this very program, and finds that node's agent and config, whatever is set outside."""
     lab.up(pod("a", on="n2"))
     lab.environment |= {"TWINWAY_AGENT": "/nowhere.sock", "PATH": "/usr/bin:/bin"}
-    for node in ("n1", "n2"):
-        told = json.loads(lab.do("exec", f"node/{node}", "--", "twinway", "status", "--json"))
-        assert (told["node"], told["driver"]) == (node, "plain")
+    for name in ("n1", "n2"):
+        told = json.loads(lab.do("exec", f"node/{name}", "--", "twinway", "status", "--json"))
+        assert (told["node"], told["driver"]) == (name, "plain")
     assert "shop/a" in lab.do("exec", "node/n2", "--", "twinway", "endpoint", "list")
     assert "n1" in lab.do("exec", "node/n1", "--", "sh", "-c", "twinway config explain")
 

@@ -44,6 +44,9 @@ CLUSTER = (
     # Addresses that no range holds; one of them stands in the other node's.
     pod("stray", "10.99.0.1", "fd00:99::1", on="a"),
     pod("guest", "10.244.1.200", on="b"),
+    # One address in the node's range, the other in none.
+    pod("half", "10.244.1.50", "fd00:99::50", on="a"),
+    pod("other", "10.99.0.50", "fd00:244:1::50", on="a"),
 )
 
 
@@ -101,7 +104,20 @@ def test_outside_reaches_pods_from_any_address(lab: Lab, device: str) -> None:
         answer = lab.probe("external", f"{host}:80", "--source", source)
         assert (answer["backend"], answer["observed_source"]) == ("shop/third", source)
     assert lab.probe("external", f"{third[0]}:80")["observed_source"] == "172.30.0.2"
-    assert lab.probe("shop/first", "172.30.0.2:80")["outcome"] == "connected"
+    for client in ("first", "half", "other"):
+        for host in ("172.30.0.2", "[fd00:30::2]"):
+            assert lab.probe(f"shop/{client}", f"{host}:80")["outcome"] == "connected", (client, host)
+
+
+def test_without_a_route_nobody_has_rejected(lab: Lab, device: str) -> None:
+    """A pod without an IPv6 route: nobody answers what it could not send, and the reason is told."""
+    lab.up(udp(pod("a")), pod("guest", "10.244.1.200"), device=device)
+    lab.do("exec", "shop/guest", "--", "ip", "-6", "route", "flush", "table", "main")
+    to = f"[{own(lab, 'a')[1]}]"
+    for protocol, port in (("tcp", 80), ("udp", 53)):
+        answer = lab.probe("shop/guest", f"{to}:{port}", "--protocol", protocol, "--why")
+        assert answer["outcome"] == "dropped"
+        assert answer["detail"] == f"no route to {to.strip('[]')}"
 
 
 def test_all_addresses_of_a_node_are_its_own(lab: Lab) -> None:

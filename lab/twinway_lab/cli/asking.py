@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,7 +10,7 @@ import typer
 
 from twinway.cli.options import JsonOption
 from twinway.cli.output import print_json, print_table
-from twinway_lab.cli.app import SILENCE, NameOption, SilenceOption, app, lab_called, usage
+from twinway_lab.cli.app import SILENCE, NameOption, SilenceOption, app, lab_called, tell, usage
 from twinway_lab.names import DEFAULT_LAB
 
 FromOption = Annotated[str | None, typer.Option("--from", metavar="NS/POD|node/NAME|external")]
@@ -18,6 +19,9 @@ ToOption = Annotated[
 ]
 SourceOption = Annotated[str | None, typer.Option("--source", metavar="ADDRESS", help="The client's address.")]
 BatchOption = Annotated[Path | None, typer.Option("--batch", help="A file of JSON lines with these fields.")]
+WhyOption = Annotated[
+    bool, typer.Option("--why", help="In JSON, too, say which policy dropped it: two fields more.")
+]
 
 
 @app.command()
@@ -30,10 +34,11 @@ def probe(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     payload_size: Annotated[int | None, typer.Option("--payload-size", metavar="BYTES")] = None,
     timeout: SilenceOption = SILENCE,
     batch: BatchOption = None,
+    why: WhyOption = False,
     name: NameOption = DEFAULT_LAB,
     json: JsonOption = False,
 ) -> None:
-    """Try to connect, and tell who answered and what it saw."""
+    """Try to connect, and tell who answered and what it saw; and which policy dropped it."""
     from twinway_lab import asking, queries, store
 
     lab = lab_called(name)
@@ -44,11 +49,17 @@ def probe(  # noqa: PLR0913, PLR0917 (one parameter for each option)
         numbers = {"count": count, "payload-size": payload_size, "timeout": timeout}
         with usage():
             asked = [queries.query_of({**words, **numbers})]
-    answers = asking.answers(lab, store.load(lab).plan, asked)
-    if json:
-        print_json(answers if batch is not None or count is not None else answers[0])
-    else:
+    plan = store.load(lab).plan
+    if batch is not None and json and not why:
+        print_json(asking.answers(lab, plan, asked))
+        return
+    answers = asking.explained(lab, plan, asked)
+    if not json:
         _print_answers(answers)
+        return
+    shown = answers if why else [asking.plain(answer) for answer in answers]
+    print_json(shown if batch is not None or count is not None else shown[0])
+    tell(() if why else _reasons(answers))
 
 
 @app.command()
@@ -63,14 +74,16 @@ def matrix(
 
     lab = lab_called(name)
     plan = store.load(lab).plan
-    answers = asking.answers(lab, plan, every.queries(plan, timeout))
+    asked = every.queries(plan, timeout)
     if json:
-        print_json(answers)
+        print_json(asking.answers(lab, plan, asked))
         return
+    answers = asking.explained(lab, plan, asked)
     cells = every.table(plan, answers)
     pods = [str(pod.place) for pod in plan.pods]
     rows = [[client, *(every.shown(cells.get((client, server))) for server in pods)] for client in pods]
     print_table(["from \\ to", *pods], rows, empty="no pods")
+    _print_reasons(answers)
 
 
 @app.command()
@@ -96,3 +109,18 @@ def status(name: NameOption = DEFAULT_LAB, json: JsonOption = False) -> None:
 def _print_answers(answers: list[dict[str, Any]]) -> None:
     columns = ("from", "to", "protocol", "outcome", "backend", "observed_source", "rtt_ms")
     print_table(columns, ([answer[column] for column in columns] for answer in answers), empty="nothing asked")
+    _print_reasons(answers)
+
+
+def _print_reasons(answers: list[dict[str, Any]]) -> None:
+    for reason in _reasons(answers):
+        typer.echo(reason)
+
+
+def _reasons(answers: list[dict[str, Any]]) -> list[str]:
+    silent = Counter(
+        answer["detail"] or "dropped, though no policy denies it"
+        for answer in answers
+        if answer["outcome"] == "dropped"
+    )
+    return [f"{reason} ({number} times)" if number > 1 else reason for reason, number in silent.most_common()]

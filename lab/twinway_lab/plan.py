@@ -31,12 +31,13 @@ class NodePlan:
         ranges = (each for each in self.pod_cidrs if each.version == family)
         return next((each.network_address + 1 for each in ranges), LINK_LOCAL_GATEWAY[family])
 
+    def block_of(self, address: IPAddress) -> IPNetwork | None:
+        """The range of the node that the address is one of for pods; None where it is in none."""
+        return next((each for each in self.pod_cidrs if address in each and _is_for_pods(address, each)), None)
+
     def holds(self, address: IPAddress) -> bool:
         """Whether the address is one that `host-local` hands out on this node."""
-        return any(
-            address in each and address not in (each.network_address, each.network_address + 1, each[-1])
-            for each in self.pod_cidrs
-        )
+        return self.block_of(address) is not None
 
     def as_json(self) -> dict[str, Any]:
         """The node for a JSON file; `of_json` reads it."""
@@ -56,6 +57,10 @@ class NodePlan:
             addresses=tuple(map(ip_address, words["addresses"])),
             pod_cidrs=tuple(map(ip_network, words["pod_cidrs"])),
         )
+
+
+def _is_for_pods(address: IPAddress, block: IPNetwork) -> bool:
+    return address not in (block.network_address, block.network_address + 1, block[-1])
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -137,13 +137,19 @@ def _host_local(wiring: Wiring) -> dict[str, Any]:
 
 
 def _static(wiring: Wiring) -> dict[str, Any]:
-    # Addresses that no range of the node holds. On a shared parent they have no gateway in their own
-    # subnet: `_ways_out` adds the router.
-    if wiring.device in SHARED_PARENT:
-        addresses = [{"address": f"{each}/{each.max_prefixlen}"} for each in wiring.pod.addresses]
-        return {"type": "static", "addresses": addresses}
-    routes = [{"dst": _EVERYWHERE[family]} for family in _families(wiring)]
-    return {"type": "static", "addresses": list(map(_with_gateway, wiring.pod.addresses)), "routes": routes}
+    # For pods with an address that no range of the node holds. On a shared parent such a one has no
+    # gateway in its own subnet: `_ways_out` adds the router. The other one is as host-local has it.
+    if wiring.device not in SHARED_PARENT:
+        routes = [{"dst": _EVERYWHERE[family]} for family in _families(wiring)]
+        return {"type": "static", "addresses": list(map(_with_gateway, wiring.pod.addresses)), "routes": routes}
+    addresses, routes = [], []
+    for address in wiring.pod.addresses:
+        block = wiring.node.block_of(address)
+        addresses.append({"address": f"{address}/{block.prefixlen if block else address.max_prefixlen}"})
+        if block:
+            gateway = wiring.node.gateway(family_of(address))
+            routes.append({"dst": _EVERYWHERE[family_of(address)], "gw": str(gateway)})
+    return {"type": "static", "addresses": addresses, "routes": routes}
 
 
 def _with_gateway(address: IPAddress) -> dict[str, str]:
@@ -187,7 +193,7 @@ def _ways_to_node(wiring: Wiring, mac: str) -> Iterator[str]:
 
 def _ways_out(wiring: Wiring) -> Iterator[str]:
     for address in wiring.pod.addresses:
-        if not wiring.node.holds(address):
+        if wiring.node.block_of(address) is None:
             yield f"route replace default via {ROUTER[family_of(address)]} dev eth0 onlink"
 
 

@@ -9,20 +9,22 @@ Pods stand in the tables before their hooks are set, and hooks before anybody wa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from twinway.driver import Change, Health, Inspection, NodeContext, Report
 from twinway.errors import DriverError
 from twinway.model.net import IPAddress, ObjectRef
-from twinway.model.node import NO_POLICY, Attachment, Endpoint
+from twinway.model.node import FENCED, NO_POLICY, Attachment, Endpoint
 from twinway_bpf import clock, programs, readback, sockets
 from twinway_bpf.clients import Clients
 from twinway_bpf.devices import PodDevice, local_addresses
-from twinway_bpf.endpoints import EndpointTables
-from twinway_bpf.hooks import GUARD, PACKET_PATH, PacketHooks, PodDevices
+from twinway_bpf.endpoints import Devices, EndpointTables, Turn
+from twinway_bpf.hooks import PacketHooks, PodDevices
 from twinway_bpf.layout import CfgFlag
 from twinway_bpf.loader import Loader
 from twinway_bpf.pins import Pins
+from twinway_bpf.placement import GUARD, PACKET_PATH
 from twinway_bpf.policy import PolicyTables
 from twinway_bpf.seed import seed
 from twinway_bpf.services import ServiceTables
@@ -56,7 +58,7 @@ class Datapath:
         self._node: frozenset[IPAddress] = frozenset()
         self._pods_known: list[Attachment] = []
         self._found: dict[ObjectRef, PodDevice] = {}
-        self._hooked_known: list[tuple[Attachment, PodDevice | None]] = []
+        self._pairs_known: list[Pair] = []
 
     def start(self) -> None:
         """Open or make tables, load programs, set socket hooks; what an earlier process left is adopted."""
@@ -86,8 +88,10 @@ class Datapath:
         if not change.complete:
             return self._apply_part(change)
         whole = change.repair or change.previous is None
+        lost = self._restore() if whole else ()
         devices = self._look(change, again=whole)
-        step, placed = self._turn(change, devices, check=whole)
+        turn = self._turn_at_sockets if self._at_socket else self._turn_on_packets
+        step, placed = turn(change, devices, check=whole)
         if change.previous is None or change.repair:
             step += self._services.rebuild(change.state.services, remove=True)
         else:
@@ -97,8 +101,9 @@ class Datapath:
         if self._endpoints.moved:
             self._settings.grow("places")
             self._endpoints.moved = False
-        self._leave_pods(self._hooked(change), devices, check=whole)
-        repaired = tuple(f"hook {name} was missing" for name in placed) if change.repair else ()
+        self._leave_pods(change, devices, check=whole)
+        self._tell_refused()
+        repaired = (*lost, *(f"hook {name} was missing" for name in placed)) if change.repair else ()
         return Report(step.written + len(placed), step.removed, repaired)
 
     # Services that are known already help; what is not known yet of pods and policies would harm.
@@ -120,8 +125,13 @@ class Datapath:
         return readback.counted(self._loader.maps)
 
     def health(self) -> Health:
-        """A connect through the socket hooks, now; and whether policy looks at sockets' packets."""
+        """A connect through the socket hooks, now, every hook in its place, and what policy does at sockets."""
+        fault = self._pins.fault()
+        if fault:
+            return Health(ok=False, detail=fault)
         found = sockets.health(self._notices, self._cgroup)
+        if found.ok and (missing := self._missing()):
+            found = Health(ok=False, detail=f"missing: {_few(missing)}")
         if not self._at_socket:
             return found
         return Health(ok=found.ok, detail=f"{found.detail}; policy: {self._policy_at_socket.condition}")
@@ -152,58 +162,110 @@ class Datapath:
         table = self._loader.map("tw_ct")
         table.remove(table.entries())
 
-    # A policy is enforced at a pod before the pod turns to it, and the guard knows none until then;
-    # the packet path drops what comes from a pod it does not know, so there pods come first.
-    def _turn(
-        self, change: Change, devices: Mapping[ObjectRef, PodDevice], *, check: bool
-    ) -> tuple[Step, tuple[str, ...]]:
+    # What this process keeps open can be pinned again, and what it loaded can be attached again.
+    def _restore(self) -> tuple[str, ...]:
+        fault = self._pins.fault()
+        if fault:
+            raise DriverError(fault)
+        lost = tuple(f"the pin of table {name} was missing" for name in self._loader.keep())
+        hooks = self._sockets.missing()
+        if hooks:
+            self._sockets.attach(self._cgroup)
+            self._policy_at_socket.forget()
+        if self._at_socket:
+            hooks += self._policy_at_socket.missing()
+        return (*lost, *(f"hook {name} was missing" for name in hooks))
+
+    def _missing(self) -> tuple[str, ...]:
+        hooks = (*self._sockets.missing(), *self._packets.missing())
+        if self._at_socket:
+            hooks += self._policy_at_socket.missing()
+        pins = (f"the pin of table {name}" for name in self._loader.unpinned())
+        return (*(f"hook {name}" for name in hooks), *pins)
+
+    # A policy is enforced at a pod before the pod turns to it: the guard asks which one.
+    def _turn_at_sockets(self, change: Change, devices: Devices, *, check: bool) -> tuple[Step, tuple[str, ...]]:
+        endpoints = change.state.endpoints
+        hooked = {ref: endpoint for ref, endpoint in endpoints.items() if endpoint.policy != NO_POLICY}
+        pairs = _pairs(endpoints, devices)
+        moved = [pair for pair in pairs if pair[2]] != [pair for pair in self._pairs_known if pair[2]]
+        self._policy_at_socket.before(change, hooked, again=check)
         placed: tuple[str, ...] = ()
-        hooked = self._hooked(change)
-        moved = _pairs(hooked, devices) != self._hooked_known
-        stands = not check and not moved
-        if self._at_socket:
-            self._policy_at_socket.before(change, hooked, again=check)
-            placed = () if stands else self._packets.attach(hooked, devices, check=check)
-        turn = self._endpoints.turn(change, devices, self._node)
-        if self._at_socket:
-            # what began while a hook was missing has not been judged
-            anew = turn.judge_anew or moved or bool(placed)
-            self._policy_at_socket.after(change, hooked, devices, anew=anew)
+        free: tuple[str, ...] = ()
+        if check or pairs != self._pairs_known:
+            placed = self._packets.attach(hooked, devices, check=check)
+            others = {ref: endpoint for ref, endpoint in endpoints.items() if ref not in hooked}
+            free = self._packets.attach(others, devices, check=check, weaken=False)
+        turn = self._endpoints.turn(self._shut(change), devices, self._node)
+        # what began while a hook was missing has not been judged
+        anew = turn.judge_anew or moved or bool(placed)
+        self._policy_at_socket.after(change, hooked, devices, anew=anew)
+        self._judged(turn)
+        return turn.step, placed + free
+
+    # The packet path drops what comes from a pod that it does not know, so here pods come first.
+    def _turn_on_packets(self, change: Change, devices: Devices, *, check: bool) -> tuple[Step, tuple[str, ...]]:
+        endpoints = change.state.endpoints
+        shut = self._shut(change)
+        turn = self._endpoints.turn(shut, devices, self._node)
+        self._judged(turn)
+        if not check and _pairs(endpoints, devices) == self._pairs_known:
+            return turn.step, ()
+        # what began in between is known thereafter
+        new = self._packets.new(endpoints, devices)
+        self._seed(change, new)
+        placed = self._packets.attach(endpoints, devices, check=check)
+        self._seed(change, new)
+        again = self._shut(change)
+        if again == shut:
+            return turn.step, placed
+        last = self._endpoints.turn(again, devices, self._node)
+        self._judged(last)
+        return turn.step + last.step, placed
+
+    # Connections carry the revision that they were judged under.
+    def _judged(self, turn: Turn) -> None:
         if turn.judge_anew:
-            # connections carry the revision that they were judged under
             self._settings.grow("rev")
             self._endpoints.judged()
-        if not self._at_socket and not stands:
-            # what began in between is known thereafter
-            new = self._packets.new(hooked, devices)
-            self._seed(change, new)
-            placed = self._packets.attach(hooked, devices, check=check)
-            self._seed(change, new)
-        return turn.step, placed
+
+    # A pod under a policy at whose device nobody could enforce it is shut by all that can: the programs of
+    # those it speaks with, and of its sockets.
+    def _shut(self, change: Change) -> Change:
+        refused = self._packets.refused
+        shut = {
+            ref: replace(endpoint, policy=FENCED)
+            for ref, endpoint in change.state.endpoints.items()
+            if ref in refused and endpoint.policy != NO_POLICY
+        }
+        if not shut:
+            return change
+        return replace(change, state=replace(change.state, endpoints={**change.state.endpoints, **shut}))
+
+    def _tell_refused(self) -> None:
+        if refused := self._packets.refused:
+            why = [f"{ref.namespace}/{ref.name}, {said}" if ref else said for ref, said in refused.items()]
+            raise DriverError(f"hooks cannot be set, pods under a policy are shut until they can: {_few(why)}")
 
     # Most changes move no pod: then every hook stands where it should. Where nobody is under a policy,
     # sockets' packets pass unseen: what looks at them goes last.
-    def _leave_pods(
-        self, hooked: Mapping[ObjectRef, Endpoint], devices: Mapping[ObjectRef, PodDevice], *, check: bool
-    ) -> None:
-        pairs = _pairs(hooked, devices)
-        if check or pairs != self._hooked_known:
-            self._packets.detach_stale(hooked, devices)
-            self._hooked_known = pairs
-            if self._at_socket:
-                self._policy_at_socket.leave(hooked, devices)
+    def _leave_pods(self, change: Change, devices: Devices, *, check: bool) -> None:
+        endpoints = change.state.endpoints
+        pairs = _pairs(endpoints, devices)
+        if not check and pairs == self._pairs_known:
+            return
+        if self._at_socket:
+            self._packets.attach(endpoints, devices, check=False)
+        self._packets.detach_stale(endpoints, devices)
+        self._pairs_known = pairs
+        if self._at_socket:
+            hooked = {ref: endpoint for ref, endpoint in endpoints.items() if endpoint.policy != NO_POLICY}
+            self._policy_at_socket.leave(hooked, devices)
 
     # Connections that pods have from before their packets were looked at.
     def _seed(self, change: Change, pods: tuple[Attachment, ...]) -> None:
         services, rev = change.state.services.values(), self._settings.read().rev
         seed(self._loader.map("tw_ct"), pods, self._policy_at_socket.openers, services=services, rev=rev)
-
-    # At sockets, packets are looked at for pods under a policy alone.
-    def _hooked(self, change: Change) -> Mapping[ObjectRef, Endpoint]:
-        endpoints = change.state.endpoints
-        if not self._at_socket:
-            return endpoints
-        return {ref: endpoint for ref, endpoint in endpoints.items() if endpoint.policy != NO_POLICY}
 
     # The pods' devices. Pods coming and going may give the host addresses (a ptp plugin's gateways),
     # nothing else does.
@@ -219,7 +281,14 @@ class Datapath:
         return self._found
 
 
-def _pairs(
-    endpoints: Mapping[ObjectRef, Endpoint], devices: Mapping[ObjectRef, PodDevice]
-) -> list[tuple[Attachment, PodDevice | None]]:
-    return [(endpoint.attachment, devices.get(ref)) for ref, endpoint in endpoints.items()]
+Pair = tuple[Attachment, PodDevice | None, bool]
+"""A pod's device, and whether a policy selects it."""
+
+
+def _pairs(endpoints: Mapping[ObjectRef, Endpoint], devices: Devices) -> list[Pair]:
+    return [(each.attachment, devices.get(ref), each.policy != NO_POLICY) for ref, each in endpoints.items()]
+
+
+def _few(lines: Sequence[str], most: int = 3) -> str:
+    more = f"; and {len(lines) - most} more" if len(lines) > most else ""
+    return "; ".join(lines[:most]) + more

@@ -49,6 +49,17 @@ class Loader:
         """An open map by its name without the layout's version."""
         return next(table for full, table in self.maps.items() if full.rpartition("_v")[0] == name)
 
+    def unpinned(self) -> tuple[str, ...]:
+        """Open maps whose pin was lost: a later process would not find them."""
+        return tuple(name for name in self.maps if self._pins.lacks(name))
+
+    def keep(self) -> tuple[str, ...]:
+        """Pin them again; which they were."""
+        lost = self.unpinned()
+        for name in lost:
+            self._pins.keep(self.maps[name])
+        return lost
+
     def _load(self, program: Program) -> int:
         self.open_maps(program.source)
         descriptors = {name: table.descriptor for name, table in self.maps.items()}

@@ -58,6 +58,10 @@ class Openers:
             return NOTHING_NOTED
         return Noted(self._table.entries().keys(), complete=True)
 
+    def doubt(self) -> None:
+        """Let `note` find out once more who connected before it."""
+        self._settings.flag(CfgFlag.OPENERS_KNOWN, on=False)
+
     def forget(self) -> None:
         """Note nothing any more."""
         self._settings.flag(CfgFlag.OPENERS_KNOWN | CfgFlag.POLICY_AT_SOCKET, on=False)

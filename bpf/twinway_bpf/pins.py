@@ -11,6 +11,7 @@ knows its own.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,6 +20,8 @@ from pathlib import Path
 from twinway.errors import DriverError
 from twinway_bpf import libbpf, maps
 from twinway_bpf.bundle import MapDecl
+
+BPF_FS_MAGIC = 0xCAFE4A11
 
 
 class Pins:
@@ -37,6 +40,20 @@ class Pins:
         made = maps.create(replace(decl, max_entries=capacity or decl.max_entries))
         _pin(made.descriptor, path)
         return made
+
+    def fault(self) -> str | None:
+        """Why nothing can be pinned here, in one line; None where it can."""
+        if file_system(self.root) == BPF_FS_MAGIC:
+            return None
+        return f"bpffs: {self.root} is on no BPF file system (any more): mount -t bpf bpf {self.root.parent}"
+
+    def lacks(self, name: str) -> bool:
+        """Whether there is no pin of a map of this name."""
+        return not (self.root / "maps" / name).exists()
+
+    def keep(self, table: maps.Map) -> None:
+        """Pin an open map, whose pin was lost."""
+        _pin(table.descriptor, self._directory("maps") / table.name)
 
     def link(self, group: str, name: str) -> int | None:
         """A descriptor of a pinned link."""
@@ -105,6 +122,16 @@ class Pins:
             for entry in directory.iterdir():
                 entry.unlink(missing_ok=True)
             directory.rmdir()
+
+
+def file_system(path: Path) -> int:
+    """The magic number of the file system that a path, or the nearest parent that exists, is on; 0: unknown."""
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    buffer = (ctypes.c_long * 32)()
+    if ctypes.CDLL(None).statfs(str(path).encode(), buffer):
+        return 0
+    return int(buffer[0]) & 0xFFFFFFFF
 
 
 def _pin(descriptor: int, path: Path) -> None:

@@ -55,6 +55,9 @@ GUARD_SELF = Program("tw_guard_self", "guard.c", SCHED_CLS)
 GUARD = (GUARD_FROM, GUARD_TO, GUARD_SELF)
 """Beside policy at sockets: what begins, and what no socket answers for, at pods under a policy."""
 
+SOURCE_FROM = Program("tw_source_from", "source.c", SCHED_CLS)
+"""Beside policy at sockets, at pods under none: what they send bears their own address."""
+
 HOST_FROM = Program("tw_host_from", "tc.c", SCHED_CLS)
 HOST_TO = Program("tw_host_to", "tc.c", SCHED_CLS)
 UPLINK_IN = Program("tw_uplink_in", "tc.c", SCHED_CLS)
@@ -62,5 +65,5 @@ POD_OUT = Program("tw_pod_out", "tc.c", SCHED_CLS)
 POD_IN = Program("tw_pod_in", "tc.c", SCHED_CLS)
 
 PACKET = (HOST_FROM, HOST_TO, UPLINK_IN, POD_OUT, POD_IN)
-ALL = (*SOCKET, SETSOCKOPT, *PACKET, *SOCKET_POLICY, *GUARD)
+ALL = (*SOCKET, SETSOCKOPT, *PACKET, *SOCKET_POLICY, *GUARD, SOURCE_FROM)
 SOURCES = tuple(dict.fromkeys(program.source for program in ALL))

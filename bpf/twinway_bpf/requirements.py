@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache
-from pathlib import Path
 
 from twinway.driver import NodeContext, Requirement
 from twinway.errors import Unsupported
 from twinway_bpf import features
+from twinway_bpf.pins import BPF_FS_MAGIC, file_system
 from twinway_bpf.sockdiag import SockDiag
 
-_BPF_FS_MAGIC = 0xCAFE4A11
 _CGROUP2_MAGIC = 0x63677270
 
 
@@ -30,12 +29,12 @@ def _node(context: NodeContext) -> tuple[Requirement, ...]:
         ),
         _must(
             "bpffs",
-            present=_file_system(context.bpffs) == _BPF_FS_MAGIC,
+            present=file_system(context.bpffs) == BPF_FS_MAGIC,
             remedy=f"mount -t bpf bpf {context.bpffs.parent}, or set bpffs in the node config",
         ),
         _must(
             "cgroup2",
-            present=_file_system(context.cgroup_root) == _CGROUP2_MAGIC,
+            present=file_system(context.cgroup_root) == _CGROUP2_MAGIC,
             remedy="set cgroup_root in the node config to a directory of the cgroup v2 hierarchy",
         ),
     )
@@ -146,15 +145,3 @@ def _may(feature: str, *, present: bool, without: str) -> Requirement:
 def _can_destroy() -> bool:
     with SockDiag() as diag:
         return diag.can_destroy()
-
-
-# The magic number of the file system that a path, or the nearest parent that exists, is on.
-def _file_system(path: Path) -> int:
-    import ctypes
-
-    while not path.exists() and path != path.parent:
-        path = path.parent
-    buffer = (ctypes.c_long * 32)()
-    if ctypes.CDLL(None).statfs(str(path).encode(), buffer):
-        return 0
-    return int(buffer[0]) & 0xFFFFFFFF

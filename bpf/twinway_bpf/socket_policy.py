@@ -21,11 +21,12 @@ from twinway.model.net import ObjectRef
 from twinway.model.node import NO_POLICY, Endpoint
 from twinway_bpf import clock, programs
 from twinway_bpf.endpoints import Devices
-from twinway_bpf.hooks import GUARD_SELF, PacketHooks
+from twinway_bpf.hooks import PacketHooks
 from twinway_bpf.judgement import Judgement
 from twinway_bpf.loader import Loader
 from twinway_bpf.openers import Openers
 from twinway_bpf.pins import Pins
+from twinway_bpf.placement import GUARD_SELF
 from twinway_bpf.rest import until_allowed, until_answered
 from twinway_bpf.sockets import CgroupHooks, Notices, Settings
 
@@ -110,6 +111,15 @@ class SocketPolicy:
         else:
             self._due = now + pause
         return pause
+
+    def missing(self) -> tuple[str, ...]:
+        """Where a program of its own stands no more, as the kernel tells now."""
+        return (*self._hooks.missing(), *self._loopback.missing())
+
+    def forget(self) -> None:
+        """Sockets have connected and nobody noted it: who opened what is asked of the kernel again."""
+        if self.condition != Condition.UNSEEN:
+            self.openers.doubt()
 
     def leave(self, hooked: Endpoints, devices: Devices) -> None:
         """Take away what `hooked`, which are all the pods under a policy, do not need."""

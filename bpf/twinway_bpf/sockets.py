@@ -111,6 +111,10 @@ class CgroupHooks:
             os.close(target)
         self._attached = True
 
+    def missing(self) -> tuple[str, ...]:
+        """Programs that were attached and are not any more, as the kernel tells now."""
+        return tuple(each.name for each in self._wanted if not self._stands(each)) if self._attached else ()
+
     def detach(self) -> None:
         """Take the programs away: on return they run no more. They stay loaded."""
         self._pins.remove_group(self._group)
@@ -121,6 +125,17 @@ class CgroupHooks:
         for descriptor in self._loaded.values():
             os.close(descriptor)
         self._loaded = {}
+
+    def _stands(self, program: Program) -> bool:
+        link = self._pins.link(self._group, program.name)
+        if link is None:
+            return False
+        try:
+            info = libbpf.link_info(link)
+        finally:
+            os.close(link)
+        # without a cgroup (two words of it), it has been undone
+        return bool(info.word0 | info.word1) and info.prog_id == libbpf.prog_info(self._loaded[program.name]).id
 
     def _attach(self, program: Program, descriptor: int, target: int) -> None:
         link = self._pins.link(self._group, program.name)

@@ -14,13 +14,13 @@ import os
 import time
 from collections.abc import Iterator
 from ctypes import c_int, c_size_t, c_uint32
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from functools import cache
 from typing import Any
 
 from twinway.errors import DriverError
-from twinway_bpf import features, libbpf, netns, programs
+from twinway_bpf import features, libbpf, netns, programs, rtnetlink
 from twinway_bpf.devices import indices
 from twinway_bpf.pins import Pins
 
@@ -30,6 +30,11 @@ HANDLE = 0x7477
 
 _REPLACE = 1  # BPF_TC_F_REPLACE
 _LEAVING_SECONDS = 2
+_REASONS = {
+    errno.ERANGE: "no slot is free, 64 programs are there (`bpftool net` names them): take one away",
+    errno.EEXIST: "our program is there by a link without a pin: detach it (`bpftool link`)",
+}
+"""What tcx says where there is no room (bpf_mprog_attach), and of a program that stands there already."""
 
 
 class Side(Enum):
@@ -52,11 +57,19 @@ class Hook:
     """Rank among our own programs at a hook that belong to different groups."""
     first: bool = False
     """Goes before the other program of its group."""
+    device: str = field(default="", compare=False)
+    """The device's name, for people."""
 
     @property
     def priority(self) -> int:
         """Of a clsact filter; lower runs first."""
         return PRIORITY + 2 * self.order - (1 if self.first else 0)
+
+    @property
+    def place(self) -> str:
+        """Where it is, for people."""
+        inside = " in the pod's namespace" if self.netns else ""
+        return f"{self.side.name.lower()} of {self.device or f'device {self.ifindex}'}{inside}"
 
 
 class _TcHook(ctypes.Structure):
@@ -80,7 +93,7 @@ def attach(pins: Pins, group: str, hook: Hook, prog: int) -> bool:
         try:
             return _attach_tcx(pins, group, hook, prog) if features.has_tcx() else _attach_clsact(hook, prog)
         except OSError as error:
-            raise DriverError(f"hook {hook.name}: {error.strerror}") from error
+            raise DriverError(_REASONS.get(error.errno or 0) or error.strerror or "refused") from error
 
 
 def is_attached(pins: Pins, group: str, hook: Hook) -> bool:
@@ -96,6 +109,17 @@ def is_attached(pins: Pins, group: str, hook: Hook) -> bool:
     with contextlib.suppress(OSError, DriverError), _namespace(hook):
         return _query(hook) != 0
     return False
+
+
+def is_over(hook: Hook) -> bool:
+    """Whether the device or its namespace has gone, and every hook with it."""
+    try:
+        with _namespace(hook):
+            return rtnetlink.link(index=hook.ifindex) is None
+    except DriverError:
+        return True
+    except OSError:
+        return False
 
 
 def detach(pins: Pins, group: str, hook: Hook) -> None:
@@ -135,7 +159,7 @@ def _namespace(hook: Hook) -> Iterator[None]:
         with netns.inside(hook.netns):
             yield
     except FileNotFoundError as error:
-        raise DriverError(f"hook {hook.name}: namespace {hook.netns} has gone") from error
+        raise DriverError(f"namespace {hook.netns} has gone") from error
 
 
 def _attach_tcx(pins: Pins, group: str, hook: Hook, prog: int) -> bool:

@@ -9,6 +9,8 @@ when the next thing will be; it never waits, so that tests drive it with a clock
   force; the newest state is tried again after a pause that doubles, with jitter, up to
   `Pacing.longest_pause`. What failed half-way may have left a part, so that try compares with the
   kernel (`Change.repair`).
+* When a probe of the hooks fails, the kernel is compared with the state at once, and after pauses
+  that double as long as the next probes fail, too.
 * Nothing may be removed before the source is in sync: that is `Change.complete`.
 """
 
@@ -109,6 +111,7 @@ class Reconciler:
         self._computed: tuple[Inputs, NodeState] | None = None
         self._applied: tuple[NodeState, bool] | None = None
         self._failures = 0
+        self._ill = 0
         self._calm_at: float | None = None
         self._retry_at = self._repair_at = self._health_at = pacing.clock()
 
@@ -144,7 +147,6 @@ class Reconciler:
             self._probe()
             if self._applied:
                 self._board.update(retiring=self._retire())
-            self._health_at = clock() + self._pacing.health
         due = [self._health_at]
         if self._failures:
             due.append(self._retry_at)
@@ -234,6 +236,19 @@ class Reconciler:
             level = logging.INFO if health.ok else logging.WARNING
             logger.log(level, "health of the hooks changed ok=%s detail=%r", health.ok, health.detail)
         self._board.update(health=health)
+        self._health_at = self._pacing.clock() + self._pacing.health
+        if health.ok:
+            self._ill = 0
+        elif self._applied and not self._failures:
+            self._mend()
+
+    # The first time at once; what a repair does not heal is not to be all that the loop does. How it went is
+    # asked right after it.
+    def _mend(self) -> None:
+        now = self._pacing.clock()
+        self._repair_at = min(self._repair_at, now + self._pacing.pause(self._ill) if self._ill else now)
+        self._health_at = min(self._health_at, self._repair_at)
+        self._ill += 1
 
     def _answer(self) -> None:
         while self._questions:

@@ -65,7 +65,7 @@ def _forward(path: Path) -> None:
 @pytest.fixture(scope="session")
 def whole_rig(loader: Loader, devices: dict[str, Device]) -> Iterator[Rig]:
     """All packet programs, loaded."""
-    loaded = loader.load((*programs.PACKET, *programs.GUARD))
+    loaded = loader.load((*programs.PACKET, *programs.GUARD, programs.SOURCE_FROM))
     with contextlib.ExitStack() as stack:
         for descriptor in loaded.values():
             stack.callback(os.close, descriptor)

@@ -156,7 +156,7 @@ class Rig:
         with netns.inside(str(device.namespace)):
             ran = testrun.run(self._loaded[program.name], packet, context)
         given = [reason for reason, count in self.tables.counts().items() for _ in range(count - before[reason])]
-        if program in programs.GUARD and ran.action == UNSPEC:
+        if program in (*programs.GUARD, programs.SOURCE_FROM) and ran.action == UNSPEC:
             given.append(Reason.GO_ON)
         assert len(given) == 1, f"reasons given: {given}"
         outcome = Outcome(given[0], ran.action, ran.packet, ran.mark)

@@ -25,11 +25,21 @@ def unique(role: str) -> str:
 def bpf_file_system(folder: Path) -> Iterator[Path]:
     """A BPF file system of its own, mounted at `folder`; its pins end with it."""
     folder.mkdir(exist_ok=True)
-    _run("mount", "-t", "bpf", "bpf", str(folder))
+    mount_bpf(folder)
     try:
         yield folder
     finally:
-        _run("umount", "--lazy", str(folder))
+        umount(folder)
+
+
+def mount_bpf(folder: Path) -> None:
+    """Mount a new BPF file system at `folder`."""
+    _run("mount", "-t", "bpf", "bpf", str(folder))
+
+
+def umount(folder: Path) -> None:
+    """Take away what is mounted at `folder`."""
+    _run("umount", "--lazy", str(folder))
 
 
 @contextlib.contextmanager

@@ -17,10 +17,11 @@ from twinway.model.net import ObjectRef
 from twinway.model.node import Attachment, Endpoint, PolicySetId
 from twinway_bpf import encode, netns, stamp
 from twinway_bpf.devices import PodDevice, pod_device
-from twinway_bpf.hooks import GUARD, PacketHooks
+from twinway_bpf.hooks import PacketHooks
 from twinway_bpf.layout import Reason
 from twinway_bpf.loader import Loader
 from twinway_bpf.pins import Pins
+from twinway_bpf.placement import GUARD
 
 ADDRESS, PEER = "10.9.0.2", "10.9.0.3"
 COMMANDS = (

@@ -82,5 +82,16 @@ def test_tag_is_no_way_round_policy(scene: Scene, tag: int) -> None:
     scene.furnish_inside(policy=7)
     packet = tcp(scene.client, scene.server)
     tagged = packet[:12] + tag.to_bytes(2, "big") + bytes(2) + packet[12:]
-    for program in (programs.POD_OUT, programs.GUARD_FROM):
+    for program in (programs.POD_OUT, programs.GUARD_FROM, programs.SOURCE_FROM):
         assert scene.rig.run(program, tagged, "eth0").action == SHOT
+
+
+@pytest.mark.parametrize("make", [tcp, udp])
+def test_pod_under_no_policy_is_itself(scene: Scene, make: Callable[[End, End], bytes]) -> None:
+    """Beside policy at sockets, a pod under no policy is asked whose address it bears, and for nothing else."""
+    own, another = make(scene.client, scene.server), make(scene.server, scene.client)
+    of_no_version = own[:14] + b"\0" + own[15:]
+    for packet, action in ((own, UNSPEC), (another, SHOT), (own, UNSPEC), (of_no_version, SHOT)):
+        assert scene.rig.run(programs.SOURCE_FROM, packet, "hosta").action == action
+    moved = make(End(scene.net.other, 4000), scene.server)
+    assert scene.rig.run(programs.SOURCE_FROM, moved, "hosta").reason == Reason.DROP_SPOOFED

@@ -341,3 +341,29 @@ def test_question_to_a_busy_loop_ends(loop: Loop) -> None:
 
 def _fail(_driver: object) -> None:
     raise DriverError("map gone")
+
+
+def test_failed_health_is_mended_at_once(loop: Loop) -> None:
+    """Hooks that a probe finds missing are put back without waiting for the next resync, and asked about again."""
+    loop.give(inputs("a"))
+    loop.driver.healthy = False
+    assert loop.later(5) == 0
+    loop.driver.healthy = True
+    loop.later(0)
+    assert [change.repair for change in loop.driver.changes] == [False, True]
+    assert loop.board.status.health.ok
+
+
+def test_health_that_stays_failed_is_mended_less_and_less(loop: Loop) -> None:
+    """What a repair does not heal is tried again after pauses that double, and the status says so."""
+    loop.give(inputs("a"))
+    loop.driver.healthy = False
+    loop.later(5)
+    began = loop.now
+    repaired: list[float] = []
+    for _ in range(80):
+        before = len(loop.driver.changes)
+        loop.later(0.25 if repaired else 0)
+        repaired += [loop.now - began] * (len(loop.driver.changes) - before)
+    assert repaired == [0.0, 0.25, 0.75, 1.75, 3.75, 7.75, 15.75]
+    assert not loop.board.status.well

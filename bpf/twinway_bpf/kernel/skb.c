@@ -40,6 +40,9 @@ static __always_inline int skb_check(struct __sk_buff *skb, struct bpf_sock *sk,
 			tcp_let_go(sk, rev);
 		return TW_GO_ON;
 	}
+	/* a pod whose device cannot be guarded: nothing that begins is judged there */
+	if (view.turn.set == TW_FENCED)
+		return out ? TW_DROP_POLICY_EGRESS : TW_DROP_POLICY_INGRESS;
 	if (addr_equal(pkt.src.addr, pkt.dst.addr))
 		return out ? self_check(sk, &pkt) : TW_GO_ON;
 	if (pkt.proto == PROTO_TCP && tcp_is_stream(sk))

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Beside policy at sockets, at the device of a pod under no policy: nothing is judged there, but others'
+ * policy knows the pod by its address, so it speaks under no other.
+ *
+ *     host side of a veth (ingress), else the pod's own device (egress): tw_source_from
+ */
+#include "source.h"
+
+/* Who a packet says that it is from, if its header is linear and there is no tag before it. */
+static __always_inline bool source_glance(struct __sk_buff *skb, struct tw_addr *src)
+{
+	if (source_is_tagged(skb))
+		return 0;
+	if (skb->protocol == be16(ETH_IP)) {
+		const struct ip4_hdr *ip4 = packet_peek(skb, ETH_HLEN, sizeof(*ip4));
+
+		if (!ip4)
+			return 0;
+		addr_map4(src->addr, ip4->saddr);
+		return (ip4->version_ihl >> 4) == 4;
+	}
+	if (skb->protocol == be16(ETH_IPV6)) {
+		const struct ip6_hdr *ip6 = packet_peek(skb, ETH_HLEN, sizeof(*ip6));
+
+		if (!ip6)
+			return 0;
+		addr_copy(src->addr, ip6->saddr);
+		return (be32(ip6->version_class_flow) >> 28) == 6;
+	}
+	return 0;
+}
+
+static __always_inline int source_look(struct __sk_buff *skb)
+{
+	struct tw_pkt pkt = {};
+	int rc = parse(skb, &pkt);
+
+	if (source_is_tagged(skb))
+		return TW_DROP_SPOOFED;
+	return rc ? rc : source_check(skb, &pkt);
+}
+
+/* pod → [its device] */
+int tw_source_from(struct __sk_buff *skb)
+{
+	struct tw_addr src;
+	int reason;
+
+	if (source_glance(skb, &src) && source_is_still_own(skb, src.addr))
+		return TC_ACT_UNSPEC;
+	reason = source_look(skb);
+	if (reason < TW_FIRST_DROPPED)
+		return TC_ACT_UNSPEC;
+	verdict_count(reason);
+	return TC_ACT_SHOT;
+}

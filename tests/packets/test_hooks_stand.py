@@ -1,0 +1,219 @@
+"""Hooks of a node: all where they belong, told of where they are not, and put back."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.packets import site
+from tests.packets.build import end, udp
+from tests.packets.test_rest import Policy, hears
+from tests.packets.test_takeover import ADDRESSES, NODE, SERVED, Conversation, Node, conversation, node
+from twinway.driver import Change, NodeContext
+from twinway.errors import DriverError
+from twinway_bpf import libbpf, netns, programs, rtnetlink, stamp
+from twinway_bpf.datapath import Datapath
+
+__all__ = ["conversation", "node"]
+PORT = 6000
+SLOTS = 80
+"""More than a device has at one hook."""
+
+
+class Agent:
+    """One process's datapath, and its pins."""
+
+    def __init__(self, datapath: Datapath, pins: Path) -> None:
+        self.datapath = datapath
+        self.pins = pins
+
+    def lose(self, *groups: str) -> None:
+        """Somebody removes the pins of these groups, and the programs go with them."""
+        for group in groups:
+            for pin in (self.pins / "links" / group).iterdir():
+                link = libbpf.obj_get(str(pin))
+                with contextlib.suppress(OSError):
+                    libbpf.link_detach(link)
+                os.close(link)
+                pin.unlink()
+
+
+@contextlib.contextmanager
+def started(node: Node, bundles: Path, folder: Path, *, at_socket: bool) -> Iterator[Agent]:
+    """A node's agent."""
+    (folder / "cache").mkdir()
+    (folder / "cache" / "bundles").symlink_to(bundles)
+    with site.bpf_file_system(folder / "bpf") as bpffs:
+        context = NodeContext(NODE, bpffs / "node", node.cgroup, folder / "cache", ())
+        datapath = Datapath(context, at_socket=at_socket, capacities={"ct": 1024}, calm=0.0)
+        datapath.start()
+        yield Agent(datapath, bpffs / "node")
+        datapath.remove()
+        datapath.close()
+
+
+@pytest.fixture(params=[False, True], ids=["tc", "sockops"])
+def agent(request: pytest.FixtureRequest, node: Node, bundles: Path, tmp_path: Path) -> Iterator[Agent]:
+    """Of either way of serving."""
+    with started(node, bundles, tmp_path, at_socket=request.param) as made:
+        yield made
+
+
+@pytest.fixture
+def at_sockets(node: Node, bundles: Path, tmp_path: Path) -> Iterator[Agent]:
+    """Whose pods are served at their sockets."""
+    with started(node, bundles, tmp_path, at_socket=True) as made:
+        yield made
+
+
+def forge(node: Node, pod: str, source: str, to: str) -> None:
+    """A pod sends a datagram under an address of its choice, by a packet socket."""
+    gateway = rtnetlink_mac(node, f"host{pod}")
+    with netns.inside(str(node.pods[pod])), socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as packet:
+        packet.bind(("eth0", 0))
+        frame = udp(end(source, 4000), end(to, PORT), data=b"forged")
+        with contextlib.suppress(OSError):
+            packet.send(gateway + frame[6:])
+
+
+def rtnetlink_mac(node: Node, name: str) -> bytes:
+    """Of a device of the host."""
+    with netns.inside(str(node.host)):
+        link = rtnetlink.link(name=name)
+    assert link is not None
+    return link.mac
+
+
+def listening(node: Node, pod: str) -> socket.socket:
+    """A pod that hears datagrams."""
+    with netns.inside(str(node.pods[pod])):
+        made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    made.bind(("0.0.0.0", PORT))
+    made.settimeout(0.5)
+    return made
+
+
+def arrives(node: Node, source: str, to: str = "b") -> bool:
+    """Whether a datagram that pod a sends under this address comes to another pod."""
+    with listening(node, to) as ear:
+        forge(node, "a", source, ADDRESSES[to])
+        with contextlib.suppress(TimeoutError):
+            return ear.recv(100) == b"forged"
+    return False
+
+
+def test_pod_under_no_policy_sends_as_itself(node: Node, agent: Agent) -> None:
+    """What a pod under no policy sends under another's address is dropped; under its own it arrives."""
+    agent.datapath.apply(Change(node.free(node.state("1", server_may_open=True)), None))
+    assert arrives(node, ADDRESSES["a"])
+    assert not arrives(node, "10.1.0.77")
+
+
+def test_policy_that_ends_leaves_the_source_checked(node: Node, at_sockets: Agent) -> None:
+    """A pod that comes under a policy and leaves it is checked all the time, and is judged only in between."""
+    policy = Policy(at_sockets.datapath, at_sockets.pins)
+    state = node.state("1", server_may_open=False)
+    links = at_sockets.pins / "links" / "guard"
+    for turn in (node.free(state), state, node.free(state)):
+        policy.turn(turn)
+        inwards = [pin for pin in links.iterdir() if pin.name.endswith("_to")]
+        assert len(inwards) == sum(bool(endpoint.policy) for endpoint in turn.endpoints.values())
+        assert not arrives(node, "10.1.0.77")
+
+
+def test_missing_hooks_are_told_and_put_back(node: Node, agent: Agent, conversation: Conversation) -> None:
+    """Health names what is gone; a repair sets it again; a connection that is denied by then does not go on."""
+    first = node.state("1", server_may_open=True)
+    agent.datapath.apply(Change(first, None))
+    assert agent.datapath.health().ok
+    for group in sorted(path.name for path in (agent.pins / "links").iterdir()):
+        agent.lose(group)
+        found = agent.datapath.health()
+        assert not found.ok, group
+        report = agent.datapath.apply(Change(first, first, repair=True))
+        assert report.repaired, group
+        assert agent.datapath.health().ok, group
+    assert hears(*conversation)
+
+
+def test_pins_of_tables_are_put_back(node: Node, agent: Agent) -> None:
+    """A table that nobody would find again is told of, and pinned again."""
+    first = node.state("1", server_may_open=True)
+    agent.datapath.apply(Change(first, None))
+    for pin in (agent.pins / "maps").iterdir():
+        pin.unlink()
+    assert "pin of table" in agent.datapath.health().detail
+    agent.datapath.apply(Change(first, first, repair=True))
+    assert agent.datapath.health().ok
+
+
+def test_lost_file_system_is_told_and_mended(node: Node, agent: Agent, conversation: Conversation) -> None:
+    """Without its BPF file system an agent says so and changes nothing; with a new one all is as it was."""
+    first = node.state("1", server_may_open=True)
+    agent.datapath.apply(Change(first, None))
+    mount = agent.pins.parent
+    site.umount(mount)
+    assert "no BPF file system" in agent.datapath.health().detail
+    with pytest.raises(DriverError, match=r"bpffs: .* mount -t bpf bpf"):
+        agent.datapath.apply(Change(first, first, repair=True))
+    site.mount_bpf(mount)
+    agent.datapath.apply(Change(first, first, repair=True))
+    assert agent.datapath.health().ok
+    assert hears(*conversation)
+
+
+@contextlib.contextmanager
+def full(node: Node, device: str, *sides: int) -> Iterator[None]:
+    """Somebody else's programs take every slot of a device of the host."""
+    held: list[int] = []
+    with netns.inside(str(node.host)):
+        link = rtnetlink.link(name=device)
+    assert link is not None
+    try:
+        for side in sides:
+            with contextlib.suppress(OSError):
+                for number in range(SLOTS):
+                    held.append(stamp.load(number + 1))
+                    held.append(libbpf.link_create(held[-1], link.ifindex, side))
+        yield
+    finally:
+        for descriptor in held:
+            os.close(descriptor)
+
+
+def test_pod_that_cannot_be_hooked_is_shut(node: Node, agent: Agent) -> None:
+    """It is told by name, health fails, and nothing comes to it; then, with a slot free, all is well."""
+    free = node.free(node.state("1", server_may_open=True))
+    shut = node.state("2", server_may_open=True)
+    with full(node, "hostb", programs.TCX_EGRESS):
+        with pytest.raises(DriverError, match=r"shop/b, egress of hostb: no slot is free"):
+            agent.datapath.apply(Change(shut, None))
+        assert not agent.datapath.health().ok
+        assert not connects(node)
+        with pytest.raises(DriverError, match=r"shop/b"):
+            agent.datapath.apply(Change(shut, None, repair=True))
+        assert not connects(node)
+    agent.datapath.apply(Change(shut, None, repair=True))
+    assert agent.datapath.health().ok
+    assert connects(node)
+    agent.datapath.apply(Change(free, shut))
+
+
+def connects(node: Node) -> bool:
+    """Whether pod a comes through to pod b."""
+    with node.socket("b") as listener, node.socket("a") as client:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(SERVED)
+        listener.listen()
+        client.settimeout(0.5)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        with contextlib.suppress(TimeoutError):
+            client.connect(SERVED)
+            return True
+    return False

@@ -36,6 +36,8 @@ class Understood:
     plan: Plan
     notes: tuple[str, ...] = ()
     """What a person should know of it, a line each."""
+    not_served: tuple[tuple[Document, str], ...] = ()
+    """Fields that nobody serves, a line each, with the document that asks for it."""
 
 
 def understood(
@@ -69,7 +71,8 @@ def understood(
         raise ManifestError("\n".join(refusals))
     plan, waiting = _planned(values, nodes, before)
     notes = (*notes, *_told(waiting, {value.ref: document.data for document, value in values}))
-    return Understood(tuple(documents), tuple(document.data for document in whole), plan, notes)
+    not_served = tuple(_not_served(values))
+    return Understood(tuple(documents), tuple(document.data for document in whole), plan, notes, not_served)
 
 
 def _candidates(given: Sequence[Document]) -> tuple[list[Candidate], list[tuple[Document, Rejected]]]:
@@ -126,13 +129,31 @@ def _wishes(values: Sequence[tuple[Document, Value]]) -> dict[ObjectRef, Wishes]
     return found
 
 
+def _not_served(values: Sequence[tuple[Document, Value]]) -> Iterator[tuple[Document, str]]:
+    # All pods of a workload ask for the same: once is enough.
+    seen: set[tuple[str, str, str]] = set()
+    for document, value in values:
+        for each in value.not_served if isinstance(value, Pod | Service) else ():
+            name = _owner(document.data, each.ref)
+            if (name, each.field, each.instead) not in seen:
+                seen.add((name, each.field, each.instead))
+                yield document, f"not served: {name}: {each.field}: {each.instead}"
+
+
+def _owner(data: Object, ref: ObjectRef) -> str:
+    """The workload that a pod is one of, else the object itself, by name."""
+    owners = section(data, "metadata").get("ownerReferences")
+    owner = owners[0] if isinstance(owners, list) and owners else None
+    if not isinstance(owner, Mapping):
+        return str(ref)
+    return str(ObjectRef(str(owner.get("kind")), ref.namespace, str(owner.get("name"))))
+
+
 def _told(waiting: Mapping[ObjectRef, str], objects: Mapping[ObjectRef, Object]) -> Iterator[str]:
     # One line for all pods of a workload that wait for the same reason.
     names: dict[tuple[str, str], int] = {}
     for ref, why in waiting.items():
-        owners = section(objects[ref], "metadata").get("ownerReferences")
-        owner = owners[0] if isinstance(owners, list) and owners else None
-        name = f"{owner['kind']} {ref.namespace}/{owner['name']}" if owner else str(ref)
+        name = _owner(objects[ref], ref)
         names[name, why] = names.get((name, why), 0) + 1
     for (name, why), number in names.items():
         subject = name if name.startswith("Pod ") else f"{number_of(number, 'pod')} of {name}"

@@ -17,7 +17,7 @@ from twinway_lab import agents, cgroups, cleanup, documents, lock, manifests, pl
 from twinway_lab.converge import converge, raise_up
 from twinway_lab.documents import Reading
 from twinway_lab.names import NETNS_DIR, LabName, Place
-from twinway_lab.objects import understood
+from twinway_lab.objects import Understood, understood
 from twinway_lab.plan import Plan
 from twinway_lab.store import LabState
 from twinway_lab.summary import Done
@@ -53,7 +53,7 @@ def up(lab: LabName, files: Files, state: LabState, timeout: float) -> Sequence[
         except BaseException:
             cleanup.take_down(lab)
             raise
-    return (*reading.notes, *wanted.notes)
+    return _notes(reading, wanted)
 
 
 def apply(lab: LabName, files: Files, timeout: float, *, bad_policies: bool = False) -> Done:
@@ -91,11 +91,21 @@ class _Change(NamedTuple):
     """A change that is in force."""
 
     before: Mapping[ObjectRef, Document]
-    nodes: int
-    notes: Sequence[str]
+    now: Understood
+
+    @property
+    def nodes(self) -> int:
+        return len(self.now.plan.nodes)
 
     def done(self, line: str, reading: Reading) -> Done:
-        return Done(line, (*reading.notes, *self.notes))
+        return Done(line, _notes(reading, self.now))
+
+
+def _notes(reading: Reading, now: Understood) -> Sequence[str]:
+    # Of what is not served, what this very command brought.
+    given = {(each.path, each.place) for each in reading.documents}
+    asked = (line for origin, line in now.not_served if (origin.path, origin.place) in given)
+    return (*reading.notes, *now.notes, *asked)
 
 
 def _change(lab: LabName, edit: Edit, timeout: float, *, bad_policies: bool = False) -> _Change:
@@ -103,7 +113,7 @@ def _change(lab: LabName, edit: Edit, timeout: float, *, bad_policies: bool = Fa
         services = manifests.services(lab)
         wanted = understood(edit(state.documents), state.plan, services, bad_policies=bad_policies)
         converge(lab, state, wanted, timeout)
-    return _Change(documents.by_name(state.documents), len(wanted.plan.nodes), wanted.notes)
+    return _Change(documents.by_name(state.documents), wanted)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab.objects import Object, deployment, documents, node, pod
+from tests.lab.objects import Object, deployment, documents, node, pod, service
 from twinway.errors import ManifestError
 from twinway_lab import documents as docs
 from twinway_lab.objects import Understood, understood
@@ -135,6 +135,20 @@ def test_host_network_pods_go_where_their_ports_are_free() -> None:
     assert made.notes[0].startswith(
         "2 pods of Deployment shop/proxy are on no Node, and pending: spec.hostNetwork"
     )
+
+
+def test_what_is_not_served_is_told_once() -> None:
+    """By object and field; of a workload's pods once for all."""
+    sticky = service("web", type="NodePort", sessionAffinity="ClientIP")
+    ports = [{"containerPort": 80, "hostPort": 8080}]
+    exposed = selecting(deployment("web", 2), containers=[{"name": "c", "ports": ports}])
+    lines = [line for _, line in made_of(sticky, exposed, service("plain")).not_served]
+    fields = [tuple(line.split(": ")[:3]) for line in lines]
+    assert sorted(fields) == [
+        ("not served", "Deployment shop/web", "spec.containers[0].ports[0].hostPort"),
+        ("not served", "Service shop/web", "spec.sessionAffinity"),
+        ("not served", "Service shop/web", "spec.type"),
+    ]
 
 
 # Kinds

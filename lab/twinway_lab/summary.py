@@ -44,7 +44,8 @@ def synced(before: Named, given: Named, nodes: int) -> str:
     """After `sync`."""
     gone = sum(ref not in given for ref in before)
     counts = f"{_told(before, given)}, {gone} deleted"
-    return f"the lab holds these {number_of(len(given), 'object')} ({counts}): in force on {_nodes(nodes)}"
+    these = "this" if len(given) == 1 else "these"
+    return f"the lab holds {these} {number_of(len(given), 'object')} ({counts}): in force on {_nodes(nodes)}"
 
 
 def _told(before: Named, given: Named) -> str:

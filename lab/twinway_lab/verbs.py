@@ -123,8 +123,8 @@ def _changing(lab: LabName, patience: float) -> Iterator[LabState]:
         yield store.load(lab)
 
 
-def change_driver(lab: LabName, driver: str, timeout: float) -> None:
-    """Every node runs `driver`, one after the other; where one cannot, all go on as before."""
+def change_driver(lab: LabName, driver: str, timeout: float) -> int:
+    """Every node runs `driver`, one after the other; where one cannot, all go on as before. How many nodes."""
     _check_driver(driver)
     with _changing(lab, timeout) as state:
         try:
@@ -133,6 +133,7 @@ def change_driver(lab: LabName, driver: str, timeout: float) -> None:
             _run_driver(lab, state, timeout)
             raise
         store.save(lab, replace(state, driver=driver))
+        return len(state.plan.nodes)
 
 
 def _run_driver(lab: LabName, state: LabState, timeout: float) -> None:

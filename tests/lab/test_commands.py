@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 from tests.lab.labs import Lab
@@ -141,3 +143,53 @@ def test_two_pods_cannot_listen_on_one_port_of_their_node(lab: Lab) -> None:
     twin = pod("b", on="n1", host=True, tcp=8080)
     said = lab.fail("up", "-f", lab.file(listening, twin), "--driver", "plain")
     assert "8080 TCP of node n1 is Pod shop/a's already" in said
+
+
+def offered(lab: Lab, *words: str) -> list[str]:
+    """What a bash shell is offered for the last of these words."""
+    line = ["twinway", "lab", *words]
+    asked = {
+        "_TWINWAY_COMPLETE": "complete_bash",
+        "COMP_WORDS": " ".join(line),
+        "COMP_CWORD": str(len(line) - 1),
+    }
+    program = [sys.executable, "-c", "from twinway.cli.main import main; main()"]
+    done = subprocess.run(
+        program, env=lab.environment | asked, capture_output=True, text=True, timeout=60, check=False
+    )
+    return done.stdout.split()
+
+
+def test_the_shell_completes_what_there_is(lab: Lab) -> None:
+    """Places and nodes of the lab that is named, labs, drivers; nothing of a lab that is not there."""
+    lab.up(pod("a"), pod("b"))
+    named = ("--name", lab.name)
+    assert offered(lab, "probe", *named, "--from", "") == ["shop/a", "shop/b", "node/n1", "node/n2", "external"]
+    assert offered(lab, "exec", *named, "shop/") == ["shop/a", "shop/b"]
+    assert offered(lab, "agent", "restart", *named, "n") == ["node/n1", "node/n2"]
+    assert lab.name in offered(lab, "down", "--name", "test-")
+    assert {"plain", "other"} <= set(offered(lab, "driver", ""))
+    assert {"plain", "other"} <= set(offered(lab, "up", "--driver", ""))
+    assert offered(lab, "up", "--pod-device", "v") == ["veth"]
+    assert offered(lab, "exec", "--name", "nobody", "") == []
+
+
+def test_every_command_says_in_a_line_what_it_did(lab: Lab, tmp_path: Path) -> None:
+    """Success, and also that there was nothing to do."""
+    one, two, empty = lab.file(pod("a")), lab.file(pod("b")), tmp_path / "empty"
+    empty.mkdir()
+    assert "there is no lab" in lab.do("down")
+    lab.up(pod("a"))
+    assert lab.do("apply", "-f", one) == "applied 1 object (0 new, 0 changed, 1 unchanged): in force on 2 nodes\n"
+    assert lab.do("apply", "-f", one, two).startswith("applied 2 objects (1 new, 0 changed, 1 unchanged)")
+    done = lab.run("apply", "-f", str(empty))
+    assert done.stdout == "nothing to apply: there is no object that the lab uses\n"
+    assert done.stderr == f"note: {empty}: is empty: there is no file *.yaml, *.yml, *.json in it\n"
+    assert lab.do("delete", "-f", two) == "deleted 1 object: in force on 2 nodes\n"
+    assert lab.do("delete", "-f", two) == "nothing to delete: 1 object not in the lab\n"
+    assert lab.do("sync", "-f", two).startswith(
+        "the lab holds this 1 object (1 new, 0 changed, 0 unchanged, 1 deleted)"
+    )
+    assert lab.do("agent", "restart", "node/n1") == "node/n1: the agent has its state in force\n"
+    assert lab.do("driver", "other") == f"lab {lab.name}: driver other on 2 nodes\n"
+    assert lab.do("down") == f"lab {lab.name} is down\n"

@@ -12,12 +12,13 @@ import typer
 
 from twinway.cli.options import new_app
 from twinway.errors import LabError
+from twinway_lab.cli import complete
 from twinway_lab.names import LabName
 from twinway_lab.usage import WrongUsage
 
 app = new_app(no_args_is_help=True)
 
-NameOption = Annotated[str, typer.Option("--name", help="Which lab.")]
+NameOption = Annotated[str, typer.Option("--name", help="Which lab.", autocompletion=complete.labs)]
 FilesOption = Annotated[
     list[Path], typer.Option("-f", "--filename", help="Kubernetes YAML or JSON: a file, or a folder of them.")
 ]

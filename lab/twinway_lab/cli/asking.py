@@ -10,15 +10,22 @@ import typer
 
 from twinway.cli.options import JsonOption
 from twinway.cli.output import print_json, print_table
+from twinway_lab.cli import complete
 from twinway_lab.cli.app import SILENCE, NameOption, SilenceOption, app, lab_called, tell, usage
 from twinway_lab.names import DEFAULT_LAB
 
-FromOption = Annotated[str | None, typer.Option("--from", metavar="NS/POD|node/NAME|external")]
+FromOption = Annotated[
+    str | None,
+    typer.Option("--from", metavar="NS/POD|node/NAME|external", autocompletion=complete.places),
+]
 ToOption = Annotated[
     str | None, typer.Option("--to", metavar="HOST:PORT", help="HOST: an address, or NAME.NS of a Service.")
 ]
 SourceOption = Annotated[str | None, typer.Option("--source", metavar="ADDRESS", help="The client's address.")]
 BatchOption = Annotated[Path | None, typer.Option("--batch", help="A file of JSON lines with these fields.")]
+ProtocolOption = Annotated[
+    str, typer.Option("--protocol", help="tcp, udp or sctp.", autocompletion=complete.protocols)
+]
 WhyOption = Annotated[
     bool, typer.Option("--why", help="In JSON, too, say which policy dropped it: two fields more.")
 ]
@@ -29,7 +36,7 @@ def probe(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     source_place: FromOption = None,
     to: ToOption = None,
     source: SourceOption = None,
-    protocol: Annotated[str, typer.Option("--protocol", help="tcp, udp or sctp.")] = "tcp",
+    protocol: ProtocolOption = "tcp",
     count: Annotated[int | None, typer.Option("--count", help="So many times, side by side.")] = None,
     payload_size: Annotated[int | None, typer.Option("--payload-size", metavar="BYTES")] = None,
     timeout: SilenceOption = SILENCE,

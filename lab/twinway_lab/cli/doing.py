@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
+from twinway_lab.cli import complete
 from twinway_lab.cli.app import PATIENCE, NameOption, TimeoutOption, app, lab_called, usage
+from twinway_lab.kinds import number_of
 from twinway_lab.names import DEFAULT_LAB, parse_place
 
 
@@ -21,7 +23,7 @@ class AgentVerb(StrEnum):
 
 @app.command("exec")
 def execute(
-    place: Annotated[str, typer.Argument(metavar="NS/POD|node/NAME|external")],
+    place: Annotated[str, typer.Argument(metavar="NS/POD|node/NAME|external", autocompletion=complete.places)],
     command: Annotated[list[str], typer.Argument(metavar="-- COMMAND...")],
     name: NameOption = DEFAULT_LAB,
 ) -> None:
@@ -37,7 +39,7 @@ def execute(
 @app.command()
 def agent(
     verb: AgentVerb,
-    node: Annotated[str, typer.Argument(metavar="node/NAME")],
+    node: Annotated[str, typer.Argument(metavar="node/NAME", autocompletion=complete.nodes)],
     name: NameOption = DEFAULT_LAB,
     timeout: TimeoutOption = PATIENCE,
 ) -> None:
@@ -47,15 +49,17 @@ def agent(
     lab = lab_called(name)
     with usage():
         verbs.agent(lab, verb.value, parse_place(node), timeout)
+    typer.echo(f"{node}: the agent {'has been killed' if verb is AgentVerb.KILL else 'has its state in force'}")
 
 
 @app.command()
 def driver(
-    driver: Annotated[str, typer.Argument(metavar="NAME")],
+    driver: Annotated[str, typer.Argument(metavar="NAME", autocompletion=complete.drivers)],
     name: NameOption = DEFAULT_LAB,
     timeout: TimeoutOption = PATIENCE,
 ) -> None:
     """Change every node to another driver, under traffic; return when it is done."""
     from twinway_lab import verbs
 
-    verbs.change_driver(lab_called(name), driver, timeout)
+    nodes = verbs.change_driver(lab_called(name), driver, timeout)
+    typer.echo(f"lab {name}: driver {driver} on {number_of(nodes, 'node')}")

@@ -13,6 +13,7 @@ import typer
 
 from twinway.cli.options import JsonOption
 from twinway.cli.output import print_json
+from twinway_lab.cli import complete
 from twinway_lab.cli.app import (
     PATIENCE,
     FilesOption,
@@ -24,6 +25,7 @@ from twinway_lab.cli.app import (
     lab_called,
     tell,
 )
+from twinway_lab.kinds import number_of
 from twinway_lab.names import DEFAULT_LAB, LabName
 from twinway_lab.summary import Done
 
@@ -41,7 +43,10 @@ def up(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     files: FilesOption,
     more: MoreFiles = None,
     driver: Annotated[
-        str | None, typer.Option(help="An installed driver; else the node config's, or its default.")
+        str | None,
+        typer.Option(
+            help="An installed driver; else the node config's, or its default.", autocompletion=complete.drivers
+        ),
     ] = None,
     pod_device: Annotated[
         PodDevice | None, typer.Option(help="How pods are plugged in; else as the node config says.")
@@ -77,7 +82,7 @@ def up(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     if json:
         print_json(now)
         return
-    counts = f"{len(now['nodes'])} nodes, {len(now['pods'])} pods, {len(now['services'])} Services"
+    counts = ", ".join(number_of(len(now[f"{noun.lower()}s"]), noun) for noun in ("node", "pod", "Service"))
     took = time.monotonic() - begun
     typer.echo(f"lab {lab} is up in {took:.1f} s: {counts}, driver {now['driver']} on {now['pod_device']}")
 
@@ -144,6 +149,10 @@ def down(
     """Remove a lab without a trace; also what a command left that was killed on its way."""
     from twinway_lab import cleanup, lock
 
-    for each in cleanup.names() if all_labs else [name]:
+    known = cleanup.names()
+    for each in known if all_labs else [name]:
         cleanup.down(LabName(each))
+        typer.echo(f"lab {each} is down" if each in known else f"there is no lab {each}: nothing to remove")
+    if all_labs and not known:
+        typer.echo("there is no lab: nothing to remove")
     lock.remove_empty_folders()

@@ -10,12 +10,12 @@ kernel as it is: traffic goes on, and the next agent adopts it.
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
+import resource
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,10 +25,13 @@ from twinway.bell import Bell
 from twinway.config import NodeConfig
 from twinway.errors import ConfigError
 from twinway.feed import NodeFeed
+from twinway.files import remedy
+from twinway.locks import only_one_in, only_one_on
 from twinway.model.net import NodeName
 from twinway.node_context import build_driver, context_of
 from twinway.predecessors import Predecessors
 from twinway.reconcile import Inputs, Pacing, Reconciler
+from twinway.rundir import RunDir
 from twinway.status import Board, Status
 
 if TYPE_CHECKING:
@@ -39,14 +42,17 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-WRITABLE = "make it writable or choose another"
+DESCRIPTORS = 512
+"""Files that the agent may have open at worst: half of them are its clients', half tables and hooks."""
+HANG_UP = "manifests are followed anyway, and a changed node config takes a restart"
 
 
 def run(config: NodeConfig, origin: str) -> None:
     """Serve until SIGTERM or SIGINT. `origin` names the config in errors."""
     with ExitStack() as stack:
+        _have_descriptors()
         _make_folder("run_dir", config.run_dir)
-        stack.enter_context(_only_one(config.run_dir))
+        stack.enter_context(only_one_in(config.run_dir))
         agent = _Agent(config, origin, stack)
         agent.serve()
     logger.info("stopped, traffic goes on node=%s driver=%s", config.node_name, config.driver)
@@ -61,12 +67,15 @@ class _Agent:
         build = partial(build_driver, config=config, context=context, origin=origin)
         self._driver = build(config.driver)
         _make_folder("bpffs", context.bpffs, "mount one: mount -t bpf bpf /sys/fs/bpf")
+        stack.enter_context(only_one_on(context.bpffs))
         _make_folder("cache_dir", context.cache)
+        self._hung_up = False
+        self._run_dir = RunDir()
         self._predecessors = Predecessors(config.run_dir / "drivers", config.driver, build)
         self._attachments = Attachments(config.run_dir / "attachments", self._bell.ring)
         deleted = config.run_dir / "deleted"
         _make_folder("run_dir", deleted)
-        self._feed = NodeFeed(_source(config), self._attachments, self._bell, deleted)
+        self._feed = NodeFeed(_source(config), self._attachments, self._bell, deleted, self._look_after)
         self._board = Board(Status(node=config.node_name, driver=config.driver, pid=os.getpid()))
         self._loop = Reconciler(
             self._driver,
@@ -81,6 +90,8 @@ class _Agent:
         """Open the sockets first: whoever asks during a start waits instead of failing."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._end)
+        signal.signal(signal.SIGHUP, self._hang_up)
+        self._keep_folders()
         self._listen()
         self._predecessors.mark()
         self._stack.callback(self._driver.stop, keep_traffic=True)
@@ -102,46 +113,55 @@ class _Agent:
             usage=lambda: loop.ask(lambda driver: driver.usage()),
         )
         path = self._config.run_dir / "agent.sock"
-        self._stack.callback(ApiServer.on_path(path, api.all).close)
+        server = ApiServer.on_path(path, api.all)
+        self._stack.callback(server.close)
         self._stack.callback(path.unlink, missing_ok=True)
+        self._run_dir.keep(path, lambda: server.remake(path))
         if address := self._config.metrics.address:
             self._stack.callback(ApiServer.on_port(address, api.public).close)
         verbs = Verbs(self._attachments, self._board, wait_seconds=self._config.cni.wait_seconds)
         cni = CniServer(self._config.run_dir / "cni.sock", verbs)
         self._stack.callback(cni.close)
+        self._run_dir.keep(self._config.run_dir / "cni.sock", cni.remake)
         cni.start()
+
+    def _keep_folders(self) -> None:
+        folder = self._config.run_dir
+        self._run_dir.keep(folder / "attachments", self._attachments.write_again)
+        self._run_dir.keep(folder / "deleted", lambda: _make_folder("run_dir", folder / "deleted"))
+        self._run_dir.keep(folder / "drivers" / self._config.driver, self._predecessors.mark)
+
+    def _look_after(self) -> str | None:
+        if self._hung_up:
+            self._hung_up = False
+            logger.info("SIGHUP changes nothing hint=%r", HANG_UP)
+        return self._run_dir.look()
+
+    # In a signal handler: the loop says so.
+    def _hang_up(self, _number: int, _frame: FrameType | None) -> None:
+        self._hung_up = True
+        self._bell.ring()
 
     def _end(self, _number: int, _frame: FrameType | None) -> None:
         self._bell.close()
 
 
-@contextmanager
-def _only_one(run_dir: Path) -> Iterator[None]:
-    path = run_dir / "agent.lock"
-    try:
-        lock = path.open("a+", encoding="ascii")
-    except OSError as error:
-        raise ConfigError(f"run_dir: {path}: {error.strerror}: {WRITABLE}") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            lock.seek(0)
-            raise ConfigError(
-                f"run_dir: {run_dir}: another agent runs here (pid {lock.read().strip() or 'unknown'}): "
-                "stop it, or give this one a run_dir of its own"
-            ) from error
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
-        yield
+def _have_descriptors() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < DESCRIPTORS:
+        raise ConfigError(
+            f"open files: the limit is {hard}, and the agent needs {DESCRIPTORS}: raise it "
+            "(ulimit -n, LimitNOFILE= of the unit)"
+        )
+    if soft < DESCRIPTORS:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (DESCRIPTORS if hard < 0 else min(hard, 4096), hard))
 
 
-def _make_folder(key: str, folder: Path, remedy: str = WRITABLE) -> None:
+def _make_folder(key: str, folder: Path, hint: str = "") -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
-        raise ConfigError(f"{key}: {folder}: {error.strerror}: {remedy}") from error
+        raise ConfigError(f"{key}: {folder}: {error.strerror}: {hint or remedy(error)}") from error
 
 
 def _source(config: NodeConfig) -> Source:

@@ -17,17 +17,16 @@ from __future__ import annotations
 import json
 import logging
 import socket
-import threading
 from collections.abc import Callable, Mapping
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from socketserver import ThreadingMixIn
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from urllib.parse import parse_qs, urlsplit
 
 from twinway.compute.explain import explain
 from twinway.driver import Inspection
 from twinway.errors import ConfigError, TwinwayError
+from twinway.listener import Limits, Listener, Visit
 from twinway.policy_views import connection_of, denials_view, explain_view, policies_view
 from twinway.status import Board
 from twinway.unixsocket import listen
@@ -125,37 +124,44 @@ class Api:
         return Reply(503, "text/plain", f"the loop has not turned for {silence:.0f} s\n".encode())
 
 
-class _Server(ThreadingMixIn, HTTPServer):
-    daemon_threads = True
-
-    def __init__(self, listening: socket.socket, routes: Mapping[str, Route]) -> None:
-        HTTPServer.__init__(self, ("", 0), _Handler, bind_and_activate=False)
-        self.socket.close()
-        self.socket = listening
+class _Doors:
+    # What the handler of a request looks at of its server.
+    def __init__(self, routes: Mapping[str, Route], visit: Visit) -> None:
         self.routes = routes
+        self.visit = visit
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = 30.0
-    server: _Server
+
+    def __init__(self, doors: _Doors) -> None:
+        self._doors = doors
+        super().__init__(doors.visit.socket, "", cast("Any", doors))
 
     def do_GET(self) -> None:
         """Answer by the route of the path."""
-        parts = urlsplit(self.path)
-        route = self.server.routes.get(parts.path)
-        if route is None:
-            self._send(_refusal(404, f"no such path; there are {', '.join(sorted(self.server.routes))}"))
-            return
-        try:
-            reply = route({key: values[-1] for key, values in parse_qs(parts.query).items()})
-        except (TwinwayError, OSError) as error:
-            reply = _refusal(503, str(error))
+        with self._doors.visit.working():
+            reply = self._reply()
         self._send(reply)
+
+    def _reply(self) -> Reply:
+        parts = urlsplit(self.path)
+        route = self._doors.routes.get(parts.path)
+        if route is None:
+            return _refusal(404, f"no such path; there are {', '.join(sorted(self._doors.routes))}")
+        try:
+            return route({key: values[-1] for key, values in parse_qs(parts.query).items()})
+        except (TwinwayError, OSError) as error:
+            return _refusal(503, str(error))
 
     def address_string(self) -> str:
         """Who asks, for the log: a unix socket's client has no address."""
-        return str(self.client_address[0]) if self.client_address else "local"
+        try:
+            name = self._doors.visit.socket.getpeername()
+        except OSError:
+            return "gone"
+        return str(name[0]) if isinstance(name, tuple) else "local"
 
     def log_message(self, format: str, *args: Any) -> None:
         """To our log, not to stderr."""
@@ -172,13 +178,12 @@ class _Handler(BaseHTTPRequestHandler):
 class ApiServer:
     """One listening socket that answers some routes until it is closed."""
 
-    def __init__(self, listening: socket.socket, routes: Mapping[str, Route]) -> None:
+    def __init__(
+        self, listening: socket.socket, routes: Mapping[str, Route], limits: Limits | None = None
+    ) -> None:
         """Serve `routes` on a socket that listens already."""
-        self._server = _Server(listening, routes)
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, name="api", daemon=True
-        )
-        self._thread.start()
+        self._listener = Listener(listening, lambda visit: _serve(routes, visit), name="api", limits=limits)
+        self._listener.start()
 
     @classmethod
     def on_path(cls, path: Path, routes: Mapping[str, Route]) -> ApiServer:
@@ -200,13 +205,19 @@ class ApiServer:
     @property
     def address(self) -> Any:
         """Where it listens: a path, or (host, port, …)."""
-        return self._server.socket.getsockname()
+        return self._listener.address
+
+    def remake(self, path: Path) -> None:
+        """Listen at `path` again, where somebody removed it."""
+        self._listener.move(listen(path))
 
     def close(self) -> None:
         """Stop answering."""
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        self._listener.close()
+
+
+def _serve(routes: Mapping[str, Route], visit: Visit) -> None:
+    _Handler(_Doors(routes, visit))  # making it serves the connection to its end
 
 
 def _json(code: int, value: Any) -> Reply:

@@ -103,6 +103,13 @@ class Attachments:
         kept = set(valid)
         self._forget_where(lambda key: key not in kept)
 
+    def write_again(self) -> None:
+        """Put all that is known on disk again, where somebody removed the folder."""
+        with self._lock:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for key, record in self._records.items():
+                write_whole(self._path(key), _encode(record))
+
     def _forget_where(self, stale: Callable[[Key], bool]) -> bool:
         with self._lock:
             dropped = [key for key in self._records if stale(key)]

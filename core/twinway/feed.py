@@ -7,6 +7,7 @@ from pathlib import Path
 
 from twinway.attachments import Attachments
 from twinway.bell import Bell
+from twinway.files import remedy
 from twinway.model.cluster import Cluster
 from twinway.reconcile import Inputs
 from twinway.sources.base import Latest, Source
@@ -15,8 +16,21 @@ from twinway.sources.base import Latest, Source
 class NodeFeed:
     """The inputs of one node's loop. `newest` is called from the loop's thread alone."""
 
-    def __init__(self, source: Source, attachments: Attachments, bell: Bell, deleted: Path) -> None:
-        """`deleted` is where the CNI plugin leaves a note when a pod goes while the agent is away."""
+    def __init__(
+        self,
+        source: Source,
+        attachments: Attachments,
+        bell: Bell,
+        deleted: Path,
+        upkeep: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        """
+        `deleted` is where the CNI plugin leaves a note when a pod goes while the agent is away.
+
+        `upkeep` is called at each turn of the loop; it answers what is wrong beside the source.
+        """
+        self._upkeep = upkeep
+        self._trouble: str | None = None
         self.bell = bell
         self._source = source
         self._attachments = attachments
@@ -26,8 +40,8 @@ class NodeFeed:
 
     @property
     def error(self) -> str | None:
-        """Why the source cannot be read; None where it can."""
-        return self._source.error
+        """Why the source, or what the agent keeps on disk, cannot be read; None where it can."""
+        return self._source.error or self._trouble
 
     def start(self) -> None:
         """Begin to follow the source."""
@@ -39,7 +53,7 @@ class NodeFeed:
 
     def newest(self) -> Inputs | None:
         """The newest inputs, None before the first snapshot; the same object while nothing changed."""
-        honour_notes(self._deleted, self._attachments.forget_container)
+        self._trouble = self._upkeep() or self._honour_notes()
         cluster = self._slot.get(timeout=0) or (self._newest.cluster if self._newest else None)
         if cluster is None:
             return None
@@ -48,6 +62,14 @@ class NodeFeed:
         if self._newest is None or not _same(inputs, self._newest):
             self._newest = inputs
         return self._newest
+
+    # The loop goes on whatever becomes of the disk: the note stays, and is honoured later.
+    def _honour_notes(self) -> str | None:
+        try:
+            honour_notes(self._deleted, self._attachments.forget_container)
+        except OSError as error:
+            return f"run_dir: {error.filename}: {error.strerror}: {remedy(error)}"
+        return None
 
 
 def honour_notes(folder: Path, forget: Callable[[str], bool]) -> None:

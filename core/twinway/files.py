@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -17,3 +18,9 @@ def write_whole(path: Path, text: str, *, mode: int = 0o600) -> None:
     except OSError:
         scratch.unlink(missing_ok=True)
         raise
+
+
+def remedy(error: OSError) -> str:
+    """What helps where a folder of ours cannot be written."""
+    full = {errno.ENOSPC: "make room there", errno.EDQUOT: "make room there", errno.EMFILE: "raise its limit"}
+    return full.get(error.errno or 0, "make it writable or choose another")

@@ -40,7 +40,9 @@ class Predecessors:
 
     def mark(self) -> None:
         """Leave the trace of the driver that is in charge now; to be called before it is started."""
-        (self._folder / self._current).touch(mode=0o600)
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for name in (self._current, *self._leaving):
+            (self._folder / name).touch(mode=0o600)
 
     def advance(self) -> tuple[str, ...]:
         """Let each go on with leaving; names of those that are still there."""

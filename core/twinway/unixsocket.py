@@ -7,6 +7,7 @@ import socket
 from pathlib import Path
 
 from twinway.errors import ConfigError
+from twinway.files import remedy
 
 LONGEST_PATH = 107
 """Bytes of a socket's path. Source: unix(7), sun_path."""
@@ -30,5 +31,5 @@ def listen(path: Path, backlog: int = 128) -> socket.socket:
         scratch.replace(path)
     except OSError as error:
         server.close()
-        raise ConfigError(f"run_dir: {path}: {error.strerror}: make {path.parent} writable") from error
+        raise ConfigError(f"run_dir: {path}: {error.strerror}: {remedy(error)}") from error
     return server

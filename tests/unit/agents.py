@@ -113,15 +113,20 @@ class Site:
         path.write_text(json.dumps(whole))
         return path
 
-    def twinway(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
+    def twinway(self, *words: str | Path, prefix: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
         """The command line's answer."""
         return subprocess.run(
-            [*COMMAND, *words], env=self.environment, capture_output=True, text=True, timeout=60, check=False
+            [*prefix, *COMMAND, *words],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
 
-    def agent(self, **changes: Any) -> Agent:
-        """A started agent."""
-        agent = Agent(self, self.config(**changes))
+    def agent(self, prefix: tuple[str, ...] = (), **changes: Any) -> Agent:
+        """A started agent; `prefix` is a command that runs it."""
+        agent = Agent(self, self.config(**changes), prefix)
         self.running.append(agent)
         agent.await_line("started ")
         return agent
@@ -149,9 +154,9 @@ COMMAND = (sys.executable, "-c", "from twinway.cli.main import main; main()")
 class Agent:
     """One agent process."""
 
-    def __init__(self, site: Site, config: Path) -> None:
+    def __init__(self, site: Site, config: Path, prefix: tuple[str, ...] = ()) -> None:
         self.process = subprocess.Popen(
-            [*COMMAND, "agent", "--config", config],
+            [*prefix, *COMMAND, "agent", "--config", config],
             env=site.environment,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

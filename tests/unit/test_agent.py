@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
+import shutil
 import signal
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
 
 from tests.unit.agents import POD, SERVICE, Site
 from tests.unit.cni.requests import TERWAY_RESULT, config, environment, message
+from twinway.client import AgentClient
 from twinway.errors import SourceError, TwinwayError
 
 
@@ -27,10 +33,10 @@ def site(tmp_path: Path) -> Iterator[Site]:
     made.close()
 
 
-def cni(site: Site, verb: str) -> tuple[int, str]:
+def cni(site: Site, verb: str, run_dir: Path | None = None) -> tuple[int, str]:
     """The agent's answer on its CNI socket."""
     with socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(str(site.run_dir / "cni.sock"))
+        connection.connect(str((run_dir or site.run_dir) / "cni.sock"))
         connection.sendall(message(environment(verb), config()))
         connection.shutdown(socket.SHUT_WR)
         with connection.makefile("rb") as stream:
@@ -69,6 +75,130 @@ def test_only_one_on_a_run_dir(site: Site) -> None:
         "stop it, or give this one a run_dir of its own\n"
     )
     assert agent.client.status()["pid"] == agent.process.pid
+
+
+def test_only_one_on_a_bpffs(site: Site) -> None:
+    """A second agent with pins in the same place is refused with the first one's pid, whatever its run_dir."""
+    agent = site.agent()
+    refused = site.twinway("agent", "--config", site.config(run_dir=str(site.folder / "run2")))
+    assert (refused.returncode, refused.stderr) == (
+        1,
+        f"error: bpffs: {site.folder}/bpf/twinway: another agent, or a cleanup, uses these pins "
+        f"(pid {agent.process.pid}): stop it first\n",
+    )
+    assert agent.client.status()["pid"] == agent.process.pid
+
+
+def test_too_few_descriptors(site: Site) -> None:
+    """An agent that may not open what it needs says so in one line, and leaves nothing."""
+    refused = site.twinway("agent", "--config", site.config(), prefix=("prlimit", "--nofile=24:24"))
+    assert (refused.returncode, refused.stderr) == (
+        1,
+        "error: open files: the limit is 24, and the agent needs 512: raise it "
+        "(ulimit -n, LimitNOFILE= of the unit)\n",
+    )
+    assert not site.run_dir.exists()
+
+
+def test_idle_clients_harm_nobody(site: Site) -> None:
+    """However many clients say nothing, scrapes, questions and pods are served."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    version = site.put("a.json", POD)
+    agent = site.agent(metrics={"address": f"127.0.0.1:{port}"})
+    agent.client.wait(version, 20)
+    with ExitStack() as stack:
+        for _ in range(300):
+            stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+        for name in ("cni.sock", "agent.sock"):
+            for _ in range(200):
+                idle = stack.enter_context(socket.socket(socket.AF_UNIX))
+                idle.connect(str(site.run_dir / name))
+        connection = HTTPConnection("127.0.0.1", port, timeout=10)
+        connection.request("GET", "/metrics")
+        assert connection.getresponse().status == 200
+        connection.close()
+        assert cni(site, "ADD")[0] == 0
+        assert agent.client.status()["pid"] == agent.process.pid
+        assert len(list(Path(f"/proc/{agent.process.pid}/fd").iterdir())) < 400
+    agent.end()
+    assert not [line for line in agent.lines if "WARNING" in line]
+
+
+def test_survives_a_lack_of_descriptors(site: Site) -> None:
+    """Without a descriptor left the agent lives on, says so once, and serves again when there are some."""
+    agent = site.agent()
+    pid = agent.process.pid
+    limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (4, limits[1]))
+    with pytest.raises(TwinwayError):
+        AgentClient(site.run_dir / "agent.sock", timeout=1.0).status()
+    before = processor_seconds(pid)
+    with pytest.raises(TwinwayError):
+        AgentClient(site.run_dir / "agent.sock", timeout=2.0).status()
+    assert processor_seconds(pid) - before < 1.0
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+    assert agent.client.status()["pid"] == pid
+    agent.end()
+    assert len([line for line in agent.lines if "connections cannot be accepted" in line]) == 1
+    assert not [line for line in agent.lines if "Traceback" in line]
+
+
+def processor_seconds(pid: int) -> float:
+    """User and system time of a process. Source: proc(5), stat."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_clients_that_hang_up(site: Site) -> None:
+    """Whoever leaves in the middle of a request or of its answer costs no line of the log."""
+    agent = site.agent()
+    for name in ("agent.sock", "cni.sock"):
+        for half in (b"", b"GET /sta", b"GET /status HTTP/1.1\r\n\r\n"):
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.connect(str(site.run_dir / name))
+                connection.sendall(half)
+    agent.client.status()
+    agent.end()
+    assert not [line for line in agent.lines if "Traceback" in line or "Exception" in line]
+
+
+def test_hang_up_signal(site: Site) -> None:
+    """SIGHUP does not end the agent; a line says what it is good for."""
+    agent = site.agent()
+    agent.process.send_signal(signal.SIGHUP)
+    assert "a changed node config takes a restart" in agent.await_line("SIGHUP changes nothing")
+    assert agent.client.status()["pid"] == agent.process.pid
+
+
+def test_run_dir_that_vanishes(site: Site) -> None:
+    """A run_dir that is removed under the agent is made again, attached pods included, with one line."""
+    version = site.put("a.json", POD)
+    agent = site.agent()
+    agent.client.wait(version, 20)
+    assert cni(site, "ADD")[0] == 0
+    shutil.rmtree(site.run_dir)
+    agent.await_line("parts of run_dir were gone, made again")
+    assert agent.client.status()["error"] is None
+    assert cni(site, "CHECK") == (0, "")
+    agent.end(signal.SIGKILL)
+    assert [each["pod"] for each in site.agent().client.wait(version, 20)["endpoints"]] == ["shop/web"]
+
+
+def test_full_run_dir(site: Site) -> None:
+    """On a full run_dir the agent starts or says in one line why not, and an ADD is refused with the reason."""
+    site.run_dir.mkdir()
+    version = site.put("a.json", POD)
+    size = os.sysconf("SC_PAGE_SIZE")
+    mount = f"mount -t tmpfs -o size={size} tmpfs {site.run_dir} && head -c {size} /dev/zero > {site.run_dir}/full"
+    agent = site.agent(prefix=("unshare", "--mount", "sh", "-c", f'{mount} && exec "$@"', "sh"))
+    root = Path(f"/proc/{agent.process.pid}/root{site.run_dir}")
+    AgentClient(root / "agent.sock").wait(version, 20)
+    status, answer = cni(site, "ADD", root)
+    assert status == 1
+    assert "No space left on device: make room there" in json.loads(answer)["msg"]
+    agent.end()
+    assert not [line for line in agent.lines if "Traceback" in line]
 
 
 def test_successor_of_a_killed_agent(site: Site) -> None:
@@ -165,8 +295,6 @@ def test_broken_manifest_keeps_what_is_in_force(site: Site) -> None:
 
 def test_metrics_on_a_port(site: Site) -> None:
     """With an address in the config, metrics and health are served there, and nothing else is."""
-    from http.client import HTTPConnection
-
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     site.agent(metrics={"address": f"127.0.0.1:{port}"})

@@ -82,6 +82,7 @@ def test_status_before_the_first_state(agent: Agent) -> None:
         "applies": 0,
         "endpoints": [],
         "rejected": [],
+        "not_served": [],
         "error": None,
         "retiring": [],
         "health": {"ok": False, "detail": "not started"},

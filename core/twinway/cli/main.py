@@ -79,6 +79,10 @@ def main() -> None:
         for line in str(error).splitlines():
             sys.stderr.write(f"error: {line}\n")
         sys.exit(1)
+    except OSError as error:
+        what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
+        sys.stderr.write(f"error: {what}\n")
+        sys.exit(1)
 
 
 @cache

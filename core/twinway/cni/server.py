@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import socket
-import threading
 import time
 from pathlib import Path
 
 from twinway.cni.verbs import Answer, Verbs
+from twinway.listener import Limits, Listener, Visit
 from twinway.unixsocket import listen
 
 logger = logging.getLogger(__name__)
@@ -18,6 +18,10 @@ LONGEST_REQUEST = 2 << 20
 READ_SECONDS = 10.0
 
 
+LIMITS = Limits(most=128, patience=READ_SECONDS)
+"""A runtime starts as many pods at once as it likes; each ADD waits for its pod."""
+
+
 class CniServer:
     """Answers on a unix socket until it is closed."""
 
@@ -25,35 +29,31 @@ class CniServer:
         """Listen at `path`."""
         self._path = path
         self._verbs = verbs
-        self._socket = listen(path)
-        self._thread = threading.Thread(target=self._accept, name="cni", daemon=True)
+        self._listener = Listener(listen(path), self._serve, name="cni", limits=LIMITS)
 
     def start(self) -> None:
         """Begin to answer, each request in a thread of its own: ADDs wait."""
-        self._thread.start()
+        self._listener.start()
+
+    def remake(self) -> None:
+        """Listen again at its path, where somebody removed it."""
+        self._listener.move(listen(self._path))
 
     def close(self) -> None:
         """Stop answering; requests under way get their answer if the process lives on."""
         self._path.unlink(missing_ok=True)
-        self._socket.shutdown(socket.SHUT_RDWR)
-        self._thread.join()
-        self._socket.close()
+        self._listener.close()
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._socket.accept()
-            except OSError:
-                return  # closed
-            threading.Thread(target=self._serve, args=(connection,), name="cni request", daemon=True).start()
-
-    def _serve(self, connection: socket.socket) -> None:
-        with connection:
-            try:
-                message = _read(connection)
-                connection.sendall(_encode(self._verbs.answer(message)))
-            except OSError as error:
-                logger.warning("the plugin went away reason=%r", str(error))
+    def _serve(self, visit: Visit) -> None:
+        message = _read(visit.socket)
+        if not message:
+            return  # whoever connects without a word is no plugin
+        with visit.working():
+            answer = self._verbs.answer(message)
+        try:
+            visit.socket.sendall(_encode(answer))
+        except OSError as error:
+            logger.warning("the plugin went away before its answer reason=%r", str(error))
 
 
 def _read(connection: socket.socket) -> bytes:

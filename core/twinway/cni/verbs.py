@@ -16,6 +16,7 @@ from twinway.attachments import Attachments
 from twinway.cni.errors import CniError, Code
 from twinway.cni.netns import refuse_wrong_place
 from twinway.cni.request import VERSIONS, NetworkConfig, Request, attachment
+from twinway.files import remedy
 from twinway.model.node import FENCED, Attachment
 from twinway.status import Board, Status
 
@@ -119,7 +120,7 @@ class Verbs:
 
 
 def _unwritable(error: OSError) -> CniError:
-    return CniError(Code.IO_FAILURE, f"{error.filename}: {error.strerror}: make the agent's run_dir writable")
+    return CniError(Code.IO_FAILURE, f"run_dir: {error.filename}: {error.strerror}: {remedy(error)}")
 
 
 def _refusal(error: CniError, version: str) -> Answer:

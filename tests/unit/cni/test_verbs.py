@@ -239,7 +239,7 @@ def test_registry_that_cannot_be_written(node: Node, tmp_path: Path) -> None:
     (tmp_path / "c1.eth0.json").mkdir()
     error = node.refusal("ADD")
     assert error["code"] == 5
-    assert "make the agent's run_dir writable" in error["msg"]
+    assert "make it writable or choose another" in error["msg"]
 
 
 def test_cut_message(node: Node) -> None:

@@ -16,7 +16,7 @@ from twinway.driver import Change, Health, Inspection, NodeContext, Report
 from twinway.errors import DriverError
 from twinway.model.net import IPAddress, ObjectRef
 from twinway.model.node import FENCED, NO_POLICY, Attachment, Endpoint
-from twinway_bpf import clock, programs, readback, sockets
+from twinway_bpf import clock, programs, readback, services, sockets
 from twinway_bpf.clients import Clients
 from twinway_bpf.devices import PodDevice, local_addresses
 from twinway_bpf.endpoints import Devices, EndpointTables, Turn
@@ -27,7 +27,6 @@ from twinway_bpf.pins import Pins
 from twinway_bpf.placement import GUARD, PACKET_PATH
 from twinway_bpf.policy import PolicyTables
 from twinway_bpf.seed import seed
-from twinway_bpf.services import ServiceTables
 from twinway_bpf.socket_policy import CALM_SECONDS, SocketPolicy
 from twinway_bpf.sockets import CgroupHooks, Notices, Settings
 from twinway_bpf.sync import Step
@@ -71,9 +70,9 @@ class Datapath:
         self._notices = Notices(self._loader.map("tw_notes"))
         policy = PolicyTables(self._loader.map("tw_class"), self._loader.map("tw_verdict"))
         self._endpoints = EndpointTables(self._loader.map("tw_ep"), policy)
-        backends, slots, frontends = (self._loader.map(name) for name in ("tw_be", "tw_slot", "tw_fe"))
+        tables = {name: self._loader.map(f"tw_{name}") for name in services.TABLES}
         clients = Clients(self._cgroup, self._loader.map("tw_sk"), pods=self._at_socket)
-        self._services = ServiceTables(backends, slots, frontends, clients)
+        self._services = services.ServiceTables(tables, clients)
         self._packets.load()
         if self._at_socket:
             self._policy_at_socket.load()
@@ -264,8 +263,8 @@ class Datapath:
 
     # Connections that pods have from before their packets were looked at.
     def _seed(self, change: Change, pods: tuple[Attachment, ...]) -> None:
-        services, rev = change.state.services.values(), self._settings.read().rev
-        seed(self._loader.map("tw_ct"), pods, self._policy_at_socket.openers, services=services, rev=rev)
+        served, rev = change.state.services.values(), self._settings.read().rev
+        seed(self._loader.map("tw_ct"), pods, self._policy_at_socket.openers, services=served, rev=rev)
 
     # The pods' devices. Pods coming and going may give the host addresses (a ptp plugin's gateways),
     # nothing else does.

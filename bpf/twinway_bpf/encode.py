@@ -29,6 +29,7 @@ from twinway_bpf.layout import EpKind
 
 _MAPPED = bytes(10) + b"\xff\xff"
 _U64 = struct.Struct("=Q")
+_ONE = _U64.pack(1)
 _FE = struct.Struct("=QII")
 _SLOT_KEY = struct.Struct("=QII")
 _EP = struct.Struct("=QIBB6s6s2xI")
@@ -117,6 +118,15 @@ def backend_value(backend: Backend) -> bytes:
     return (
         address(backend.address) + backend.port.to_bytes(2, "big") + bytes((backend.protocol.number,)) + bytes(5)
     )
+
+
+def datagram_ends(backends: Iterable[Backend]) -> dict[bytes, bytes]:
+    """Entries of tw_udpbe: those of these backends that are asked by UDP."""
+    return {
+        address(backend.address) + backend.port.to_bytes(2, "big") + bytes(2): _ONE
+        for backend in backends
+        if backend.protocol == Protocol.UDP
+    }
 
 
 def endpoint_value(

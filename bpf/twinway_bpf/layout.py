@@ -182,10 +182,16 @@ class DeniedKey(ctypes.Structure):
     _fields_ = (("rule", u64), ("pod", addr), ("direction", u8), ("pad", u8 * 7))
 
 
+class Peer(ctypes.Structure):
+    """struct tw_peer."""
+
+    _fields_ = (("vip", End), ("to", End), ("backend", u64), ("asked", u32), ("waiting", u32))
+
+
 class Peers(ctypes.Structure):
     """struct tw_peers."""
 
-    _fields_ = (("peer", Sk * 4), ("next", u32), ("pad", u32))
+    _fields_ = (("peer", Peer * 64), ("place", u8 * 64))
 
 
 class EpKind(IntEnum):
@@ -232,6 +238,8 @@ class Reason(IntEnum):
     SOCKET_PASSED = 10
     REJECT_NO_BACKEND = 16
     REJECT_NO_PORT = 17
+    REJECT_TAKEN = 18
+    REJECT_NO_ROOM = 19
     DROP_SHORT = 32
     DROP_FRAGMENT = 33
     DROP_SPOOFED = 34
@@ -261,6 +269,7 @@ STRUCTS: dict[str, type[ctypes.Structure]] = {
     "tw_cfg": Cfg,
     "tw_notes": Notes,
     "tw_sk": Sk,
+    "tw_peer": Peer,
     "tw_peers": Peers,
     "tw_skpol": SkPol,
     "tw_udp_key": UdpKey,

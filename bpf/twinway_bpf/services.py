@@ -1,5 +1,5 @@
 """
-Services in the kernel: three tables, kept up to date by what changed.
+Services in the kernel: four tables, kept up to date by what changed.
 
 Writes go backends, slots, frontends; removals the other way round. A set's id is its content, so a
 frontend turns to a new set in one write, and no packet meets a slot that is not there.
@@ -18,6 +18,9 @@ from twinway_bpf import encode
 from twinway_bpf.maps import Map
 from twinway_bpf.sync import Removals, Step, Writes, differences, perform
 
+TABLES = ("be", "udpbe", "slot", "fe")
+"""In the order in which they are written."""
+
 Services = Mapping[ObjectRef, ServiceState]
 Entries = dict[bytes, bytes]
 Key = TypeVar("Key", int, bytes)
@@ -34,19 +37,20 @@ class Clients(Protocol):
 
 
 class ServiceTables:
-    """tw_be, tw_slot and tw_fe, and how many Services share each backend, set and address."""
+    """tw_be, tw_udpbe, tw_slot and tw_fe, and how many Services share each backend, end, set and address."""
 
-    def __init__(self, backends: Map, slots: Map, frontends: Map, clients: Clients) -> None:
-        """The open maps, and who has to know of what changes in them."""
-        self._maps = (backends, slots, frontends)
+    def __init__(self, maps: Mapping[str, Map], clients: Clients) -> None:
+        """The open maps by their short names, and who has to know of what changes in them."""
+        self._maps = tuple(maps[name] for name in TABLES)
         self._clients = clients
         self._backends: Counter[int] = Counter()
+        self._ends: Counter[bytes] = Counter()
         self._sets: Counter[int] = Counter()
         self._addresses: Counter[bytes] = Counter()
 
     def rebuild(self, services: Services, *, remove: bool) -> Step:
         """Compare the kernel with all of `services` and make it so; what is left over goes if `remove`."""
-        self._backends, self._sets, self._addresses = Counter(), Counter(), Counter()
+        self._backends, self._ends, self._sets, self._addresses = Counter(), Counter(), Counter(), Counter()
         for service in services.values():
             self._count(service, 1)
         wanted = _entries(services.values())
@@ -54,7 +58,7 @@ class ServiceTables:
         table, writes = plan[0][-1]
         new = [key for key in writes if table.lookup(key) is None]
         # where there was no Service at all, somebody else may have been serving
-        return self._perform(plan, new if len(new) < len(wanted[2]) else [])
+        return self._perform(plan, new if len(new) < len(wanted[-1]) else [])
 
     def change(self, previous: Services, current: Services) -> Step:
         """Carry out the difference of two states; the first is what the kernel holds."""
@@ -62,7 +66,7 @@ class ServiceTables:
         if not came and not went:
             return Step()
         new, old = _entries(came), _entries(went)
-        fresh = [key for key in new[2] if not self._addresses[key]]
+        fresh = [key for key in new[-1] if not self._addresses[key]]
         for service in came:
             self._count(service, 1)
         for service in went:
@@ -89,16 +93,19 @@ class ServiceTables:
     ) -> tuple[tuple[Map, list[bytes]], ...]:
         dead_backends = {b.id for service in went for b in service.serving if not self._backends[b.id]}
         dead_sets = {f.backends.id: f.backends for service in went for f in service.frontends}
+        ends = [key for key in old[1] if not self._ends[key]]
         slots = [key for s in dead_sets.values() if not self._sets[s.id] for key, _ in encode.slots(s)]
-        frontends = [key for key in old[2] if key not in new[2] and not self._addresses[key]]
+        frontends = [key for key in old[-1] if key not in new[-1] and not self._addresses[key]]
         self._forget(went)
         backends = [encode.backend_key(identity) for identity in dead_backends]
-        return tuple(zip(self._maps, (backends, slots, frontends), strict=True))
+        return tuple(zip(self._maps, (backends, ends, slots, frontends), strict=True))
 
     def _count(self, service: ServiceState, step: int) -> None:
         frontends = encode.servable(service.frontends)
         for backend in service.serving:
             self._backends[backend.id] += step
+        for end in encode.datagram_ends(service.serving):
+            self._ends[end] += step
         for identity in {frontend.backends.id for frontend in frontends}:
             self._sets[identity] += step
         for frontend in frontends:
@@ -111,6 +118,7 @@ class ServiceTables:
         for service in went:
             frontends = encode.servable(service.frontends)
             _drop_zeros(self._backends, (backend.id for backend in service.serving))
+            _drop_zeros(self._ends, encode.datagram_ends(service.serving))
             _drop_zeros(self._sets, (frontend.backends.id for frontend in frontends))
             _drop_zeros(self._addresses, (encode.frontend_key(frontend) for frontend in frontends))
             _drop_zeros(self._addresses, (encode.address_key(frontend.address) for frontend in frontends))
@@ -122,18 +130,20 @@ def _drop_zeros(counter: Counter[Key], keys: Iterable[Key]) -> None:
             counter.pop(key, None)
 
 
-def _entries(services: Iterable[ServiceState]) -> tuple[Entries, Entries, Entries]:
+def _entries(services: Iterable[ServiceState]) -> tuple[Entries, Entries, Entries, Entries]:
     backends: Entries = {}
+    ends: Entries = {}
     slots: Entries = {}
     frontends: Entries = {}
     sets: dict[int, BackendSet] = {}
     for service in services:
         for backend in service.serving:
             backends[encode.backend_key(backend.id)] = encode.backend_value(backend)
+        ends |= encode.datagram_ends(service.serving)
         for frontend in encode.servable(service.frontends):
             sets[frontend.backends.id] = frontend.backends
             frontends[encode.frontend_key(frontend)] = encode.frontend_value(frontend.backends)
             frontends[encode.address_key(frontend.address)] = encode.ADDRESS_VALUE
     for backend_set in sets.values():
         slots.update(encode.slots(backend_set))
-    return backends, slots, frontends
+    return backends, ends, slots, frontends

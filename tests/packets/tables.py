@@ -33,7 +33,7 @@ from twinway_bpf.readback import denials
 from twinway_bpf.sockets import Notices, Settings
 
 _PROTOCOLS = {protocol.number: protocol for protocol in Protocol}
-_CLEARED = ("fe", "slot", "be", "ep", "class", "verdict", "ct", "opener", "udp")
+_CLEARED = ("fe", "slot", "be", "udpbe", "ep", "class", "verdict", "ct", "opener", "udp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +116,10 @@ class Tables:
         where = Frontend(frontend.address, frontend.port, _PROTOCOLS[protocol], Scope.INTERNAL, chosen)
         self.maps["fe"].write({encode.frontend_key(where): encode.frontend_value(chosen)})
         self.maps["fe"].write({encode.address_key(frontend.address): encode.ADDRESS_VALUE})
+
+    def datagram_end(self, end: End) -> None:
+        """What is asked by UDP at a backend's own address."""
+        self.maps["udpbe"].write(encode.datagram_ends([_backend(end, Protocol.UDP)]))
 
     def forget_backend(self, gone: End, protocol: int = TCP) -> None:
         """A backend that serves no more, connections it has included."""

@@ -13,8 +13,9 @@ from tests.packets.rig import REDIRECT, SHOT, UNSPEC, V6, Outcome
 from tests.packets.scene import Doctor, Scene
 from tests.packets.test_guard import REACHED as BY_GUARD
 from tests.packets.test_parse import PADDING
+from tests.packets.test_socket_names import REACHED as BY_NAMES
 from tests.packets.test_socket_reasons import REACHED as BY_SOCKET_POLICY
-from tests.packets.test_sockets import REACHED as BY_SOCKETS
+from tests.packets.test_sockets import REACHED as OF_SOCKETS
 from twinway_bpf.layout import Reason
 from twinway_bpf.source import flatten
 
@@ -84,6 +85,7 @@ REACHED: dict[Reason, tuple[int, Callable[[Scene], Outcome]]] = {
 """What becomes of the packet (TC_ACT_*), and a packet that reaches the reason."""
 
 FIRST_DROPPED = 32
+BY_SOCKETS = {*OF_SOCKETS, *BY_NAMES}
 BY_LACKING_TABLES = frozenset({Reason.DROP_NO_ENTRY})
 """Reached below, with tables that lack what the real ones cannot lack."""
 
@@ -115,10 +117,10 @@ def test_every_reason_of_the_source_is_reached() -> None:
     """Whatever the programs' sources name as a reason, some test here or of the sockets reaches."""
     reached = set(REACHED) | BY_LACKING_TABLES
     assert named("tc.c") == reached
-    assert named("sock.c") == set(BY_SOCKETS)
+    assert named("sock.c") == BY_SOCKETS
     for source, by in (("guard.c", BY_GUARD), ("skb.c", BY_SOCKET_POLICY)):
         assert {reason for reason in named(source) if reason >= FIRST_DROPPED} == set(by)
-    assert reached | set(BY_SOCKETS) == set(Reason) - {Reason.GO_ON}
+    assert reached | BY_SOCKETS == set(Reason) - {Reason.GO_ON}
 
 
 def named(source: str) -> set[Reason]:

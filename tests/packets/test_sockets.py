@@ -72,40 +72,6 @@ def test_sendto_is_given_the_backend(site: Site, kind: Kind) -> None:
     assert client.recvfrom(100)[1][:2] == kind.spelled(kind.vip)
 
 
-def test_four_services_at_once(site: Site, kind: Kind) -> None:
-    """An unconnected socket that asks four Services in turn is told which one answers, in any order."""
-    vips = [End(kind.vip.address, 100 + number) for number in range(4)]
-    servers = []
-    for number, vip in enumerate(vips):
-        backend = End(kind.server.address, 9000 + number)
-        site.tables.service(vip, backend, protocol=UDP)
-        servers.append(site.receive(backend))
-    client = site.open(kind, DATAGRAM)
-    for vip in vips:
-        client.sendto(b"hello", kind.spelled(vip))
-    for number in (2, 0, 3, 1):
-        reply(servers[number])
-        assert client.recvfrom(100)[1][:2] == kind.spelled(vips[number])
-
-
-def test_oldest_of_five_services_is_forgotten(site: Site, kind: Kind) -> None:
-    """With a fifth Service the first one's answer bears the backend's name; the others' do not."""
-    vips = [End(kind.vip.address, 100 + number) for number in range(5)]
-    servers = []
-    client = site.open(kind, DATAGRAM)
-    for number, vip in enumerate(vips):
-        backend = End(kind.server.address, 9000 + number)
-        site.tables.service(vip, backend, protocol=UDP)
-        servers.append(site.receive(backend))
-        client.sendto(b"hello", kind.spelled(vip))
-    named = []
-    for server in servers:
-        reply(server)
-        named.append(client.recvfrom(100)[1][:2])
-    expected = [End(kind.server.address, 9000), *vips[1:]]
-    assert named == [kind.spelled(each) for each in expected]
-
-
 def test_unconnected_socket_keeps_its_backend(site: Site, kind: Kind) -> None:
     """Datagrams of one socket to one Service go to one backend, as long as that serves."""
     site.tables.service(kind.vip, kind.server, *kind.others, protocol=UDP)

@@ -27,6 +27,7 @@
 #define PROTO_NONE 59
 #define PROTO_DSTOPTS 60
 #define PROTO_SCTP 132
+#define PROTO_MPTCP 262 /* of sockets; on the wire it is TCP. RFC 8684 */
 
 #define FAMILY_INET 2
 #define FAMILY_INET6 10
@@ -145,6 +146,11 @@ static __always_inline void addr_map4(__be32 *to, __be32 address)
 	to[1] = 0;
 	to[2] = be32(0x0000ffff);
 	to[3] = address;
+}
+
+static __always_inline bool addr_is_mapped(const __be32 *addr)
+{
+	return !addr[0] && !addr[1] && addr[2] == be32(0x0000ffff);
 }
 
 static __always_inline bool addr_equal(const __be32 *a, const __be32 *b)

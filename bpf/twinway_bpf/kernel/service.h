@@ -12,7 +12,7 @@
 struct tw_choice {
 	__u64 backend; /* id; 0: no Service is concerned */
 	struct tw_end to;
-	__u32 pad;
+	__u32 count; /* backends to choose from */
 };
 
 /*
@@ -52,6 +52,29 @@ static __always_inline bool service_address(const __be32 *addr)
 	return tw_fe_v1.lookup(&key) != 0;
 }
 
+/* As service_choose(); TW_DROP_RACE: ask again. */
+static __always_inline int service_try(const struct tw_fe_key *key, __u32 random,
+				       struct tw_choice *out)
+{
+	const volatile struct tw_fe *fe;
+	__u32 count;
+	__u64 set;
+
+	out->backend = 0;
+	fe = tw_fe_v1.lookup((struct tw_fe_key *)key);
+	if (!fe)
+		return service_address(key->addr) ? TW_REJECT_NO_PORT : TW_GO_ON;
+	set = fe->set;
+	count = fe->count;
+	/* an element that was replaced may be another frontend's by now: policy_turn() */
+	if (tw_fe_v1.lookup((struct tw_fe_key *)key) != fe || fe->set != set || fe->count != count)
+		return TW_DROP_RACE;
+	if (!count)
+		return TW_REJECT_NO_BACKEND;
+	out->count = count;
+	return service_pick(set, random % count, out);
+}
+
 /*
  * A backend for what the client wrote. TW_GO_ON with out->backend 0: no Service is concerned.
  * A reason: there is one, and it has no backend, or not this port.
@@ -59,29 +82,11 @@ static __always_inline bool service_address(const __be32 *addr)
 static __always_inline int service_choose(const struct tw_fe_key *key, __u32 random,
 					  struct tw_choice *out)
 {
-	const volatile struct tw_fe *fe;
 	int rc = TW_DROP_RACE;
-	__u32 count;
-	__u64 set;
 
-	out->backend = 0;
 #pragma unroll
-	for (int i = 0; i < SERVICE_TRIES; i++) {
-		fe = tw_fe_v1.lookup((struct tw_fe_key *)key);
-		if (!fe)
-			return service_address(key->addr) ? TW_REJECT_NO_PORT : TW_GO_ON;
-		set = fe->set;
-		count = fe->count;
-		/* an element that was replaced may be another frontend's by now: policy_turn() */
-		if (tw_fe_v1.lookup((struct tw_fe_key *)key) != fe || fe->set != set ||
-		    fe->count != count)
-			continue;
-		if (!count)
-			return TW_REJECT_NO_BACKEND;
-		rc = service_pick(set, random % count, out);
-		if (!rc)
-			return rc;
-	}
+	for (int i = 0; i < SERVICE_TRIES && rc == TW_DROP_RACE; i++)
+		rc = service_try(key, random, out);
 	return rc;
 }
 

@@ -9,8 +9,8 @@
 /* socket -> what connect() was given. Written by sock.c and guard.c, read by all. Missing: nothing. */
 BPF_SK_STORAGE(tw_sk_v2, struct tw_sk);
 
-/* socket -> Services an unconnected socket last sent to. Written and read by these hooks. */
-BPF_SK_STORAGE(tw_skpeer_v2, struct tw_peers);
+/* socket -> whom an unconnected UDP socket asked. Written and read by sock.c. Missing: no Service. */
+BPF_SK_STORAGE(tw_skpeer_v3, struct tw_peers);
 
 /* socket -> what policy says of its connection. Written and read by skb.c. Missing, or old: it is judged. */
 BPF_SK_STORAGE(tw_skpol_v3, struct tw_skpol);

@@ -9,25 +9,22 @@
 
 #include "parse.h"
 #include "policy.h"
-#include "sk_maps.h"
+#include "sk_peers.h"
 
 /* Did the socket ask for a Service, and was given `to`? */
 static __always_inline bool self_asked_service(struct bpf_sock *sk, const struct tw_end *to)
 {
 	struct tw_sk *given = tw_sk_v2.sk_storage_get(sk, 0, 0);
 	struct tw_peers *peers;
+	struct tw_peer *peer;
 
 	if (given && given->backend && end_equal(&given->to, to))
 		return 1;
-	peers = tw_skpeer_v2.sk_storage_get(sk, 0, 0);
+	peers = tw_skpeer_v3.sk_storage_get(sk, 0, 0);
 	if (!peers)
 		return 0;
-#pragma unroll
-	for (int i = 0; i < TW_PEERS; i++) {
-		if (peers->peer[i].backend && end_equal(&peers->peer[i].to, to))
-			return 1;
-	}
-	return 0;
+	peer = peer_find(peers, to);
+	return peer && peer->backend;
 }
 
 /* `pkt` leaves, for the address that it is from. */

@@ -30,6 +30,12 @@ BPF_F_TABLE("hash", struct tw_slot_key, __u64, tw_slot_v1, 1048576, NO_PREALLOC)
 BPF_F_TABLE("hash", __u64, struct tw_be, tw_be_v1, 524288, NO_PREALLOC);
 
 /*
+ * address and port -> 1, of every UDP backend that still serves.
+ * Written by the agent. Missing: whoever asks it by its own name asked no backend of a Service.
+ */
+BPF_F_TABLE("hash", struct tw_end, __u64, tw_udpbe_v1, 524288, NO_PREALLOC);
+
+/*
  * address -> the pod or the node itself that has it, on this node.
  * Written by the agent. Missing: somebody elsewhere.
  */

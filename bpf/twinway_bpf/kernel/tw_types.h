@@ -230,12 +230,20 @@ struct tw_denied_key {
 	__u8 pad[7];
 };
 
-/* Peers of an unconnected UDP socket that are Services: of tw_skpeer. */
-#define TW_PEERS 4
+/* An address that an unconnected UDP socket asked, and by which name. */
+struct tw_peer {
+	struct tw_end vip; /* a Service's port, or `to` itself */
+	struct tw_end to;
+	__u64 backend; /* id; 0: it was asked by its own name */
+	__u32 asked;   /* when last, as tw_ct.seen; 0: this is nobody */
+	__u32 waiting; /* how many answers have not been read */
+};
+
+/* All that an unconnected UDP socket knows of those it asked: of tw_skpeer. see sk_names.h. */
+#define TW_PEERS 64 /* a power of two: 2^26 in peer_hash() */
 struct tw_peers {
-	struct tw_sk peer[TW_PEERS];
-	__u32 next; /* the one to overwrite next */
-	__u32 pad;
+	struct tw_peer peer[TW_PEERS]; /* by hash of `to` */
+	__u8 place[TW_PEERS];	       /* by hash of a Service: where its peer is, + 1 */
 };
 
 #endif

@@ -25,6 +25,8 @@ enum tw_reason {
 	/* answered */
 	TW_REJECT_NO_BACKEND = 16, /* a Service without endpoints */
 	TW_REJECT_NO_PORT = 17,	   /* a port that no Service at this address has */
+	TW_REJECT_TAKEN = 18,	/* a socket's backend, whose answer it awaits under another name */
+	TW_REJECT_NO_ROOM = 19, /* what a socket is given could not be noted on it */
 
 	/* dropped in silence */
 	TW_DROP_SHORT = 32,    /* truncated or malformed */

@@ -18,6 +18,7 @@ U64 = 8
 
 SHAPES = {
     "tw_fe_v1": (HASH, "tw_fe_key", "tw_fe"),
+    "tw_udpbe_v1": (HASH, "tw_end", None),
     "tw_slot_v1": (HASH, "tw_slot_key", None),
     "tw_be_v1": (HASH, None, "tw_be"),
     "tw_ep_v1": (HASH, "tw_addr", "tw_ep"),

@@ -25,7 +25,12 @@ Services = Mapping[ObjectRef, ServiceState]
 NAMES = ("a", "b", "c")
 ADDRESSES = [ip_address(text) for text in ("10.96.0.1", "10.96.0.2", "fd96::1")]
 BACKENDS = [
-    Backend(BackendId(100 + number), ip_address(f"10.0.0.{number}"), 8080, Protocol.TCP) for number in range(1, 6)
+    *(
+        Backend(BackendId(100 + number), ip_address(f"10.0.0.{number}"), 8080, Protocol.TCP)
+        for number in (1, 2, 3)
+    ),
+    # of two Services, at one and the same end
+    *(Backend(BackendId(number), ip_address("10.0.0.4"), 8080, Protocol.UDP) for number in (104, 105)),
 ]
 PORTS = (80, 81)
 PLACES = list(product(ADDRESSES, PORTS, Protocol))
@@ -99,7 +104,7 @@ class Told:
 
 def tables_on(maps: Mapping[str, Map], told: Told | None = None) -> ServiceTables:
     """The tables of a new process."""
-    return ServiceTables(maps["be"], maps["slot"], maps["fe"], told or Told())
+    return ServiceTables(maps, told or Told())
 
 
 def from_nothing(state: Services) -> Contents:

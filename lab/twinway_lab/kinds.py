@@ -8,9 +8,10 @@ from difflib import get_close_matches
 from typing import Any
 
 from twinway.sources.decode import KINDS
+from twinway_lab import mirror
 from twinway_lab.workloads import WORKLOADS
 
-_USED = (*KINDS, *WORKLOADS)
+_USED = (*KINDS, *WORKLOADS, mirror.KIND)
 _OWN_GROUPS = frozenset({"", "apps", "batch", "discovery.k8s.io", "networking.k8s.io", "policy.networking.k8s.io"})
 """API groups of the kinds that are used: an unknown kind of these may be a misspelt one."""
 _OTHERS_IN_THEM = frozenset(
@@ -20,7 +21,6 @@ _OTHERS_IN_THEM = frozenset(
         "ConfigMap",
         "ControllerRevision",
         "CronJob",
-        "Endpoints",
         "Event",
         "Ingress",
         "IngressClass",

@@ -15,6 +15,7 @@ from twinway.sources.parse import Document
 from twinway_lab import documents as docs
 from twinway_lab import nodelabels, suitability
 from twinway_lab.kinds import number_of
+from twinway_lab.mirror import mirrored
 from twinway_lab.plan import Plan
 from twinway_lab.planner import DEFAULT_NODES, Given, planned
 from twinway_lab.raw import Object, section
@@ -59,7 +60,7 @@ def understood(
     pods, wrong, notes = expanded(given, nodes)
     wrong = (*wrong_nodes, *wrong)
     refusals = [f"{document}: {rejected}" for document, rejected in wrong]
-    whole = _with_services(pods, services)
+    whole = _with_services(mirrored(pods), services)
     values: list[tuple[Document, Value]] = []
     for document in whole:
         value, rejected = decode_object(document.data)

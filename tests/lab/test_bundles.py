@@ -163,13 +163,13 @@ def test_kinds_that_are_not_used_are_skipped_and_counted(tmp_path: Path) -> None
         named("ValidatingWebhookConfiguration", "hook", "admissionregistration.k8s.io/v1"),
         named("Lease", "leader", "coordination.k8s.io/v1"),
         named("ServiceMonitor", "web", "monitoring.example.com/v1"),
-        named("Endpoints", "old"),
+        named("Secret", "old"),
         pod("x"),
     )
     assert [each.data["metadata"]["name"] for each in reading.documents] == ["x"]
     assert reading.notes == (
         "skipped 6 objects of 5 kinds that the lab does not use: "
-        "ConfigMap (2), Endpoints, Lease, ServiceMonitor, ValidatingWebhookConfiguration",
+        "ConfigMap (2), Lease, Secret, ServiceMonitor, ValidatingWebhookConfiguration",
     )
 
 
@@ -221,6 +221,29 @@ def test_an_empty_folder_is_told(tmp_path: Path) -> None:
 
 
 # Controllers
+
+
+def test_endpoints_of_a_service_without_a_selector_count() -> None:
+    """As slices of each family; those of a Service that selects pods are its controller's."""
+    subset = {
+        "addresses": [{"ip": "192.0.2.1"}, {"ip": "2001:db8::1"}],
+        "notReadyAddresses": [{"ip": "192.0.2.2"}],
+        "ports": [{"port": 5432}],
+    }
+    endpoints = [
+        {
+            "apiVersion": "v1",
+            "kind": "Endpoints",
+            "metadata": {"namespace": "shop", "name": name},
+            "subsets": [subset],
+        }
+        for name in ("db", "web")
+    ]
+    made = made_of(service("db", selector=None), service("web"), *endpoints)
+    slices = [each for each in made.objects if each["kind"] == "EndpointSlice"]
+    assert [each["metadata"]["labels"]["kubernetes.io/service-name"] for each in slices] == ["db", "db"]
+    shown = [[(end["addresses"], end["conditions"]["ready"]) for end in each["endpoints"]] for each in slices]
+    assert shown == [[(["192.0.2.1"], True), (["192.0.2.2"], False)], [(["2001:db8::1"], True)]]
 
 
 def owned(child: Object, kind: str, name: str, **labels: str) -> Object:

@@ -167,7 +167,7 @@ def _make_folder(key: str, folder: Path, hint: str = "") -> None:
 def _source(config: NodeConfig) -> Source:
     from twinway.sources.manifests import ManifestSource
 
-    return ManifestSource(config.source.paths)
+    return ManifestSource(config.source.paths, config.source.hold_seconds)
 
 
 def _compute(config: NodeConfig) -> Callable[[Inputs], NodeState]:

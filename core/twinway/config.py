@@ -40,6 +40,10 @@ class ManifestsSource(Section):
         min_length=1,
         description="files and folders of Kubernetes manifests; changes are seen at once",
     )
+    hold_seconds: Annotated[float, Field(ge=0, le=3600)] = Field(
+        default=30.0,
+        description="how long objects stay whose file, or all of whose files, suddenly say nothing; 0: not at all",
+    )
 
 
 class LogConfig(Section):

@@ -103,7 +103,7 @@ class Site:
         whole = {
             "node_name": "n1",
             "driver": "fake",
-            "source": {"kind": "manifests", "paths": [str(self.manifests)]},
+            "source": {"kind": "manifests", "paths": [str(self.manifests)], "hold_seconds": 0},
             "cgroup_root": str(self.folder),
             "bpffs": str(self.folder / "bpf"),
             "run_dir": str(self.run_dir),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import resource
@@ -54,6 +55,36 @@ def test_serves_what_the_manifests_say(site: Site) -> None:
     assert [item["service"] for item in agent.client.get("/services")["services"]] == ["shop/web"]
     newer = site.put("b.json", {**SERVICE, "metadata": {"name": "db", "namespace": "shop"}})
     assert agent.client.wait(newer, 20)["version"] == newer
+
+
+def healthz(site: Site) -> tuple[int, str]:
+    """What a supervisor is told."""
+    connection = http.client.HTTPConnection("agent")
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.connect(str(site.run_dir / "agent.sock"))
+    connection.request("GET", "/healthz")
+    response = connection.getresponse()
+    return response.status, response.read().decode()
+
+
+def test_a_bad_manifest_is_told_and_stops_no_other(site: Site) -> None:
+    """What the file said stays in force, others go on, and health says why."""
+    site.put("a.json", SERVICE)
+    good = site.put("b.json", POD)
+    agent = site.agent()
+    agent.client.wait(good, 20)
+    scratch = site.folder / "bad"
+    scratch.write_text("{")
+    scratch.replace(site.manifests / "a.json")
+    agent.await_line("manifests cannot be read")
+    more = {**SERVICE, "metadata": {"name": "db", "namespace": "shop"}}
+    site.put("c.json", {**more, "spec": {"clusterIP": "10.96.0.11", "ports": [{"port": 80}]}})
+    while len(agent.client.get("/services")["services"]) < 2:
+        agent.await_line("applied ")
+    status, reason = healthz(site)
+    assert status == 503
+    assert "/a.json:1: " in reason
+    assert "/a.json:1: " in agent.client.status()["error"]
 
 
 def test_term_ends_it_in_peace(site: Site) -> None:

@@ -30,6 +30,10 @@ class Latest(Generic[T]):
         with self._condition:
             self._values = [value]
             self._condition.notify()
+        self.ring()
+
+    def ring(self) -> None:
+        """Have the reader look, though there is no new value."""
         if self._ring is not None:
             self._ring()
 
@@ -44,7 +48,8 @@ class Source(Protocol):
     """
     Where objects come from. Puts whole snapshots into the slot, and only when all kinds are known.
 
-    A source that loses its origin keeps quiet: what it put last stays true. It says so in `error`.
+    A source that loses its origin keeps quiet: what it put last stays true. It says so in `error`,
+    and rings the slot when that changes.
     """
 
     @property

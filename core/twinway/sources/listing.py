@@ -16,12 +16,12 @@ SUFFIXES = (".yaml", ".yml", ".json")
 class Listing:
     """What paths mean at one moment."""
 
-    files: tuple[Path, ...]
+    files: dict[Path, None]
     """Files to read, in order, each once."""
-    folders: tuple[Path, ...]
+    folders: dict[Path, None]
     """Where files may come and go: whoever watches these misses nothing."""
-    missing: tuple[Path, ...]
-    """Paths at which there is nothing."""
+    missing: dict[Path, str]
+    """Paths, and folders below them, of which nobody can tell what is there; and why."""
 
 
 def listing(paths: Iterable[Path]) -> Listing:
@@ -29,60 +29,53 @@ def listing(paths: Iterable[Path]) -> Listing:
     The files that `paths` mean: files themselves, and folders with all below them.
 
     In folders only `*.yaml`, `*.yml` and `*.json` count, and nothing whose name begins with a dot;
-    they are in the order of their names. Raises `ManifestError` for a folder that cannot be listed.
+    they are in the order of their names.
     """
-    try:
-        return _listing(paths)
-    except OSError as error:
-        raise ManifestError(f"{error.filename}: {error.strerror}") from error
+    found = Listing({}, {}, {})
+    for path in paths:
+        if path.is_dir():
+            _walk(path, found, set())
+            continue
+        found.folders[path.parent] = None
+        if path.exists():
+            found.files[path] = None
+        else:
+            found.missing[path] = "no such file or folder"
+    return found
 
 
 def files_in(paths: Iterable[Path]) -> tuple[Path, ...]:
-    """The files that `paths` mean; raises `ManifestError` where one of them is not there."""
+    """The files that `paths` mean; raises `ManifestError` where one of them cannot be told."""
     found = listing(paths)
-    refuse_missing(found)
-    return found.files
+    for path, reason in found.missing.items():
+        raise ManifestError(f"{path}: {reason}")
+    return tuple(found.files)
 
 
-def refuse_missing(found: Listing) -> None:
-    """Raise `ManifestError` for a path at which there is nothing."""
-    if found.missing:
-        raise ManifestError(f"{found.missing[0]}: no such file or folder")
-
-
-def _listing(paths: Iterable[Path]) -> Listing:
-    files: dict[Path, None] = {}
-    folders: dict[Path, None] = {}
-    missing: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            _walk(path, files, folders, set())
-            continue
-        folders[path.parent] = None
-        if path.exists():
-            files[path] = None
-        else:
-            missing.append(path)
-    return Listing(tuple(files), tuple(folders), tuple(missing))
-
-
-def _walk(folder: Path, files: dict[Path, None], folders: dict[Path, None], seen: set[tuple[int, int]]) -> None:
+def _walk(folder: Path, found: Listing, seen: set[tuple[int, int]]) -> None:
     try:
         status = folder.stat()
         with os.scandir(folder) as entries:
             visible = sorted((each for each in entries if not is_hidden(each.name)), key=lambda each: each.name)
     except FileNotFoundError:
         return  # gone since it was listed
+    except OSError as error:
+        found.missing[folder] = str(error.strerror)
+        return
     if (status.st_dev, status.st_ino) in seen:
         return  # a symbolic link back to where we are
     seen.add((status.st_dev, status.st_ino))
-    folders[folder] = None
+    found.folders[folder] = None
     for entry in visible:
-        if entry.is_dir():
-            _walk(folder / entry.name, files, folders, seen)
-        elif entry.name.endswith(SUFFIXES) and (entry.is_file() or not (folder / entry.name).exists()):
-            # A link that leads nowhere is a file that cannot be read, not one that is not there.
-            files[folder / entry.name] = None
+        path = folder / entry.name
+        try:
+            if entry.is_dir():
+                _walk(path, found, seen)
+            elif entry.name.endswith(SUFFIXES) and (entry.is_file() or not path.exists()):
+                # A link that leads nowhere is a file that cannot be read, not one that is not there.
+                found.files[path] = None
+        except OSError as error:  # a link to itself
+            found.missing[path] = str(error.strerror)
 
 
 def is_hidden(name: str) -> bool:

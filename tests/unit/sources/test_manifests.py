@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
@@ -12,10 +13,11 @@ import pytest
 
 from tests.unit.documents import NAMESPACE, POD, Document, having
 from tests.unit.sources.test_load import named, names, write
+from twinway.errors import ManifestError
 from twinway.model.cluster import Cluster
 from twinway.sources import manifests, watch
 from twinway.sources.base import Latest
-from twinway.sources.manifests import ManifestSource, version_of
+from twinway.sources.manifests import ManifestSource, load, version_of
 
 PATIENCE = 30.0
 
@@ -193,6 +195,90 @@ def test_a_broken_file_leaves_the_last_good_snapshot(
     replace(folder / "b.yaml", named("b"))
     slot.until_there_are("a", "b")
     assert source.error is None
+
+
+def test_a_broken_file_stops_no_other(folder: Path, slot: Slot, source: ManifestSource) -> None:
+    """Its own objects stay as they were; the others come, change and go."""
+    replace(folder / "b.yaml", named("b"))
+    slot.until_there_are("a", "b")
+    (folder / "b.new").write_text("a: b: c")
+    (folder / "b.new").rename(folder / "b.yaml")
+    replace(folder / "c.yaml", named("c"))
+    slot.until_there_are("a", "b", "c")
+    (folder / "a.yaml").unlink()
+    last = slot.until_there_are("b", "c")
+    assert source.error is not None
+    with pytest.raises(ManifestError, match=r"b\.yaml"):
+        load([folder])
+    assert last.version != version_of([folder])
+
+
+def test_before_the_first_snapshot_every_file_must_be_readable(folder: Path, slot: Slot) -> None:
+    """What the broken one's objects are in the kernel nobody knows: nothing may be removed."""
+    (folder / "b.yaml").write_text("a: b: c")
+    source = ManifestSource([folder])
+    source.start(slot)
+    assert (source.synced, slot.get(0)) == (False, None)
+    replace(folder / "b.yaml", named("b"))
+    slot.until_there_are("a", "b")
+    source.stop()
+
+
+@pytest.mark.parametrize("how", ["file by file", "whole"])
+def test_an_emptied_folder_is_held_then_obeyed(folder: Path, slot: Slot, how: str) -> None:
+    """The source says so at once, and rings."""
+    rings: list[str | None] = []
+    source = ManifestSource([folder], hold_seconds=1.0)
+    slot = Slot()
+    slot._ring = lambda: rings.append(source.error)
+    for number in range(50):
+        write(folder / f"{number}.yaml", named(f"s{number}"))
+    source.start(slot)
+    assert source.synced
+    began = time.monotonic()
+    if how == "whole":
+        folder.rename(folder.with_name("away"))
+        folder.mkdir()
+    else:
+        for path in sorted(folder.iterdir()):
+            path.unlink()
+    slot.until_there_are()
+    source.stop()
+    assert time.monotonic() - began >= 1.0
+    assert {len(names(each)) for each in slot.put_so_far} == {51, 0}
+    said = [each for each in rings if each]
+    assert said
+    assert "no object is left, all of them are held for 1 s" in said[0]
+    assert source.error is None
+
+
+def test_a_first_snapshot_without_objects_is_believed_after_a_moment(tmp_path: Path, slot: Slot) -> None:
+    """An agent that starts before its folder is filled would remove what serves."""
+    source = ManifestSource([tmp_path], hold_seconds=0.2)
+    began = time.monotonic()
+    source.start(slot)
+    assert not source.synced
+    assert source.error is not None
+    assert source.error.endswith("there is no object, which is believed after 0.2 s")
+    slot.until_there_are()
+    assert time.monotonic() - began >= 0.2
+    source.stop()
+    assert source.error is None
+
+
+def test_a_file_that_stays_open_stops_no_other(folder: Path, slot: Slot) -> None:
+    """It is read when it is closed; its objects stay as they were until then."""
+    source = ManifestSource([folder], hold_seconds=PATIENCE)
+    source.start(slot)
+    slot.until_there_are("a")
+    with (folder / "a.yaml").open("w") as file:
+        file.write(json.dumps(named("b")) + "\n---\n")
+        file.flush()
+        replace(folder / "c.yaml", named("c"))
+        slot.until_there_are("a", "c")
+        file.write(json.dumps(named("d")))
+    slot.until_there_are("b", "c", "d")
+    source.stop()
 
 
 def test_what_cannot_be_read_is_tried_again(

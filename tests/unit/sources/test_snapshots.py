@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.documents import POD, SERVICE, SLICE, Document, having
-from twinway.sources.listing import files_in
-from twinway.sources.manifests import Snapshots, load
+from twinway.sources.listing import listing
+from twinway.sources.manifests import load
+from twinway.sources.snapshots import Snapshots
 
 Files = Mapping[str, list[Document]]
 
@@ -65,7 +67,7 @@ def test_a_snapshot_depends_on_what_there_is_alone(steps: list[Files]) -> None:
         folder = Path(directory)
         for files in steps:
             write(folder, files)
-            assert snapshots.of(files_in([folder])) == load([folder])
+            assert snapshots.of(listing([folder])) == load([folder])
 
 
 @settings(max_examples=200, deadline=None)
@@ -77,8 +79,39 @@ def test_reading_only_what_changed_says_the_same(steps: list[Files]) -> None:
         folder = Path(directory)
         for number, files in enumerate(steps):
             changed = write(folder, files)
-            newest = snapshots.again(changed) if number else snapshots.of(files_in([folder]))
+            newest = snapshots.again(changed) if number else snapshots.of(listing([folder]))
             assert newest == load([folder])
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[dict[str, list[Document] | None]]:
+    """What the readable files say at each step; None: the file is there and cannot be read."""
+    names = ("1.json", "2.json")
+    file: st.SearchStrategy[list[Document] | None] = st.none() | st.lists(objects(), min_size=1, max_size=3)
+    return draw(st.lists(st.dictionaries(st.sampled_from(names), file), min_size=1, max_size=6))
+
+
+@settings(max_examples=200, deadline=None)
+@given(histories())
+def test_a_file_that_cannot_be_read_says_what_it_last_said(steps: list[dict[str, list[Document] | None]]) -> None:
+    """The snapshot is that of the others and of its last good content, less what the others have of it."""
+    snapshots = Snapshots()
+    said: dict[str, list[Document]] = {}
+    with TemporaryDirectory() as directory:
+        folder = Path(directory)
+        for files in steps:
+            said = {name: whole if (whole := files[name]) is not None else said.get(name, []) for name in files}
+            write(folder, said)
+            before = load([folder])
+            bad = [folder / name for name in files if files[name] is None]
+            for path in bad:
+                path.write_text("{")
+            newest = snapshots.of(listing([folder]))
+            assert len(snapshots.faults) == len(bad)
+            if not bad:
+                assert newest == before
+            have = {ref for field in ("services", "pods") for ref in getattr(newest, field)}
+            assert have == {ref for field in ("services", "pods") for ref in getattr(before, field)}
 
 
 @settings(max_examples=200, deadline=None)
@@ -89,9 +122,9 @@ def test_what_did_not_change_stays_the_same_object(files: Files) -> None:
     with TemporaryDirectory() as directory:
         folder = Path(directory)
         write(folder, files)
-        old = snapshots.of(files_in([folder]))
+        old = snapshots.of(listing([folder]))
         write(folder, {**files, "9.json": [having(SERVICE, "metadata.name", "other")]})
-        new = snapshots.of(files_in([folder]))
+        new = snapshots.of(listing([folder]))
     assert new.pods is old.pods
     assert all(new.services[ref] is each for ref, each in old.services.items())
     assert all(new.slices[ref] is each for ref, each in old.slices.items())
@@ -103,8 +136,143 @@ def test_a_quick_change_of_equal_size_is_seen(tmp_path: Path) -> None:
     path.write_text(json.dumps(having(SERVICE, "spec.clusterIP", "10.96.0.1")))
     times = path.stat().st_mtime_ns
     snapshots = Snapshots()
-    old = snapshots.of([path])
+    old = snapshots.of(listing([path]))
     with path.open("r+") as file:
         file.write(json.dumps(having(SERVICE, "spec.clusterIP", "10.96.0.2")))
     os.utime(path, ns=(times, times))
-    assert snapshots.of([path]).version != old.version
+    assert snapshots.of(listing([path])).version != old.version
+
+
+class Clock:
+    """Seconds as the test says."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Held:
+    """A folder, and snapshots of it that hold what says nothing any more for ten seconds."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.clock = Clock()
+        self.snapshots = Snapshots(10.0, self.clock)
+
+    def put(self, name: str, *documents: Document) -> None:
+        """The file holds these objects."""
+        (self.folder / name).write_text(json.dumps({"kind": "List", "items": documents}))
+
+    def services(self, unsettled: tuple[str, ...] = ()) -> list[str]:
+        """The Services of a snapshot, with the first port of each."""
+        found = self.snapshots.of(listing([self.folder]), [self.folder / name for name in unsettled])
+        return sorted(f"{ref.name}:{each.ports[0].port}" for ref, each in found.services.items())
+
+
+def service(name: str, port: int = 80) -> Document:
+    """A Service with this port."""
+    return having(having(SERVICE, "metadata.name", name), "spec.ports.0.port", port)
+
+
+@pytest.fixture
+def held(tmp_path: Path) -> Held:
+    """Two files with a Service each."""
+    made = Held(tmp_path)
+    made.put("1.json", service("a"))
+    made.put("2.json", service("b"))
+    assert made.services() == ["a:80", "b:80"]
+    return made
+
+
+def test_an_emptied_folder_is_held_and_then_obeyed(held: Held) -> None:
+    """With words that do not change meanwhile, and a time at which to look again."""
+    for name in ("1.json", "2.json"):
+        (held.folder / name).unlink()
+    assert held.services() == ["a:80", "b:80"]
+    first = held.snapshots.faults
+    assert "no object is left, all of them are held for 10 s, until" in first[0]
+    held.clock.now = 9.0
+    assert (held.services(), held.snapshots.faults) == (["a:80", "b:80"], first)
+    assert held.snapshots.due_seconds == 1.0
+    held.clock.now = 10.0
+    assert not held.services()
+    assert not held.snapshots.faults
+    assert held.snapshots.due_seconds is None
+
+
+def test_a_folder_that_is_filled_again_was_never_empty(held: Held) -> None:
+    """What is not there any more then is gone at once; and the next time the moment begins anew."""
+    for _ in range(2):
+        for path in held.folder.iterdir():
+            path.unlink()
+        assert held.services() == ["a:80", "b:80"]
+        held.clock.now += 9.0
+        held.put("1.json", service("a"))
+        assert (held.services(), held.snapshots.faults) == (["a:80"], ())
+        held.put("2.json", service("b"))
+        assert held.services() == ["a:80", "b:80"]
+
+
+def test_files_that_go_beside_others_are_gone(held: Held) -> None:
+    """That is how objects are deleted."""
+    (held.folder / "1.json").unlink()
+    assert (held.services(), held.snapshots.faults) == (["b:80"], ())
+
+
+@pytest.mark.parametrize("rest", ["", '{"kind": "List", "items": []}'])
+def test_an_emptied_file_is_held_and_then_obeyed(held: Held, rest: str) -> None:
+    """A writer that truncates it may be about to write again. The other file goes on."""
+    path = held.folder / "1.json"
+    path.write_text(rest)
+    held.put("2.json", service("b", 81))
+    assert held.services() == ["a:80", "b:81"]
+    assert held.snapshots.faults[0].startswith(f"{path}: says nothing any more, its objects are held for 10 s")
+    held.clock.now = 10.0
+    assert (held.services(), held.snapshots.faults) == (["b:81"], ())
+
+
+def test_what_moved_out_of_a_bad_file_is_what_it_is_now(held: Held) -> None:
+    """Wherever the files stand in order; the bad file's own objects stay as they were."""
+    held.put("1.json", service("a"), service("c"))
+    assert held.services() == ["a:80", "b:80", "c:80"]
+    (held.folder / "1.json").write_text("{")
+    held.put("2.json", service("b"), service("a", 81))
+    found = held.snapshots.of(listing([held.folder]))
+    assert found.rejected == ()
+    assert held.services() == ["a:81", "b:80", "c:80"]
+    held.put("1.json", service("c", 82))
+    assert (held.services(), held.snapshots.faults) == (["a:81", "b:80", "c:82"], ())
+
+
+def test_a_missing_folder_keeps_what_it_said(held: Held, tmp_path: Path) -> None:
+    """However long it is missing; other paths go on, and so does this one when it is back."""
+    other = tmp_path.with_name(f"{tmp_path.name}-other")
+    other.mkdir()
+    (other / "o.json").write_text(json.dumps(service("o")))
+    away = tmp_path.with_name(f"{tmp_path.name}-away")
+
+    def services() -> list[str]:
+        return sorted(ref.name for ref in held.snapshots.of(listing([other, tmp_path])).services)
+
+    assert services() == ["a", "b", "o"]
+    tmp_path.rename(away)
+    (other / "o.json").write_text(json.dumps(service("p")))
+    held.clock.now = 1000.0
+    assert services() == ["a", "b", "p"]
+    assert held.snapshots.faults == (f"{tmp_path}: no such file or folder",)
+    away.rename(tmp_path)
+    (tmp_path / "1.json").unlink()
+    assert services() == ["b", "p"]
+    assert not held.snapshots.faults
+
+
+def test_a_file_that_is_being_written_says_what_it_said(held: Held) -> None:
+    """A new one says nothing yet."""
+    (held.folder / "1.json").write_text('{"kind": "Li')
+    (held.folder / "3.json").write_text("")
+    held.put("2.json", service("b", 81))
+    assert (held.services(("1.json", "3.json")), held.snapshots.faults) == (["a:80", "b:81"], ())
+    held.put("1.json", service("a", 82))
+    assert held.services() == ["a:82", "b:81"]

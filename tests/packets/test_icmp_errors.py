@@ -11,6 +11,7 @@ from tests.packets.rig import SHOT, Net
 from tests.packets.scene import Scene
 from tests.packets.tables import verdict
 from twinway.model.policy import Direction
+from twinway_bpf import programs
 from twinway_bpf.layout import Reason
 
 both = pytest.mark.parametrize("protocol", [TCP, UDP], ids=["tcp", "udp"])
@@ -136,3 +137,69 @@ def test_liar_cannot_speak_for_another(scene: Scene, net: Net) -> None:
     received = scene.open(UDP).packet
     outcome = scene.server_sends(unreachable(net.other, net.client, received))
     assert outcome.action == SHOT or outcome.seen.src.address == net.other
+
+
+def confine(scene: Scene) -> None:
+    """The client may speak to the server's port and nobody else, and does."""
+    scene.furnish(client_policy=7)
+    for protocol in (0, TCP, UDP):
+        scene.tables.policy(7, verdict(Direction.EGRESS, allow=False, rule=9, protocol=protocol))
+    scene.tables.policy(7, verdict(Direction.EGRESS, 8080, 16, allow=True, rule=8, protocol=UDP))
+    assert scene.client_sends(udp(scene.client, scene.server)).reason == Reason.PASS_PEER
+
+
+@pytest.mark.parametrize("inside", [False, True], ids=["host side", "in the pod"])
+def test_error_to_a_stranger_is_judged(scene: Scene, net: Net, inside: bool) -> None:
+    """A connection with somebody else is no leave to speak to a stranger, quoted either way round."""
+    confine(scene)
+    sends = scene.client_sends
+    if inside:
+        scene.furnish_inside(policy=7)
+        sends = scene.leaves_pod
+    sent, received = udp(scene.client, scene.server), udp(scene.server, scene.client)
+    for reader, cause in ((net.outside, sent), (net.outside, received), (net.server, sent)):
+        outcome = sends(unreachable(net.client, reader, cause))
+        assert (outcome.reason, outcome.action) == (Reason.DROP_POLICY_EGRESS, SHOT)
+    assert sends(unreachable(net.client, net.server, received)).action != SHOT
+
+
+def test_error_about_somebody_elses_connection_is_judged(scene: Scene, net: Net) -> None:
+    """A pod with no part in a connection does not speak of it past its policy."""
+    scene.client_sends(udp(scene.client, scene.server))
+    scene.tables.pod(net.other, scene.rig.behind("uplink"), policy=7)
+    scene.tables.policy(7, verdict(Direction.EGRESS, allow=False, rule=9, protocol=0))
+    message = unreachable(net.other, net.client, udp(scene.client, scene.server))
+    outcome = scene.rig.run(programs.HOST_FROM, message, "uplink")
+    assert outcome.reason == Reason.DROP_POLICY_EGRESS
+
+
+def test_error_for_a_pod_about_another_is_judged(scene: Scene, net: Net) -> None:
+    """A connection of another pod is no leave to speak to this one."""
+    scene.client_sends(udp(scene.client, scene.server))
+    scene.furnish(server_policy=7)
+    scene.tables.policy(7, verdict(Direction.INGRESS, allow=False, rule=9, protocol=0))
+    message = unreachable(net.outside, net.server, udp(scene.client, scene.server))
+    assert scene.arrives(message).reason == Reason.DROP_POLICY_INGRESS
+
+
+def test_error_about_a_connection_of_an_earlier_policy_is_judged(scene: Scene, net: Net) -> None:
+    """What a change of policy has ended is not spoken of, either, before its next packet is judged."""
+    confine(scene)
+    scene.tables.policy(7, verdict(Direction.EGRESS, 8080, 16, allow=False, rule=8, protocol=UDP))
+    scene.tables.settings.write(rev=2)
+    message = unreachable(net.client, net.server, udp(scene.server, scene.client))
+    assert scene.client_sends(message).reason == Reason.DROP_POLICY_EGRESS
+
+
+def test_error_about_what_is_over_is_judged(scene: Scene, net: Net) -> None:
+    """A connection that has been silent for too long is known no longer."""
+    confine(scene)
+    scene.tables.age(31)
+    message = unreachable(net.client, net.server, udp(scene.server, scene.client))
+    assert scene.client_sends(message).reason == Reason.DROP_POLICY_EGRESS
+
+
+def test_error_of_a_free_pod_passes(scene: Scene, net: Net) -> None:
+    """A pod without policy says what it likes, to whom it likes."""
+    cause = tcp(End(net.outside, 1), End(net.away, 2))
+    assert scene.client_sends(unreachable(net.client, net.outside, cause)).reason == Reason.PASS_OUT

@@ -55,9 +55,24 @@ static __always_inline int icmp_to_client(struct __sk_buff *skb, struct tw_pkt *
 	return TW_GO_ON;
 }
 
-/* Translate an ICMP error; `related` says whether it concerns a connection that is known. */
+/*
+ * Does an error speak of what its reader sent, and one from a pod of what that pod was sent? Else
+ * anything could be told to anybody by quoting a connection of somebody else's.
+ */
+static __always_inline bool icmp_is_to_sender(const struct tw_pkt *pkt, const struct tw_pkt *quoted,
+					      bool from_pod)
+{
+	return addr_equal(pkt->dst.addr, quoted->src.addr) &&
+	       (!from_pod || addr_equal(pkt->src.addr, quoted->dst.addr));
+}
+
+/*
+ * Translate an ICMP error; `related` says whether it concerns a connection that is known, and that
+ * the policy of now allows: what caused the error has just passed, so a record that was not judged
+ * since policy changed is not the one.
+ */
 static __always_inline int icmp_related(struct __sk_buff *skb, struct tw_scratch *scratch,
-					bool *related)
+					const struct tw_cfg *cfg, bool from_pod, bool *related)
 {
 	struct tw_pkt *pkt = &scratch->pkt, *quoted = &scratch->quoted;
 	struct tw_ct_key key = {};
@@ -69,9 +84,11 @@ static __always_inline int icmp_related(struct __sk_buff *skb, struct tw_scratch
 	rc = parse_quoted(skb, pkt, quoted);
 	if (rc)
 		return rc;
+	if (!icmp_is_to_sender(pkt, quoted, from_pod))
+		return TW_GO_ON;
 	first = ct_key(&key, &quoted->src, &quoted->dst, quoted->proto);
 	ct = tw_ct_v1.lookup(&key);
-	if (!ct)
+	if (!ct || ct->rev != cfg->rev || ct_expired(ct, quoted->proto, ct_now()))
 		return TW_GO_ON;
 	*related = 1;
 	first = first == !!(ct->flags & TW_CT_FIRST);

@@ -250,7 +250,7 @@ static __always_inline int pod_sends(struct __sk_buff *skb, struct tw_scratch *s
 	if (rc)
 		return rc;
 	if (pkt->icmp == TW_ICMP_ERROR) {
-		rc = icmp_related(skb, scratch, &related);
+		rc = icmp_related(skb, scratch, cfg, 1, &related);
 		if (rc || related)
 			return rc;
 	}
@@ -273,7 +273,7 @@ static __always_inline int pod_receives(struct __sk_buff *skb, struct tw_scratch
 	if (rc)
 		return rc;
 	if (pkt->icmp == TW_ICMP_ERROR) {
-		rc = icmp_related(skb, scratch, &related);
+		rc = icmp_related(skb, scratch, cfg, 0, &related);
 		if (rc || related)
 			return rc;
 	}

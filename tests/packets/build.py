@@ -151,3 +151,15 @@ def unreachable(src: IPAddress, dst: IPAddress, cause: bytes, *, length: int = 2
     kind, code = (3, 3) if src.version == 4 else (1, 4)
     quote = cause[14 : 14 + length + (20 if src.version == 6 else 0)]
     return icmp(src, dst, kind, code, bytes(4) + quote)
+
+
+def arp(sender: IPAddress, target: IPAddress, *, reply: bool = False, mac: bytes = SENDER_MAC) -> bytes:
+    """A question who has `target`, or its answer, which tells `target` who `sender` is."""
+    head = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 2 if reply else 1)
+    to = RECEIVER_MAC if reply else b"\xff" * 6
+    return to + SENDER_MAC + b"\x08\x06" + head + mac + sender.packed + bytes(6) + target.packed
+
+
+def neighbour(src: IPAddress, dst: IPAddress, kind: int, target: IPAddress, options: bytes = b"") -> bytes:
+    """A neighbour solicitation (135) or advertisement (136)."""
+    return icmp(src, dst, kind, 0, bytes(4) + target.packed + options, ttl=255)

@@ -22,14 +22,13 @@ from tests.packets.build import (
     Fragment,
     echo,
     frame,
-    icmp,
     sctp,
     tcp,
     udp,
     unreachable,
 )
 from tests.packets.rig import SHOT, UNSPEC, Net, Outcome
-from tests.packets.scene import Scene, only_v6
+from tests.packets.scene import Scene
 from tests.packets.tables import verdict
 from twinway.model.policy import Direction
 from twinway_bpf import programs
@@ -314,24 +313,6 @@ def test_short_packet_is_dropped(scene: Scene) -> None:
     """A packet that ends inside its headers is dropped, in and out."""
     assert leaves(scene)(tcp(scene.client, scene.server)[:-10]).reason == Reason.DROP_SHORT
     assert enters(scene)(tcp(scene.server, scene.client)[:-10]).reason == Reason.DROP_SHORT
-
-
-@only_v6
-@pytest.mark.parametrize(("kind", "limit"), [(130, 1), (133, 255), (135, 255), (136, 255), (143, 1)])
-def test_neighbours_are_found(scene: Scene, net: Net, kind: int, limit: int) -> None:
-    """Under the strictest policy neighbour discovery goes on."""
-    allow(scene)
-    for meet, src, dst in (meets(scene, EGRESS), meets(scene, INGRESS)):
-        packet = icmp(src.address, dst.address, kind, 0, bytes(20), ttl=limit)
-        assert untouched(meet(packet), packet)
-
-
-def test_arp_passes(scene: Scene) -> None:
-    """What is not IP is not judged."""
-    allow(scene)
-    packet = bytes.fromhex("ffffffffffff02000000aa010806") + bytes(28)
-    assert untouched(leaves(scene)(packet), packet)
-    assert untouched(enters(scene)(packet), packet)
 
 
 def _denied(scene: Scene, direction: Direction) -> Outcome:

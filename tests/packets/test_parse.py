@@ -20,7 +20,7 @@ from tests.packets.build import (
     udp,
     unreachable,
 )
-from tests.packets.rig import SHOT, UNSPEC
+from tests.packets.rig import SHOT
 from tests.packets.scene import Scene, only_v4, only_v6
 from tests.packets.tables import verdict
 from twinway.model.policy import Direction
@@ -32,13 +32,6 @@ LONG: Extension = (HOP_OPTIONS, b"\x01\x01\x0c" + bytes(12))
 """Sixteen bytes of hop-by-hop options."""
 ATOMIC: Extension = (FRAGMENT, b"\x00\x00\x00\x00\x00\x00\x07")
 """A fragment header of a whole packet. Source: RFC 6946."""
-
-
-def test_arp_passes_untouched(scene: Scene) -> None:
-    """What is not IP is not ours."""
-    packet = bytes.fromhex("ffffffffffff02000000aa010806") + bytes(28)
-    outcome = scene.client_sends(packet)
-    assert (outcome.reason, outcome.action, outcome.packet) == (Reason.PASS_NOT_IP, UNSPEC, packet)
 
 
 @only_v4
@@ -124,14 +117,6 @@ def test_truncated_quote_is_dropped(scene: Scene) -> None:
 
 OF_LINK = [(130, 1), (133, 255), (134, 255), (135, 255), (136, 255), (143, 1)]
 """Multicast listeners, routers, neighbours, and the hop limit they are sent with."""
-
-
-@only_v6
-@pytest.mark.parametrize(("kind", "limit"), OF_LINK)
-def test_neighbour_discovery_passes(scene: Scene, kind: int, limit: int) -> None:
-    """Neighbour discovery and multicast listeners pass, whatever the source: IPv6 cannot do without."""
-    outcome = scene.client_sends(icmp(scene.net.other, scene.net.server, kind, 0, bytes(20), ttl=limit))
-    assert (outcome.reason, outcome.action) == (Reason.PASS_NEIGHBOUR, UNSPEC)
 
 
 @only_v6

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.packets.build import End, Fragment, echo, icmp, tcp, udp
+from tests.packets.build import End, Fragment, arp, echo, icmp, tcp, udp
 from tests.packets.doctored import HASH, PER_CPU_HASH
-from tests.packets.rig import REDIRECT, SHOT, UNSPEC, V6, Outcome
+from tests.packets.rig import REDIRECT, SHOT, UNSPEC, V4, V6, Outcome
 from tests.packets.scene import Doctor, Scene
 from tests.packets.test_guard import REACHED as BY_GUARD
 from tests.packets.test_parse import PADDING
@@ -25,7 +25,7 @@ def _to_closed_port(scene: Scene, **ip: object) -> bytes:
 
 
 def _neighbour(scene: Scene) -> Outcome:
-    return scene.client_sends(icmp(V6.client, V6.server, 135, 0, bytes(20), ttl=255))
+    return scene.arrives(icmp(V6.away, V6.client, 135, 0, bytes(20), ttl=255))
 
 
 def _fragment(scene: Scene) -> Outcome:
@@ -63,7 +63,7 @@ def _no_slots(scene: Scene) -> Outcome:
 
 
 REACHED: dict[Reason, tuple[int, Callable[[Scene], Outcome]]] = {
-    Reason.PASS_NOT_IP: (UNSPEC, lambda s: s.client_sends(bytes(12) + b"\x08\x06" + bytes(28))),
+    Reason.PASS_NOT_IP: (UNSPEC, lambda s: s.arrives(arp(V4.away, V4.client))),
     Reason.PASS_NEIGHBOUR: (UNSPEC, _neighbour),
     Reason.PASS_FRAGMENT: (UNSPEC, _fragment),
     Reason.PASS_STACK: (UNSPEC, lambda s: s.client_sends(tcp(s.client, End(s.net.node, 22)))),

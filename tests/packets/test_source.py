@@ -95,3 +95,22 @@ def test_pod_under_no_policy_is_itself(scene: Scene, make: Callable[[End, End], 
         assert scene.rig.run(programs.SOURCE_FROM, packet, "hosta").action == action
     moved = make(End(scene.net.other, 4000), scene.server)
     assert scene.rig.run(programs.SOURCE_FROM, moved, "hosta").reason == Reason.DROP_SPOOFED
+
+
+@pytest.mark.parametrize("who", ["server", "outside", "node"])
+def test_dhcp_is_asked_of_the_link_alone(scene: Scene, who: str) -> None:
+    """From no address, or from a link-local one, DHCP's port of one host is not reached."""
+    nobody = end("0.0.0.0", 68) if scene.net.version == 4 else end("fe80::5", 546)
+    port = 67 if scene.net.version == 4 else 547
+    packet = udp(nobody, End(getattr(scene.net, who), port))
+    for program in (programs.HOST_FROM, programs.GUARD_FROM):
+        assert scene.rig.run(program, packet, "hosta").reason == Reason.DROP_SPOOFED
+
+
+def test_dhcp_is_asked_by_its_client_alone(scene: Scene) -> None:
+    """What has another source port is no question of DHCP's."""
+    if scene.net.version == 4:
+        packet = udp(end("0.0.0.0", 4000), end("255.255.255.255", 67))
+    else:
+        packet = udp(end("fe80::5", 4000), end("ff02::1:2", 547))
+    assert scene.client_sends(packet).reason == Reason.DROP_SPOOFED

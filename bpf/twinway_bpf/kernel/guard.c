@@ -12,6 +12,7 @@
  */
 #include "glance.h"
 #include "judge.h"
+#include "link.h"
 #include "sk_self.h"
 #include "sk_stream.h"
 #include "source.h"
@@ -171,8 +172,8 @@ static __always_inline int guard_check(struct __sk_buff *skb, struct tw_pkt *pkt
 	struct tw_view view = {};
 	int rc = parse(skb, pkt);
 
-	if (out && source_is_tagged(skb))
-		return TW_DROP_SPOOFED;
+	if (out)
+		rc = link_from_pod(skb, pkt, rc);
 	if (rc)
 		return rc;
 	if (out) {

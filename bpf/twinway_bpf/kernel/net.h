@@ -13,6 +13,7 @@
 
 #define ETH_HLEN 14
 #define ETH_IP 0x0800
+#define ETH_ARP 0x0806
 #define ETH_IPV6 0x86dd
 #define ETH_8021Q 0x8100
 #define ETH_8021AD 0x88a8
@@ -106,6 +107,25 @@ struct icmp_hdr {
 	__be16 sequence;
 };
 
+/* RFC 4861: solicitations and advertisements. */
+struct nd_hdr {
+	struct icmp_hdr icmp;
+	__be32 target[4];
+};
+
+/* RFC 826, between Ethernet and IPv4 addresses. */
+struct arp_hdr {
+	__be16 hardware;
+	__be16 protocol;
+	__u8 hardware_len;
+	__u8 protocol_len;
+	__be16 operation;
+	__u16 sender_mac[3];
+	__be16 sender[2]; /* its IPv4 address */
+	__u16 target_mac[3];
+	__be16 target[2];
+};
+
 #define IP4_MORE_FRAGMENTS 0x2000
 #define IP4_OFFSET 0x1fff
 
@@ -156,6 +176,22 @@ static __always_inline bool addr_is_mapped(const __be32 *addr)
 static __always_inline bool addr_equal(const __be32 *a, const __be32 *b)
 {
 	return a[0] == b[0] && a[1] == b[1] && a[2] == b[2] && a[3] == b[3];
+}
+
+static __always_inline bool addr_is_unspecified(const __be32 *a)
+{
+	return !(a[0] | a[1] | a[2] | a[3]);
+}
+
+/* Of IPv6: fe80::/10 and ff02::/16, which no router forwards. */
+static __always_inline bool addr_is_link_local(const __be32 *a)
+{
+	return (a[0] & be32(0xffc00000)) == be32(0xfe800000);
+}
+
+static __always_inline bool addr_is_link_group(const __be32 *a)
+{
+	return (a[0] & be32(0xffff0000)) == be32(0xff020000);
 }
 
 static __always_inline void end_copy(struct tw_end *to, const struct tw_end *from)

@@ -12,6 +12,7 @@
 #include "deliver.h"
 #include "ending.h"
 #include "icmp.h"
+#include "link.h"
 #include "nat.h"
 #include "policy.h"
 #include "reject.h"

@@ -9,8 +9,9 @@
 #define SOURCES 64
 
 /*
- * The one thing a pod may say before it has an address: ask DHCP for one. RFC 2131: from 0.0.0.0
- * to port 67; RFC 8415: from a link-local address to ff02::1:2 or ff05::1:3, port 547.
+ * The one thing a pod may say before it has an address: ask DHCP for one, as a client does, on its
+ * link. RFC 2131: 0.0.0.0:68 to 255.255.255.255:67; RFC 8415: a link-local address, port 546, to
+ * ff02::1:2, port 547.
  */
 static __always_inline bool source_asks_dhcp(const struct tw_pkt *pkt)
 {
@@ -19,11 +20,11 @@ static __always_inline bool source_asks_dhcp(const struct tw_pkt *pkt)
 	if (pkt->proto != PROTO_UDP || pkt->frag)
 		return 0;
 	if (!pkt->v6)
-		return !pkt->src.addr[3] && pkt->dst.port == be16(67);
-	if ((pkt->src.addr[0] & be32(0xffc00000)) != be32(0xfe800000) || pkt->dst.port != be16(547))
-		return 0;
-	return (dst[0] == be32(0xff020000) && !dst[1] && !dst[2] && dst[3] == be32(0x00010002)) ||
-	       (dst[0] == be32(0xff050000) && !dst[1] && !dst[2] && dst[3] == be32(0x00010003));
+		return !pkt->src.addr[3] && dst[3] == 0xffffffff && pkt->src.port == be16(68) &&
+		       pkt->dst.port == be16(67);
+	return addr_is_link_local(pkt->src.addr) && pkt->src.port == be16(546) &&
+	       pkt->dst.port == be16(547) && dst[0] == be32(0xff020000) && !dst[1] && !dst[2] &&
+	       dst[3] == be32(0x00010002);
 }
 
 /* A tag would hide what is behind it from us, and not from a receiver that takes VLAN 0 for none. */

@@ -52,10 +52,8 @@ static __always_inline int from_pod(struct __sk_buff *skb, struct tw_scratch *sc
 				    struct tw_conn *conn, bool in_pod)
 {
 	struct tw_cfg *cfg = cfg_get();
-	int rc = parse(skb, &scratch->pkt);
+	int rc = link_from_pod(skb, &scratch->pkt, parse(skb, &scratch->pkt));
 
-	if (source_is_tagged(skb))
-		return TW_DROP_SPOOFED;
 	if (rc)
 		return rc;
 	if (!cfg)

@@ -149,7 +149,7 @@ def test_text_in_neighbour_discovery(leaves: Leaves, net: Net, frame: Callable[[
 def test_false_names(scene: Scene, net: Net, frame: Callable[[Net], bytes], policy: int) -> None:
     """No pod says that another's address is its own, or that it is a router."""
     scene.furnish_inside(policy=policy)
-    for program in (programs.POD_OUT, programs.GUARD_FROM):
+    for program in (programs.POD_OUT, programs.GUARD_FROM, programs.SOURCE_FROM):
         assert scene.rig.run(program, frame(net), "eth0").action == SHOT
 
 

@@ -5,7 +5,7 @@
  *
  *     host side of a veth (ingress), else the pod's own device (egress): tw_source_from
  */
-#include "source.h"
+#include "link.h"
 
 /* Who a packet says that it is from, if its header is linear and there is no tag before it. */
 static __always_inline bool source_glance(struct __sk_buff *skb, struct tw_addr *src)
@@ -26,7 +26,8 @@ static __always_inline bool source_glance(struct __sk_buff *skb, struct tw_addr 
 		if (!ip6)
 			return 0;
 		addr_copy(src->addr, ip6->saddr);
-		return (be32(ip6->version_class_flow) >> 28) == 6;
+		/* neighbours believe what has this limit: look at whose address it claims */
+		return (be32(ip6->version_class_flow) >> 28) == 6 && ip6->hop_limit != 255;
 	}
 	return 0;
 }
@@ -34,10 +35,8 @@ static __always_inline bool source_glance(struct __sk_buff *skb, struct tw_addr 
 static __always_inline int source_look(struct __sk_buff *skb)
 {
 	struct tw_pkt pkt = {};
-	int rc = parse(skb, &pkt);
+	int rc = link_from_pod(skb, &pkt, parse(skb, &pkt));
 
-	if (source_is_tagged(skb))
-		return TW_DROP_SPOOFED;
 	return rc ? rc : source_check(skb, &pkt);
 }
 

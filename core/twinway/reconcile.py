@@ -32,6 +32,7 @@ from twinway.errors import DriverError, TwinwayError
 from twinway.model.cluster import Cluster
 from twinway.model.node import Attachment, NodeState
 from twinway.status import Board
+from twinway.telling import Telling
 
 logger = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
@@ -109,6 +110,7 @@ class Reconciler:
         self._pacing = pacing
         self._questions: deque[tuple[Future[Any], Callable[[Driver], Any]]] = deque()
         self._computed: tuple[Inputs, NodeState] | None = None
+        self._telling = Telling()
         self._applied: tuple[NodeState, bool] | None = None
         self._failures = 0
         self._ill = 0
@@ -175,6 +177,7 @@ class Reconciler:
     def _desired(self, inputs: Inputs) -> NodeState:
         if self._computed is None or self._computed[0] is not inputs:
             self._computed = (inputs, self._compute(inputs))
+            self._telling.tell(self._computed[1])
         return self._computed[1]
 
     def _apply(self, change: Change) -> None:
@@ -186,6 +189,7 @@ class Reconciler:
             self._fail(error, change.state.version)
             return
         seconds = clock() - began
+        idle = not self._failures and change.state == change.previous and report == Report()
         self._failures = 0
         self._applied = (change.state, change.complete)
         self._repair_at = clock() + self._pacing.resync
@@ -197,7 +201,7 @@ class Reconciler:
             tally=self._board.status.tally.applied(report, seconds),
             last_success=time.time(),
         )
-        _log_apply(change, report, seconds)
+        _log_apply(change, report, seconds, logging.DEBUG if idle else logging.INFO)
         settle_heap(whole=change.repair or change.previous is None)
         self._calm_at = clock() + self._pacing.calm
 
@@ -261,10 +265,11 @@ class Reconciler:
                 future.set_exception(error)
 
 
-def _log_apply(change: Change, report: Report, seconds: float) -> None:
+def _log_apply(change: Change, report: Report, seconds: float, level: int) -> None:
     for line in report.repaired:
         logger.warning("found changed behind the driver, put right what=%r", line)
-    logger.info(
+    logger.log(
+        level,
         "applied version=%s written=%d removed=%d rejected=%d ms=%.1f",
         change.state.version,
         report.written,

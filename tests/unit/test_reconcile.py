@@ -318,6 +318,22 @@ def test_one_line_an_apply(loop: Loop, caplog: pytest.LogCaptureFixture) -> None
     assert line.startswith("applied version=a+b written=2 removed=0 rejected=0 ms=")
 
 
+def test_a_resync_that_changed_nothing_is_no_news(loop: Loop, caplog: pytest.LogCaptureFixture) -> None:
+    """It is told at DEBUG; after a failure it is, for then it is what ends the failure."""
+    loop.give(inputs("a"))
+    with caplog.at_level(logging.INFO, "twinway.reconcile"):
+        loop.later(60.0)
+        assert loop.applied == ["a", "a"]
+        assert not [line for line in caplog.messages if line.startswith("applied")]
+        loop.driver.failures = [FULL]
+        loop.later(60.0)
+        loop.later(60.0)
+    assert [line.partition(" version")[0] for line in caplog.messages if "version" in line] == [
+        "apply failed, last good state stays",
+        "applied",
+    ]
+
+
 def test_questions_are_answered_in_the_loops_thread(loop: Loop) -> None:
     """A question from another thread is put to the driver by the loop, and its error comes back."""
     thread = threading.Thread(target=loop.reconciler.run)

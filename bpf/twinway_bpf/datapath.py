@@ -58,6 +58,8 @@ class Datapath:
         self._pods_known: list[Attachment] = []
         self._found: dict[ObjectRef, PodDevice] = {}
         self._pairs_known: list[Pair] = []
+        self._unseeded: tuple[Attachment, ...] = ()
+        self._unlisted = ""
 
     def start(self) -> None:
         """Open or make tables, load programs, set socket hooks; what an earlier process left is adopted."""
@@ -211,7 +213,7 @@ class Datapath:
         if not check and _pairs(endpoints, devices) == self._pairs_known:
             return turn.step, ()
         # what began in between is known thereafter
-        new = self._packets.new(endpoints, devices)
+        new = (*self._packets.new(endpoints, devices), *self._unseeded)
         self._seed(change, new)
         placed = self._packets.attach(endpoints, devices, check=check)
         self._seed(change, new)
@@ -242,6 +244,8 @@ class Datapath:
         return replace(change, state=replace(change.state, endpoints={**change.state.endpoints, **shut}))
 
     def _tell_refused(self) -> None:
+        if self._unlisted:
+            raise DriverError(self._unlisted)
         if refused := self._packets.refused:
             why = [f"{ref.namespace}/{ref.name}, {said}" if ref else said for ref, said in refused.items()]
             raise DriverError(f"hooks cannot be set, pods under a policy are shut until they can: {_few(why)}")
@@ -261,10 +265,16 @@ class Datapath:
             hooked = {ref: endpoint for ref, endpoint in endpoints.items() if endpoint.policy != NO_POLICY}
             self._policy_at_socket.leave(hooked, devices)
 
-    # Connections that pods have from before their packets were looked at.
+    # Connections that pods have from before their packets were looked at. Pods whose sockets cannot be listed
+    # are hooked all the same, and asked again.
     def _seed(self, change: Change, pods: tuple[Attachment, ...]) -> None:
         served, rev = change.state.services.values(), self._settings.read().rev
-        seed(self._loader.map("tw_ct"), pods, self._policy_at_socket.openers, services=served, rev=rev)
+        try:
+            seed(self._loader.map("tw_ct"), pods, self._policy_at_socket.openers, services=served, rev=rev)
+        except DriverError as error:
+            self._unseeded, self._unlisted = pods, str(error)
+        else:
+            self._unseeded, self._unlisted = (), ""
 
     # The pods' devices. Pods coming and going may give the host addresses (a ptp plugin's gateways),
     # nothing else does.

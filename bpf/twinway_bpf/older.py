@@ -9,6 +9,7 @@ Source: tcp_snd_una_update() from tcp_rcv_synsent_state_process(), tcp_create_op
 
 from __future__ import annotations
 
+import errno
 import logging
 import struct
 from collections.abc import Container, Iterable, Sequence
@@ -28,6 +29,9 @@ LISTENING = {Protocol.TCP: State.LISTENING, Protocol.UDP: State.CLOSED}
 _OPEN = (State.ESTABLISHED, State.SYN_SENT, State.SYN_RECEIVED)
 _ANYWHERE = (IPv4Address(0), IPv6Address(0))
 
+_GONE = frozenset({errno.ENOENT, errno.EINVAL})
+"""What a namespace's path says without it: EINVAL where a file is left that it was mounted on."""
+
 Place = tuple[Protocol, IPAddress, int]
 """A protocol, an address and a port."""
 
@@ -39,14 +43,19 @@ def sockets_of(pod: Attachment, protocols: Iterable[Protocol], *, given: int) ->
     """
     A pod's sockets that have a peer, or hear from anybody; none where its namespace has gone, which is told.
 
-    `given` is the descriptor of tw_sk.
+    `given` is the descriptor of tw_sk. Raises DriverError where they cannot be listed: that is not to say
+    that there are none.
     """
+    wanted = {protocol: (*_OPEN, *ENDING, LISTENING[protocol]) for protocol in protocols}
     try:
         with SockDiag.inside(pod.netns) as diag:
-            wanted = {protocol: (*_OPEN, *ENDING, LISTENING[protocol]) for protocol in protocols}
             return [s for each in wanted for s in diag.sockets(each, wanted[each], storage=given, info=True)]
-    except (OSError, DriverError) as error:
-        logger.warning("connections that were open before are not known pod=%s reason=%s", pod.pod, error)
+    except DriverError as error:
+        raise DriverError(f"{pod.pod}: {error}") from error
+    except OSError as error:
+        if error.errno not in _GONE:
+            raise DriverError(f"{pod.pod}: namespace {pod.netns}: {error.strerror}") from error
+        logger.warning("a pod's namespace has gone pod=%s reason=%s", pod.pod, error)
         return []
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 
-from twinway.errors import MapError
+from twinway.errors import DriverError, MapError
 from twinway.model.net import Protocol
 from twinway.model.node import Attachment
 from twinway_bpf.layout import CfgFlag
@@ -33,24 +33,34 @@ class Openers:
         self._table = table
         self._given = given
 
-    def note(self, pods: Iterable[Attachment]) -> None:
+    def note(self, pods: Iterable[Attachment]) -> bool:
         """
         From here on every socket that connects is noted, and those of `pods` that did before are.
 
         Nothing where this was done before, by an earlier process, too. Where the table is full that is
         told: connections that it lacks are judged as if they had been accepted.
+        False, and told, where the sockets of a pod could not be listed: then ask again.
         """
         if CfgFlag.OPENERS_KNOWN in self._flags():
-            return
+            return True
         self._settings.flag(CfgFlag.POLICY_AT_SOCKET, on=True)
-        opened = [key for pod in pods for key in self._older(pod)]
+        opened: list[bytes] = []
+        failed = 0
+        for pod in pods:
+            try:
+                opened += self._older(pod)
+            except DriverError as error:
+                logger.warning("who opened a pod's connections is not known, asking again reason=%s", error)
+                failed += 1
         try:
             self._table.write(dict.fromkeys(opened, _NOTHING))
         except MapError as error:
             logger.warning(
                 "not all older connections are judged by who opened them opened=%d reason=%s", len(opened), error
             )
-        self._settings.flag(CfgFlag.OPENERS_KNOWN, on=True)
+        if not failed:
+            self._settings.flag(CfgFlag.OPENERS_KNOWN, on=True)
+        return not failed
 
     def noted(self) -> Noted:
         """What is known now."""

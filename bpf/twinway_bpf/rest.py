@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 
+from twinway.errors import DriverError
 from twinway.model.net import Protocol
 from twinway.model.node import Attachment
 from twinway_bpf import clock
@@ -23,7 +24,7 @@ from twinway_bpf.sockets import Notices
 COOKIE_UNITS = 128
 """How long a SYN cookie may be answered. Source: include/net/tcp.h, MAX_SYNCOOKIE_AGE of 2 periods of 60 s."""
 AGAIN_SECONDS = 30.0
-"""After a connection was found that is denied, until they are all asked about again."""
+"""After a connection was found that is denied, or a listing failed, until they are all asked about again."""
 
 logger = logging.getLogger(__name__)
 
@@ -45,13 +46,17 @@ def until_allowed(pods: Sequence[Attachment], openers: Openers, judge: Callable[
     """
     told = 0
     while True:
-        judgement, noted, denied = judge(), openers.noted(), 0
+        judgement, noted, denied, unknown = judge(), openers.noted(), 0, False
         for pod in pods:
-            denied += count_denied(pod, openers, noted, judgement)
+            try:
+                denied += count_denied(pod, openers, noted, judgement)
+            except DriverError as error:
+                logger.warning("a pod's connections are not known, asking again reason=%s", error)
+                unknown = True
             yield 0.0
-        if not denied:
+        if not denied and not unknown:
             return
-        if denied != told:
+        if denied and denied != told:
             logger.info("connections are open that policy denies by now connections=%d", denied)
         told = denied
         yield AGAIN_SECONDS

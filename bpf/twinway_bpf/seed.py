@@ -12,6 +12,7 @@ import struct
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from twinway.errors import DriverError
 from twinway.model.net import IPAddress, Protocol
 from twinway.model.node import Attachment, ServiceState
 from twinway_bpf import clock, encode
@@ -39,19 +40,26 @@ def seed(
 
     Their next packet is judged: `rev` is the policy revision in force. Who believes to speak with one
     of `services` is translated packet by packet, and what to, no socket knows: it is left out. A
-    namespace that has gone is told of, and no error.
+    namespace that has gone is told of, and no error. Raises DriverError where a pod's sockets cannot be
+    listed, when those of all others are written.
     """
     records: dict[bytes, _Record] = {}
     noted = openers.noted()
+    failed: list[str] = []
     for pod in pods:
-        sockets = openers.sockets_of(pod, LISTENING)
+        try:
+            sockets = openers.sockets_of(pod, LISTENING)
+        except DriverError as error:
+            failed.append(str(error))
+            continue
         records.update(_records(sockets, frozenset(pod.addresses), noted))
-    if not records:
-        return 0
     served = {frontend.address for service in services for frontend in service.frontends}
     seen, before = clock.now(), (rev - 1) & 0xFFFFFFFF
     values = {key: _VALUE.pack(seen, 0, before, r.flags) for key, r in records.items() if r.peer not in served}
-    return table.insert(values)
+    inserted = table.insert(values)
+    if failed:
+        raise DriverError(f"open connections are not known: {'; '.join(failed)}")
+    return inserted
 
 
 def connection_key(source: End, destination: End, protocol: Protocol) -> tuple[bytes, bool]:

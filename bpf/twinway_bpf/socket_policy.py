@@ -27,7 +27,7 @@ from twinway_bpf.loader import Loader
 from twinway_bpf.openers import Openers
 from twinway_bpf.pins import Pins
 from twinway_bpf.placement import GUARD_SELF
-from twinway_bpf.rest import until_allowed, until_answered
+from twinway_bpf.rest import AGAIN_SECONDS, until_allowed, until_answered
 from twinway_bpf.sockets import CgroupHooks, Notices, Settings
 
 CALM_SECONDS = 5.0
@@ -157,6 +157,7 @@ class SocketPolicy:
             yield 0.0
         if not all(hooks.stand(hooked, devices) for hooks in (self._guard, self._loopback)):
             return  # told when it failed; the apply that mends it leads here again
+        yield from self._until_noted(hooked)
         yield from until_answered(Notices(self._loader.map("tw_notes")), since)
         yield from until_allowed(
             [endpoint.attachment for endpoint in hooked.values()], self.openers, self._judgement
@@ -164,6 +165,15 @@ class SocketPolicy:
         self._hooks.detach()
         self.condition = Condition.AT_REST
         logger.info("every connection is allowed: sockets' packets pass unseen until policy changes")
+
+    # What was judged meanwhile took all connections of before for accepted ones.
+    def _until_noted(self, hooked: Endpoints) -> Iterator[float]:
+        late = False
+        while not self.openers.note(endpoint.attachment for endpoint in hooked.values()):
+            late = True
+            yield AGAIN_SECONDS
+        if late:
+            Settings(self._loader.map("tw_cfg")).grow("rev")
 
     def _judgement(self) -> Judgement:
         return Judgement(*(self._loader.map(name) for name in ("tw_ep", "tw_class", "tw_verdict")))

@@ -19,6 +19,7 @@ from twinway.driver import Change, NodeContext
 from twinway.errors import DriverError
 from twinway_bpf import libbpf, netns, programs, rtnetlink, stamp
 from twinway_bpf.datapath import Datapath
+from twinway_bpf.sockdiag import SockDiag, Socket
 
 __all__ = ["conversation", "node"]
 PORT = 6000
@@ -217,3 +218,21 @@ def connects(node: Node) -> bool:
             client.connect(SERVED)
             return True
     return False
+
+
+def test_pod_whose_sockets_cannot_be_listed(
+    node: Node, tmp_path: Path, bundles: Path, conversation: Conversation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is hooked, the apply fails and names it, and the next one knows its connections."""
+
+    def refuse(*_: object, **__: object) -> tuple[Socket, ...]:
+        raise DriverError("cannot list tcp sockets: Operation not permitted")
+
+    with started(node, bundles, tmp_path, at_socket=False) as agent:
+        state = node.state("1", server_may_open=False)
+        with monkeypatch.context() as patch:
+            patch.setattr(SockDiag, "sockets", refuse)
+            with pytest.raises(DriverError, match=r"shop/b: cannot list tcp sockets"):
+                agent.datapath.apply(Change(state, None))
+        agent.datapath.apply(Change(state, None, repair=True))
+        assert hears(conversation[1], conversation[0])

@@ -29,6 +29,7 @@ from tests.packets.test_takeover import (
     node,
 )
 from twinway.driver import Change, NodeContext
+from twinway.errors import DriverError
 from twinway.model.net import ObjectRef, Protocol
 from twinway.model.node import (
     Attachment,
@@ -41,11 +42,11 @@ from twinway.model.node import (
     Scope,
     ServiceState,
 )
-from twinway_bpf import libbpf, netns, rest
+from twinway_bpf import libbpf, netns, rest, socket_policy
 from twinway_bpf.datapath import Datapath
 from twinway_bpf.layout import Cfg
 from twinway_bpf.openers import Openers
-from twinway_bpf.sockdiag import Socket
+from twinway_bpf.sockdiag import SockDiag, Socket
 
 __all__ = ["conversation", "node"]
 WATCHING = {"tw_skb_in", "tw_skb_out"}
@@ -327,6 +328,27 @@ def test_hook_that_is_missing_keeps_it_awake(node: Node, policy: Policy, monkeyp
         assert not policy.settle()
     policy.turn(node.state("one", server_may_open=True), repair=True)
     assert policy.settle()
+
+
+def test_failed_listing_is_no_answer(node: Node, policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pod whose sockets cannot be listed may have a denied connection: the node is watched, and asks again."""
+    monkeypatch.setattr(rest, "AGAIN_SECONDS", 0.1)
+    monkeypatch.setattr(socket_policy, "AGAIN_SECONDS", 0.1)
+
+    def refuse(*_: object, **__: object) -> tuple[Socket, ...]:
+        raise DriverError("cannot list tcp sockets: Operation not permitted")
+
+    state = node.state("one", server_may_open=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(SockDiag, "sockets", refuse)
+        policy.turn(state)
+        assert not policy.settle(patience=0.5)
+    assert policy.settle(patience=5.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(SockDiag, "sockets", refuse)
+        policy.turn(node.state("two", server_may_open=False))
+        assert not policy.settle(patience=0.5)
+    assert policy.settle(patience=5.0)
 
 
 def syn_cookies(namespace: Path, value: int) -> None:

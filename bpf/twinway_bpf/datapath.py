@@ -285,7 +285,9 @@ class Datapath:
         if moved or len(self._found) < len(endpoints):
             self._found = self._devices.find(endpoints, again=again)
         if moved:
-            self._node = local_addresses() | frozenset(change.state.addresses)
+            # a Service's address is nobody's to speak from, unless the API says that it is the node's
+            served = {each.address for service in change.state.services.values() for each in service.frontends}
+            self._node = (local_addresses() - served) | frozenset(change.state.addresses)
             self._pods_known = attachments
         return self._found
 

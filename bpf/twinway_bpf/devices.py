@@ -14,6 +14,9 @@ from twinway.model.net import IPAddress
 from twinway_bpf import netns, rtnetlink
 from twinway_bpf.rtnetlink import Link
 
+SERVICES_DEVICE = "kube-ipvs0"
+"""Where kube-proxy in its mode ipvs keeps every Service's address, and leaves them. Source: pkg/proxy/ipvs."""
+
 _NO_MAC = bytes(6)
 
 
@@ -78,9 +81,9 @@ def uplinks(names: tuple[str, ...]) -> tuple[Link, ...]:
 
 
 def local_addresses() -> frozenset[IPAddress]:
-    """Every address of this namespace but those of loopback."""
-    loopback = {link.ifindex for link in rtnetlink.links() if link.loopback}
-    return frozenset(address for index, address in rtnetlink.addresses() if index not in loopback)
+    """Every address of this namespace that it may speak to pods from: not loopback's, nor Services'."""
+    silent = {link.ifindex for link in rtnetlink.links() if link.loopback or link.name == SERVICES_DEVICE}
+    return frozenset(address for index, address in rtnetlink.addresses() if index not in silent)
 
 
 def indices() -> tuple[int, ...]:

@@ -61,7 +61,8 @@ class EndpointTables:
             self._end_mixture(change)
         prepared, generation = self._policy.prepare(policy)
         wanted = self._entries(change.state.endpoints, devices, node, generation)
-        writes = dict(wanted.items() - held.items())
+        # pods first: where there is no room for all, the node's addresses are what can wait
+        writes = {key: value for key, value in reversed(wanted.items()) if held.get(key) != value}
         self.moved |= any(_place_of(held[key]) != _place_of(value) for key, value in writes.items() if key in held)
         self._map.write(writes)
         left = self._leave(key for key in held.keys() - wanted.keys() if _kind(held[key]) == EpKind.NODE)

@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import os
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -273,6 +274,31 @@ def test_what_is_no_policy_judges_nothing_on_the_packet_path(node: Node, bundles
         assert revision(bpffs / "node") == before
         datapath.apply(Change(node.state("two", server_may_open=False), previous))
         assert revision(bpffs / "node") == before + 1
+        datapath.remove()
+        datapath.close()
+
+
+def addresses_of(device: str, number: int) -> list[str]:
+    """Commands that make a device with so many addresses."""
+    return [
+        f"link add {device} type bridge",
+        *(f"addr add 10.97.{each >> 8}.{each & 255}/32 dev {device}" for each in range(number)),
+    ]
+
+
+@pytest.mark.parametrize(("device", "kept"), [("kube-ipvs0", 0), ("bridge0", 5000)])
+def test_node_with_thousands_of_addresses(
+    node: Node, bundles: Path, tmp_path: Path, device: str, kept: int
+) -> None:
+    """Those of Services, which kube-proxy may have left, are not the node's own; others there is room for."""
+    words = "\n".join(addresses_of(device, 5000))
+    subprocess.run(["ip", "-n", node.host.name, "-batch", "-"], input=words, text=True, check=True)
+    state = node.state("one", server_may_open=True)
+    with site.bpf_file_system(tmp_path / "bpf"):
+        datapath = started(node, bundles, tmp_path, 0.0)
+        assert datapath.apply(Change(state, None))
+        (table,) = (each for each in datapath.usage().maps if each.name == "ep")
+        assert kept <= table.entries < kept + 10
         datapath.remove()
         datapath.close()
 

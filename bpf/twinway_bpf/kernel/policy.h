@@ -26,7 +26,7 @@ static __always_inline struct tw_ep *ep_get(const __be32 *addr)
 	struct tw_addr key;
 
 	addr_copy(key.addr, addr);
-	return tw_ep_v1.lookup(&key);
+	return tw_ep_v2.lookup(&key);
 }
 
 static __always_inline bool ep_is_pod(const struct tw_ep *ep)

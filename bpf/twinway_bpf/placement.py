@@ -71,15 +71,25 @@ class AtDevice(Placement):
     pod_out: Program
     """At the device itself, in the pod's namespace, where it has no host side."""
     pod_in: Program
+    loopback_in: Program | None = field(default=None, kw_only=True)
+    """At the loopback of pods under a policy, ingress: what a pod says to itself, or plays that somebody said."""
 
     @property
     def programs(self) -> tuple[Program, ...]:
         """Each program once."""
-        every = (self.host_from, self.host_to, self.pod_out, self.pod_in, self.uplink_in, self.free_out)
+        at_device = (self.host_from, self.host_to, self.pod_out, self.pod_in)
+        every = (*at_device, self.loopback_in, self.uplink_in, self.free_out)
         return tuple(dict.fromkeys(program for program in every if program is not None))
 
     def hooks(self, endpoint: Endpoint, device: PodDevice) -> Hooks:
         """From and to the pod; in its namespace the stamp goes before who looks for it."""
+        hooks = self._at_device(endpoint, device)
+        if self.loopback_in is not None and endpoint.policy != NO_POLICY:
+            lo = device.netns, _LOOPBACK
+            hooks.append((self._hook(endpoint.attachment, "lo", lo, Side.INGRESS), self.loopback_in))
+        return hooks
+
+    def _at_device(self, endpoint: Endpoint, device: PodDevice) -> Hooks:
         attachment = endpoint.attachment
         free = self.free_out if endpoint.policy == NO_POLICY else None
         if device.host is not None:
@@ -126,6 +136,7 @@ GUARD = AtDevice(
     programs.GUARD_TO,
     programs.GUARD_FROM,
     programs.GUARD_TO,
+    loopback_in=programs.GUARD_LO,
     free_out=programs.SOURCE_FROM,
 )
 GUARD_SELF = AtLoopback("self", 1, programs.GUARD_SELF)

@@ -50,9 +50,10 @@ SOCKET_POLICY = (
 GUARD_FROM = Program("tw_guard_from", "guard.c", SCHED_CLS)
 GUARD_TO = Program("tw_guard_to", "guard.c", SCHED_CLS)
 
+GUARD_LO = Program("tw_guard_lo", "guard.c", SCHED_CLS)
 GUARD_SELF = Program("tw_guard_self", "guard.c", SCHED_CLS)
 
-GUARD = (GUARD_FROM, GUARD_TO, GUARD_SELF)
+GUARD = (GUARD_FROM, GUARD_TO, GUARD_LO, GUARD_SELF)
 """Beside policy at sockets: what begins, and what no socket answers for, at pods under a policy."""
 
 SOURCE_FROM = Program("tw_source_from", "source.c", SCHED_CLS)

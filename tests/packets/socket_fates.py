@@ -6,12 +6,14 @@ Pods are addresses of one namespace's loopback: a packet meets its sender's hook
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext, suppress
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +26,7 @@ from twinway_bpf.encode import Place
 from twinway_bpf.layout import CfgFlag, Reason
 from twinway_bpf.tchook import Side
 
+ROOM = Path("/proc/sys/net/core/optmem_max")
 STREAM, DATAGRAM = socket.SOCK_STREAM, socket.SOCK_DGRAM
 INGRESS, EGRESS = Direction.INGRESS, Direction.EGRESS
 CLIENTS_SET, SERVERS_SET = 7, 9
@@ -74,6 +77,19 @@ def pod(site: Site, end: End, policy: int, *open_ways: Direction) -> None:
         for protocol in (TCP, UDP):
             entry = verdict(direction, allow=direction in open_ways, rule=70 + direction, protocol=protocol)
             site.tables.policy(policy, entry)
+
+
+@contextlib.contextmanager
+def memory(size: int) -> Iterator[None]:
+    """Sockets of this namespace have so many bytes for options, filters and what programs note on them."""
+    if not ROOM.exists():
+        pytest.skip("this kernel has one net.core.optmem_max for all namespaces (6.8)")
+    before = ROOM.read_text()
+    ROOM.write_text(str(size))
+    try:
+        yield
+    finally:
+        ROOM.write_text(before)
 
 
 def fate(site: Site, before: dict[Reason, int], is_done: Callable[[], bool]) -> Fate:

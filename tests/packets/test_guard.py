@@ -98,15 +98,62 @@ def test_what_goes_on_is_the_sockets_to_decide(scene: Scene, flags: int) -> None
     assert untouched(enters(scene)(packet), packet)
 
 
-@pytest.mark.parametrize("flags", [ACK, SYN | ACK, FIN | ACK, RST])
-def test_made_up_segment_needs_an_open_way(scene: Scene, flags: int) -> None:
+@pytest.mark.parametrize("flags", [0, ACK, SYN | ACK, FIN | ACK, RST])
+def test_made_up_segment_is_judged(scene: Scene, flags: int) -> None:
     """What no connection of the pod's kernel sends may only go where one could have been opened."""
     packet = tcp(scene.client, scene.server, flags)
     for way in Direction:
         allow(scene, way)
-        assert untouched(leaves(scene)(packet), packet)
+        assert (leaves(scene)(packet).action == UNSPEC) == (way == EGRESS)
+
+
+def test_reset_answers_what_was_let_in(scene: Scene) -> None:
+    """The refusal of a closed port leaves a pod that may open nothing, for whom it let in, and nobody else."""
+    allow(scene, INGRESS)
+    refusal = tcp(scene.client, scene.server, RST | ACK)
+    assert leaves(scene)(refusal).reason == DENIED[EGRESS]
+    enters(scene)(tcp(scene.server, scene.client))
+    assert untouched(leaves(scene)(refusal), refusal)
+    for other in (End(scene.net.other, scene.server.port), End(scene.net.server, 1)):
+        assert leaves(scene)(tcp(scene.client, other, RST | ACK)).reason == DENIED[EGRESS]
     allow(scene)
-    assert leaves(scene)(packet).reason == DENIED[EGRESS]
+    assert leaves(scene)(refusal).reason == DENIED[EGRESS]
+
+
+def within(scene: Scene) -> Meet:
+    """Meet what comes to the client's own loopback."""
+    return lambda packet: scene.rig.run(programs.GUARD_LO, packet, "hosta")
+
+
+STRANGE = [SYN, SYN | FIN, SYN | RST]
+"""Flags of segments that begin."""
+
+
+@pytest.mark.parametrize("flags", STRANGE)
+def test_stranger_on_the_loopback(scene: Scene, net: Net, flags: int) -> None:
+    """Nobody else begins a connection with a pod under a policy there, whatever the policy allows."""
+    allow(scene, *Direction)
+    for stranger in (scene.server, End(net.outside, 4000), End(net.node, 1)):
+        outcome = within(scene)(tcp(stranger, scene.client, flags))
+        assert (outcome.reason, outcome.action) == (Reason.DROP_SPOOFED, SHOT)
+        head = tcp(stranger, scene.client, flags, bytes(80), fragment=Fragment(0, more=True))
+        rest = frame(stranger.address, scene.client.address, TCP, bytes(8), fragment=Fragment(1, more=False))
+        for packet in (head, rest):
+            assert within(scene)(packet).reason == Reason.DROP_SPOOFED
+
+
+def test_pod_on_its_loopback(scene: Scene, net: Net) -> None:
+    """The pod itself does, by each of its addresses, and a pod without a policy is left alone."""
+    allow(scene)
+    second = ip_address("10.1.0.55" if net.version == 4 else "fd00:1::55")
+    scene.tables.pod(second, scene.rig.behind("hosta"))
+    home = ip_address("127.0.0.6" if net.version == 4 else "::6")
+    for own in (scene.client.address, second, home):
+        packet = tcp(End(own, 1), scene.client)
+        assert untouched(within(scene)(packet), packet)
+    scene.furnish()
+    packet = tcp(scene.server, scene.client)
+    assert untouched(within(scene)(packet), packet)
 
 
 def echoing(src: End, dst: End) -> bytes:
@@ -313,6 +360,7 @@ def test_short_packet_is_dropped(scene: Scene) -> None:
     """A packet that ends inside its headers is dropped, in and out."""
     assert leaves(scene)(tcp(scene.client, scene.server)[:-10]).reason == Reason.DROP_SHORT
     assert enters(scene)(tcp(scene.server, scene.client)[:-10]).reason == Reason.DROP_SHORT
+    assert within(scene)(tcp(scene.server, scene.client)[:-10]).reason == Reason.DROP_SHORT
 
 
 def _denied(scene: Scene, direction: Direction) -> Outcome:

@@ -31,6 +31,8 @@ COMMANDS = (
     f"addr add {ADDRESS}/24 dev eth0",
     f"neigh add {PEER} dev eth0 lladdr 02:00:00:00:00:03 nud permanent",
 )
+SET = ("stamp", "out", "in", "lo")
+"""The pod's hooks."""
 TURNS = 12
 """Half of them would fail if the hooks left in any order."""
 
@@ -88,7 +90,7 @@ def test_comes_back_at_once(hooks: PacketHooks, pod: Path) -> None:
     """A pod that leaves its policy and comes under one again has its guard at once, each time."""
     endpoints, devices = attached(pod, 0)
     for _ in range(TURNS):
-        assert len(hooks.attach(endpoints, devices, check=False)) == len(("stamp", "out", "in"))
+        assert len(hooks.attach(endpoints, devices, check=False)) == len(SET)
         hooks.detach_stale({}, {})
 
 
@@ -103,7 +105,7 @@ def test_no_packet_is_taken_for_anothers(loader: Loader, hooks: PacketHooks, pod
             tables.pod(ip_address(ADDRESS), encode.Place(stamp=stamp.of(endpoint.attachment)))
             before = tables.counts()[Reason.DROP_SPOOFED], sent()
             assert hooks.attach(endpoints, devices, check=False)
-            assert hooks.detach_stale({}, {}) == len(("stamp", "out", "in"))
+            assert hooks.detach_stale({}, {}) == len(SET)
             while sent() == before[1]:
                 pass
             assert tables.counts()[Reason.DROP_SPOOFED] == before[0], f"turn {number}"

@@ -20,6 +20,7 @@ from tests.packets.socket_fates import (
     at_rest,
     connecting,
     each_side,
+    memory,
     pod,
     saying,
     site,
@@ -183,24 +184,58 @@ def test_connection_that_never_began_of_another_address(site: Site, kind: Kind) 
 
 @each_side
 def test_connection_that_began_before_its_guard(site: Site, kind: Kind, side: Direction) -> None:
-    """What nobody saw beginning goes on from its opener where it could begin, and answers it anywhere."""
+    """What nobody saw beginning goes on from either end if it could begin, and not else."""
     with site.guarded():
         client, accepted = established(site, kind)
     with site.guarded(*GUARDS["at rest"]):
         pod(site, *((kind.client, CLIENTS_SET) if side == EGRESS else (kind.server, SERVERS_SET)))
-        assert saying(site, accepted.send, client) is None
-        assert saying(site, client.send, accepted) == (DENIED[EGRESS] if side == EGRESS else None)
-        pod(site, kind.client, CLIENTS_SET, EGRESS)
-        assert saying(site, client.send, accepted) is None
+        for speaker, listener, way in ((accepted, client, INGRESS), (client, accepted, EGRESS)):
+            assert saying(site, speaker.send, listener) == (DENIED[side] if way == side else None)
+        pod(site, *((kind.client, CLIENTS_SET, EGRESS) if side == EGRESS else (kind.server, SERVERS_SET, INGRESS)))
+        for speaker, listener in ((accepted, client), (client, accepted)):
+            assert saying(site, speaker.send, listener) is None
+
+
+@at_rest
+def test_accepted_socket_is_judged_by_each_revision(site: Site, kind: Kind) -> None:
+    """And by none of its segments in between."""
+    pod(site, kind.server, SERVERS_SET, INGRESS)
+    client, accepted = established(site, kind)
+    assert saying(site, accepted.send, client) is None
+    pod(site, kind.server, SERVERS_SET)
+    assert saying(site, accepted.send, client) is None
+    site.tables.settings.write(rev=2)
+    assert saying(site, accepted.send, client) == DENIED[INGRESS]
+
+
+@at_rest
+def test_accepted_socket_without_memory(site: Site, kind: Kind) -> None:
+    """A socket on which nothing can be noted is judged by each segment."""
+    with memory(0):
+        site.tables.settings.flag(CfgFlag.POLICY_AT_SOCKET, on=False)
+        client, accepted = established(site, kind)
+        for way, expected in ((INGRESS, None), (EGRESS, DENIED[INGRESS]), (INGRESS, None)):
+            pod(site, kind.server, SERVERS_SET, way)
+            assert saying(site, accepted.send, client) == expected
+
+
+def test_connect_that_cannot_be_noted(site: Site, kind: Kind) -> None:
+    """Where policy is, a socket without memory connects to nobody: it would count as accepted."""
+    site.listen(kind.server)
+    client = site.at(kind, STREAM, kind.client)
+    with memory(0), pytest.raises(OSError, match="Cannot allocate|No buffer|not permitted|refused|in use"):
+        client.connect(kind.spelled(kind.server))
+    client.connect(kind.spelled(kind.server))
 
 
 @at_rest
 def test_address_that_is_another_pods_now(site: Site, kind: Kind) -> None:
     """Whose an address is, is asked again with each revision of policy, and not with each packet."""
+    pod(site, kind.server, SERVERS_SET, INGRESS)
     client, accepted = established(site, kind)
     for _ in range(2):
         assert saying(site, accepted.send, client) is None
-    site.tables.pod(kind.server.address, Place(ifindex=LOOPBACK + 1))
+    site.tables.pod(kind.server.address, Place(ifindex=LOOPBACK + 1), policy=SERVERS_SET)
     assert saying(site, accepted.send, client) is None
     site.tables.settings.write(rev=2)
     assert saying(site, accepted.send, client) == Reason.DROP_SPOOFED

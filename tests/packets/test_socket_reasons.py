@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
@@ -17,16 +15,15 @@ from tests.packets.socket_fates import (
     SERVERS_SET,
     STREAM,
     beginning,
+    memory,
     pod,
     site,
 )
 from tests.packets.sockets import KINDS, Site
-from twinway_bpf.layout import Reason
+from twinway_bpf.layout import CfgFlag, Reason
 
 __all__ = ["site"]
 V4 = KINDS["v4"]
-ROOM = Path("/proc/sys/net/core/optmem_max")
-"""How much a socket may have kept on it, by network namespace since 6.8."""
 
 
 def _denied_ingress(site: Site) -> None:
@@ -48,21 +45,11 @@ def _short(site: Site) -> None:
 
 def _without_room(site: Site) -> None:
     pod(site, V4.client, CLIENTS_SET, EGRESS, INGRESS)
-    with _room(0), site.at(V4, STREAM, V4.client) as client:
+    # as one that connected before policy came
+    site.tables.settings.flag(CfgFlag.POLICY_AT_SOCKET, on=False)
+    with memory(0), site.at(V4, STREAM, V4.client) as client:
         client.setblocking(False)
         client.connect_ex(V4.spelled(V4.server))
-
-
-@contextlib.contextmanager
-def _room(size: int) -> Iterator[None]:
-    if not ROOM.exists():
-        pytest.skip("this kernel has one net.core.optmem_max for all namespaces (6.8)")
-    before = ROOM.read_text()
-    ROOM.write_text(str(size))
-    try:
-        yield
-    finally:
-        ROOM.write_text(before)
 
 
 REACHED: dict[Reason, Callable[[Site], None]] = {

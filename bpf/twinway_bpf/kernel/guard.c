@@ -8,13 +8,13 @@
  * packet, in its own direction: where that is denied, it must answer something that passed (udp.h).
  *
  *     host side of a veth: tw_guard_to (egress), tw_guard_from (ingress); else the pod's own device
- *     the pod's loopback: tw_guard_self (egress)
+ *     the pod's loopback: tw_guard_lo (ingress), tw_guard_self (egress)
  */
 #include "glance.h"
 #include "judge.h"
 #include "link.h"
 #include "sk_self.h"
-#include "sk_stream.h"
+#include "sk_tcp.h"
 #include "source.h"
 #include "udp.h"
 
@@ -36,27 +36,6 @@ static __always_inline int guard_either(const struct tw_view *view, __u8 proto, 
 }
 
 /*
- * Is a segment from the pod of a connection that the kernel keeps? Whoever makes his own, with a raw
- * socket or a packet one, is bound to none. Missing: segments that were cut on their way here.
- * `given` is of a socket that connected; others were accepted, or are older than policy.
- */
-static __always_inline bool guard_is_kept(struct __sk_buff *skb, struct tw_sk **given)
-{
-	struct bpf_sock *sk = skb->sk;
-
-	*given = 0;
-	if (!sk)
-		return 0;
-	sk = bpf_sk_fullsock(sk);
-	if (!sk)
-		return 1; /* a request's, or a TIME_WAIT's */
-	if (!tcp_is_stream(sk))
-		return 0;
-	*given = tw_sk_v2.sk_storage_get(sk, 0, 0);
-	return 1;
-}
-
-/*
  * A SYN-ACK of no socket is a SYN cookie (tcp_make_synack): nobody but the peer knows of that beginning
  * until it goes on, and the agent must not think that there is none.
  */
@@ -69,25 +48,92 @@ static __always_inline void guard_note_cookie(const struct tw_pkt *pkt)
 }
 
 /*
- * A socket can be made to go on with what never began (TCP_REPAIR): one that connected may go on
- * when it was let to begin, here, and from its own address.
+ * Of no connection of the pod's kernel: whoever makes his own, with a raw socket or a packet one, is
+ * bound to none. The kernel's own resets are such, too, and SYN cookies: they answer what was let in.
  */
+static __always_inline int guard_made_up(const struct tw_pkt *pkt, const struct tw_view *view)
+{
+	__u64 rule = 0, ingress_rule = 0;
+	__u8 action = judge(view, PROTO_TCP, 1, &rule);
+
+	guard_note_cookie(pkt);
+	if (action == TW_ALLOW || (udp_answers(view, PROTO_TCP, TW_UDP_RECEIVED) &&
+				   judge(view, PROTO_TCP, 0, &ingress_rule) == TW_ALLOW))
+		return TW_GO_ON;
+	return judged(view, action, rule, 1);
+}
+
+/* A socket that connected: policy, when it last looked, let its connection begin, or looks now. */
+static __always_inline int guard_connected(const struct tw_view *view, struct tw_sk *given,
+					   bool begins)
+{
+	int rc;
+
+	if (!begins && given->begun)
+		return TW_GO_ON;
+	rc = guard_way(view, PROTO_TCP, 1);
+	given->begun = !rc;
+	return rc;
+}
+
+/*
+ * A socket that was accepted, or is older than policy. Whoever made it, and however its connection
+ * began: before its first segment leaves it is judged, and held to that until policy changes. A
+ * listener has no connection to be held to, and a socket without memory for it is judged by each segment.
+ */
+static __always_inline int guard_accepted(struct __sk_buff *skb, struct bpf_sock *sk,
+					  const struct tw_view *view, bool begins)
+{
+	struct tw_cfg *cfg = cfg_get();
+	struct tw_skpol *known = 0;
+	bool opener = begins;
+	__u32 rev = cfg ? cfg->rev + 1 : 0;
+	__u64 rule = 0, cookie;
+	__u8 action;
+
+	if (sk->state != STATE_LISTEN)
+		known = tw_skpol_v3.sk_storage_get(sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (known && !begins && known->said == said_of(rev, TW_ALLOW))
+		return TW_GO_ON;
+	if (!begins) {
+		cookie = bpf_get_socket_cookie(skb);
+		opener = tw_opener_v1.lookup(&cookie);
+	}
+	action = judge(view, PROTO_TCP, opener, &rule);
+	if (known) {
+		known->rule = rule;
+		known->said = said_of(rev, action);
+	}
+	return judged(view, action, rule, opener);
+}
+
 static __always_inline int guard_leaves(struct __sk_buff *skb, const struct tw_pkt *pkt,
 					const struct tw_view *view)
 {
 	bool begins = glance_begins(pkt->tcp);
+	struct bpf_sock *sk = skb->sk;
 	struct tw_sk *given;
-	int rc;
 
-	if (!guard_is_kept(skb, &given)) {
-		guard_note_cookie(pkt);
-		return begins ? guard_way(view, PROTO_TCP, 1) : guard_either(view, PROTO_TCP, 1);
-	}
-	if (!begins && (!given || given->begun))
-		return TW_GO_ON;
-	rc = guard_way(view, PROTO_TCP, 1);
-	if (given)
-		given->begun = !rc;
+	if (!sk)
+		return guard_made_up(pkt, view);
+	sk = bpf_sk_fullsock(sk);
+	/* a request's, which answers what began, or a TIME_WAIT's */
+	if (!sk)
+		return pkt->tcp & TCP_SYN ? guard_way(view, PROTO_TCP, 0) : TW_GO_ON;
+	if (!tcp_is_stream(sk))
+		return guard_made_up(pkt, view);
+	given = tw_sk_v2.sk_storage_get(sk, 0, 0);
+	return given ? guard_connected(view, given, begins) : guard_accepted(skb, sk, view, begins);
+}
+
+/* What may begin although the pod could not speak to the peer of itself is answered, also by a closed port. */
+static __always_inline int guard_arrives(const struct tw_view *view)
+{
+	__u64 rule = 0;
+	int rc = guard_way(view, PROTO_TCP, 0);
+
+	if (!rc && judge(view, PROTO_TCP, 1, &rule) != TW_ALLOW)
+		udp_remember(view, PROTO_TCP, TW_UDP_RECEIVED);
 	return rc;
 }
 
@@ -96,7 +142,7 @@ static __always_inline int guard_segment(struct __sk_buff *skb, const struct tw_
 {
 	if (out)
 		return guard_leaves(skb, pkt, view);
-	return glance_begins(pkt->tcp) ? guard_way(view, PROTO_TCP, 0) : TW_GO_ON;
+	return glance_begins(pkt->tcp) ? guard_arrives(view) : TW_GO_ON;
 }
 
 /*
@@ -191,19 +237,31 @@ static __always_inline int guard_check(struct __sk_buff *skb, struct tw_pkt *pkt
 	return rc ? rc : TW_PASS_STACK;
 }
 
-/* Most packets: of a connection that goes on, under the pod's own address. */
+/* Most packets: of a connection that goes on, whose socket was judged, and its address with it. */
 static __always_inline bool guard_goes_on(struct __sk_buff *skb, bool out)
 {
-	struct tw_addr src;
+	struct tw_skpol *known;
+	struct tw_cfg *cfg;
 	struct tw_sk *given;
+	struct tw_addr src;
+	struct bpf_sock *sk;
 
 	if (!glance_goes_on(skb, &src))
 		return 0;
 	if (!out)
 		return 1;
-	if (source_is_tagged(skb) || !guard_is_kept(skb, &given))
+	sk = skb->sk;
+	if (!sk || source_is_tagged(skb))
 		return 0;
-	return given ? given->begun : source_is_still_own(skb, src.addr);
+	sk = bpf_sk_fullsock(sk);
+	if (!sk || !tcp_is_stream(sk))
+		return 0;
+	given = tw_sk_v2.sk_storage_get(sk, 0, 0);
+	if (given)
+		return given->begun;
+	known = tw_skpol_v3.sk_storage_get(sk, 0, 0);
+	cfg = cfg_get();
+	return known && cfg && known->said == said_of(cfg->rev + 1, TW_ALLOW);
 }
 
 static __always_inline int guard_ends(int reason)
@@ -250,8 +308,55 @@ static __always_inline int guard_own(struct __sk_buff *skb)
 	return self_check(sk, &pkt);
 }
 
-/* pod → [lo] → pod */
+/* pod → [lo, egress] → pod */
 int tw_guard_self(struct __sk_buff *skb)
 {
 	return guard_ends(guard_own(skb));
+}
+
+/* Addresses that no packet can come back to from elsewhere: 127.0.0.0/8, and ::/96 (RFC 4291), as sidecars use. */
+static __always_inline bool guard_is_loopback(const __be32 *addr)
+{
+	if (addr[0] || addr[1])
+		return 0;
+	return !addr[2] ||
+	       (addr[2] == be32(0x0000ffff) && (addr[3] & be32(0xff000000)) == be32(0x7f000000));
+}
+
+static __always_inline bool guard_same_pod(const struct tw_ep *a, const struct tw_ep *b)
+{
+	if (!ep_is_pod(a) || !ep_is_pod(b))
+		return 0;
+	return a->ifindex ? a->ifindex == b->ifindex : a->stamp && a->stamp == b->stamp;
+}
+
+/*
+ * A program can play somebody else to its own pod there, and so begin a connection with him that no
+ * device saw begin: TCP for a pod under a policy is from the pod itself.
+ */
+static __always_inline int guard_loopback(struct __sk_buff *skb)
+{
+	struct tw_pkt pkt = {};
+	struct tw_addr src;
+	struct tw_ep *to;
+	int rc;
+
+	if (source_is_tagged(skb))
+		return TW_DROP_SPOOFED;
+	if (glance_goes_on(skb, &src))
+		return TW_GO_ON;
+	rc = parse(skb, &pkt);
+	if (rc || pkt.proto != PROTO_TCP || guard_is_loopback(pkt.src.addr) ||
+	    addr_equal(pkt.src.addr, pkt.dst.addr))
+		return rc;
+	to = ep_get(pkt.dst.addr);
+	if (!ep_is_pod(to) || !to->policy || guard_same_pod(to, ep_get(pkt.src.addr)))
+		return TW_GO_ON;
+	return TW_DROP_SPOOFED;
+}
+
+/* pod → [lo, ingress] → pod */
+int tw_guard_lo(struct __sk_buff *skb)
+{
+	return guard_ends(guard_loopback(skb));
 }

@@ -12,7 +12,7 @@ BPF_SK_STORAGE(tw_sk_v2, struct tw_sk);
 /* socket -> whom an unconnected UDP socket asked. Written and read by sock.c. Missing: no Service. */
 BPF_SK_STORAGE(tw_skpeer_v3, struct tw_peers);
 
-/* socket -> what policy says of its connection. Written and read by skb.c. Missing, or old: it is judged. */
+/* socket -> what policy says of its connection. Written and read by skb.c and guard.c. Missing, or old: it is judged. */
 BPF_SK_STORAGE(tw_skpol_v3, struct tw_skpol);
 
 #endif

@@ -223,7 +223,7 @@ def test_connect_that_cannot_be_noted(site: Site, kind: Kind) -> None:
     """Where policy is, a socket without memory connects to nobody: it would count as accepted."""
     site.listen(kind.server)
     client = site.at(kind, STREAM, kind.client)
-    with memory(0), pytest.raises(OSError, match="Cannot allocate|No buffer|not permitted|refused|in use"):
+    with memory(0), pytest.raises(OSError, match=r"No buffer|not permitted"):
         client.connect(kind.spelled(kind.server))
     client.connect(kind.spelled(kind.server))
 

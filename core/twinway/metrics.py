@@ -7,14 +7,16 @@ scrape, so that a start does not pay for it.
 
 from __future__ import annotations
 
+import platform
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from twinway.build import version
 from twinway.driver import Inspection
 from twinway.policy_views import Names, denials_view
 from twinway.status import APPLY_BUCKETS, Status, Tally
@@ -29,6 +31,7 @@ MOST_DENIALS = 1000
 def exposition(status: Status, kernel: Inspection, names: Names = lambda _: None) -> bytes:
     """The metrics in Prometheus' text format; `names` tells what the ids of rules stand for."""
     registry = CollectorRegistry(auto_describe=False)
+    ProcessCollector(registry=registry)
     registry.register(_Moment(status, kernel, names))
     return generate_latest(registry)
 
@@ -50,6 +53,9 @@ def _loop(status: Status) -> Iterator[Metric]:
     info = GaugeMetricFamily("twinway_driver_info", "The driver in charge.", labels=["node", "driver"])
     info.add_metric([status.node, status.driver], 1)
     yield info
+    build = GaugeMetricFamily("twinway_build_info", "What runs.", labels=["version", "python", "kernel"])
+    build.add_metric([version(), platform.python_version(), platform.release()], 1)
+    yield build
     state = status.state
     yield _gauge("complete", "Whether every source is in sync.", status.complete)
     yield _gauge("healthy", "Whether traffic went through the hooks just now.", status.health.ok)

@@ -65,6 +65,8 @@ class Status:
     """Why the newest state is not in force, if it is not."""
     source_error: str | None = None
     """Why the source cannot tell what is newest, if it cannot."""
+    fault_since: float = 0.0
+    """Unix time since when there is a `fault`, 0 while there is none. The board sets it."""
     retiring: tuple[str, ...] = ()
     health: Health = Health(ok=False, detail="not started")  # noqa: RUF009 (frozen)
     tally: Tally = field(default_factory=Tally)
@@ -99,6 +101,7 @@ class Status:
             "rejected": [str(rejected) for rejected in self.state.rejected] if self.state else [],
             "not_served": [str(each) for each in self.state.not_served] if self.state else [],
             "error": self.fault,
+            "error_since": self.fault_since or None,
             "retiring": list(self.retiring),
             "health": {"ok": self.health.ok, "detail": self.health.detail},
         }
@@ -137,7 +140,10 @@ class Board:
     def update(self, **changes: Any) -> None:
         """Replace these fields of the status and wake up who waits."""
         with self._news:
-            self._status = replace(self._status, **changes)
+            status = replace(self._status, **changes)
+            if status.fault is None or not status.fault_since:
+                status = replace(status, fault_since=time.time() if status.fault else 0.0)
+            self._status = status
             if self._status.state is not None:
                 self.rules.note(self._status.state.policy.rules)
             self._news.notify_all()

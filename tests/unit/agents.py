@@ -113,11 +113,14 @@ class Site:
         path.write_text(json.dumps(whole))
         return path
 
-    def twinway(self, *words: str | Path, prefix: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    def twinway(
+        self, *words: str | Path, prefix: tuple[str, ...] = (), words_in: str = ""
+    ) -> subprocess.CompletedProcess[str]:
         """The command line's answer."""
         return subprocess.run(
             [*prefix, *COMMAND, *words],
             env=self.environment,
+            input=words_in,
             capture_output=True,
             text=True,
             timeout=60,

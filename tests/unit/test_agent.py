@@ -9,6 +9,7 @@ import resource
 import shutil
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from http.client import HTTPConnection
@@ -321,7 +322,14 @@ def test_broken_manifest_keeps_what_is_in_force(site: Site) -> None:
     agent.await_line("manifests cannot be read")
     with pytest.raises(TwinwayError, match=r"is not in force after 0\.1 s"):
         agent.client.wait("another", 0.1)
-    assert agent.client.status()["version"] == version
+    status = agent.client.status()
+    assert (status["version"], status["error"] is None) == (version, False)
+    assert 0 <= time.time() - status["error_since"] < 60
+    told = site.twinway("status", "--socket", site.run_dir / "agent.sock").stdout
+    assert "a.json" in told
+    assert "(since 20" in told
+    mended = site.put("a.json", {**SERVICE, "metadata": {"name": "db", "namespace": "shop"}})
+    assert agent.client.wait(mended, 20)["error"] is None
 
 
 def test_metrics_on_a_port(site: Site) -> None:

@@ -84,6 +84,7 @@ def test_status_before_the_first_state(agent: Agent) -> None:
         "rejected": [],
         "not_served": [],
         "error": None,
+        "error_since": None,
         "retiring": [],
         "health": {"ok": False, "detail": "not started"},
     }

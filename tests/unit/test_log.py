@@ -38,8 +38,20 @@ def test_json_line_has_the_fields(stream: io.StringIO) -> None:
     logging.getLogger("twinway.x").warning("apply failed error=%r retry_seconds=%.2f", 'a "b" c\'s', 0.25)
     entry = json.loads(stream.getvalue())
     assert entry["message"] == "apply failed"
-    assert (entry["error"], entry["retry_seconds"]) == ('a "b" c\'s', "0.25")
+    assert (entry["error"], entry["retry_seconds"]) == ('a "b" c\'s', 0.25)
     assert (entry["level"], entry["logger"]) == ("warning", "twinway.x")
+
+
+def test_json_line_has_numbers_and_booleans(stream: io.StringIO) -> None:
+    """A number is a number and a boolean one; text of digits stays text."""
+    set_up(LogConfig(format="json"), stream)
+    logging.getLogger("twinway.x").info(
+        "applied 100%% version=%s written=%d ok=%s ms=%.1f parts=%r why=%r", "1234", 3, True, 1.26, ["a"], None
+    )
+    entry = json.loads(stream.getvalue())
+    assert entry["message"] == "applied 100%"
+    found = [entry[key] for key in ("version", "written", "ok", "ms", "parts", "why")]
+    assert found == ["1234", 3, True, 1.3, ["a"], "None"]
 
 
 def test_json_line_without_fields(stream: io.StringIO) -> None:

@@ -12,7 +12,7 @@ import sys
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -25,6 +25,7 @@ ENTRY_POINTS = "twinway.commands"
 BUILT_IN = {
     "agent": "Serve this node until told to stop.",
     "check": "What each installed driver needs, and whether this node has it.",
+    "cleanup": "Remove all hooks and pins of this node.",
     "status": "What the agent is doing.",
     "config": "The node's config.",
     "service": "Services in force on this node.",
@@ -66,8 +67,20 @@ app = typer.Typer(
 )
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        from twinway.build import version
+
+        typer.echo(f"twinway {version()}")
+        raise typer.Exit
+
+
 @app.callback()
-def _root() -> None:
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version.")
+    ] = False,
+) -> None:
     """Service network and NetworkPolicy for pods, with eBPF: the packet's way or the socket's."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import typer
 
 WIDTH_OF_A_PIPE = 10_000
+NARROWEST = 20
+"""Below this a table is no table any more."""
 
 
 def print_json(value: Any) -> None:
@@ -32,8 +35,16 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty:
         table.add_column(column, overflow="fold")
     for row in cells:
         table.add_row(*row)
-    # A pipe has no width: what reads it wants each row on one line.
-    Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else WIDTH_OF_A_PIPE).print(table)
+    Console(markup=False, highlight=False, width=_width()).print(table)
+
+
+# COLUMNS counts wherever it is set, as people expect of it. A pipe has no width of its own: what reads it
+# wants each row on one line.
+def _width() -> int | None:
+    told = os.environ.get("COLUMNS", "")
+    if told.isdecimal() and int(told) > 0:
+        return max(int(told), NARROWEST)
+    return None if sys.stdout.isatty() else WIDTH_OF_A_PIPE
 
 
 def _cell(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import typer
@@ -35,7 +36,12 @@ def _rows(now: dict[str, Any]) -> list[tuple[str, Any]]:
         ("applies", now["applies"]),
         ("endpoints", len(now["endpoints"])),
         ("rejected", len(now["rejected"])),
+        ("not served", len(now["not_served"])),
         ("retiring", now["retiring"] or "none"),
         ("health", f"{'ok' if now['health']['ok'] else 'NOT ok'}: {now['health']['detail']}"),
-        ("error", now["error"] or "none"),
+        ("error", f"{now['error']} (since {_moment(now['error_since'])})" if now["error"] else "none"),
     ]
+
+
+def _moment(since: float) -> str:
+    return datetime.fromtimestamp(since).astimezone().isoformat(sep=" ", timespec="seconds")

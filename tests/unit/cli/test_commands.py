@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.unit.agents import POD, SERVICE, Site, attach
+from twinway.build import version
 
 
 @pytest.fixture
@@ -152,4 +153,44 @@ def test_config_from_the_environment(site: Site) -> None:
     done = site.twinway("config", "explain")
     assert done.stderr == f"error: {site.folder}/none.yaml: No such file or directory: " + (
         "give the agent's config with --config FILE\n"
+    )
+
+
+def test_version(site: Site) -> None:
+    """The version is one line."""
+    done = site.twinway("--version")
+    assert (done.returncode, done.stdout) == (0, f"twinway {version()}\n")
+
+
+def test_cleanup_asks_twice_and_not_under_an_agent(site: Site) -> None:
+    """Cleanup is refused while an agent runs, asks twice, and says what it did and what stays."""
+    attach(site, POD)
+    agent = site.agent()
+    config = site.config()
+    refused = site.twinway("cleanup", "--yes", "--config", config)
+    assert refused.returncode == 1
+    assert refused.stderr.startswith(f"error: run_dir: {site.run_dir}: another agent runs here (pid ")
+    agent.end()
+    pin = site.folder / "bpf" / "twinway" / "maps" / "left"
+    pin.parent.mkdir()
+    pin.touch()
+    doubtful = site.twinway("cleanup", "--config", config, words_in="y\nn\n")
+    assert (doubtful.returncode, pin.exists()) == (1, True)
+    assert "for 1 attached pod interfaces of node n1. Go on?" in doubtful.stdout
+    sure = site.twinway("cleanup", "--config", config, words_in="y\ny\n")
+    assert "removed the hooks of" in sure.stdout
+    assert not (site.folder / "bpf" / "twinway").exists()
+    assert [path.name for path in site.run_dir.iterdir()] == ["attachments", "deleted"]
+
+
+def test_tables_obey_columns(serving: Site) -> None:
+    """A table is as wide as COLUMNS says, cuts nothing off, and has one row a line in a pipe without it."""
+    words = ("config", "explain", "--config", serving.config())
+    wide = serving.twinway(*words).stdout
+    serving.environment["COLUMNS"] = "60"
+    narrow = serving.twinway(*words).stdout
+    assert max(map(len, wide.splitlines())) > 100
+    assert max(map(len, narrow.splitlines())) <= 60
+    assert "".join(sorted(wide.replace(" ", "").replace("\n", "").replace("─", ""))) == "".join(
+        sorted(narrow.replace(" ", "").replace("\n", "").replace("─", ""))
     )

@@ -34,16 +34,17 @@ def explain(state: NodeState, source: IPAddress, place: Place, protocol: int) ->
     The judgement at each end that is a pod of this node; none where neither is.
 
     A Service's address stands for its backends: each of them is judged. What is allowed whatever
-    policy says is allowed here, too: a pod to itself, and the node to its pods.
+    policy says is allowed here, too: a pod to its own address, and the node to its pods.
     """
     return tuple(
         judgement
-        for backend in _backends(state, place, protocol)
-        for judgement in _judged(state, source, backend, protocol)
+        for backend in backends(state, place, protocol)
+        for judgement in judged(state, source, backend, protocol, translated=backend is not place)
     )
 
 
-def _backends(state: NodeState, place: Place, protocol: int) -> tuple[Place, ...]:
+def backends(state: NodeState, place: Place, protocol: int) -> tuple[Place, ...]:
+    """Where a connection to `place` may lead from this node: a Service's backends, else the place itself."""
     found = [
         tuple(Place(backend.address, backend.port) for backend in frontend.backends.backends)
         for service in state.services.values()
@@ -53,13 +54,26 @@ def _backends(state: NodeState, place: Place, protocol: int) -> tuple[Place, ...
     return found[0] if found else (place,)
 
 
-def _judged(state: NodeState, source: IPAddress, place: Place, protocol: int) -> list[Judgement]:
+def judged(
+    state: NodeState, source: IPAddress, place: Place, protocol: int, *, translated: bool
+) -> list[Judgement]:
+    """
+    The judgement at each end that is a pod of this node on a connection to `place`, which is no Service's.
+
+    `translated`: it was made to a Service. Then a pod that reaches itself is judged like any client.
+    """
+    own_address = not translated and source == place.address
     ends = (
         (Direction.EGRESS, source, place.address),
         (Direction.INGRESS, place.address, source),
     )
     return [
-        Judgement(ref, direction, place, _verdict(state, (endpoint, direction, peer), place, protocol))
+        Judgement(
+            ref,
+            direction,
+            place,
+            UNLIMITED if own_address else _verdict(state, (endpoint, direction, peer), place, protocol),
+        )
         for direction, own, peer in ends
         for ref, endpoint in state.endpoints.items()
         if own in endpoint.attachment.addresses
@@ -70,8 +84,7 @@ def _verdict(
     state: NodeState, asked: tuple[Endpoint, Direction, IPAddress], place: Place, protocol: int
 ) -> Verdict:
     endpoint, direction, peer = asked
-    from_node = direction is Direction.INGRESS and peer in state.addresses
-    if from_node or peer in endpoint.attachment.addresses:
+    if direction is Direction.INGRESS and peer in state.addresses:
         return UNLIMITED
     tables = Tables(_part(state.policy, endpoint.policy, peer))
     return tables.verdict(endpoint.policy, direction, peer, protocol, place.port)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from twinway.files import write_whole
 from twinway.model.net import ObjectRef
+from twinway.sources.decode_pod import FINISHED
 from twinway_lab.names import LabName
 from twinway_lab.raw import Object, section
 
@@ -30,10 +31,14 @@ def version(lab: LabName) -> str:
 
 def services(lab: LabName) -> dict[ObjectRef, Object]:
     """The published Services, by name."""
-    if not _path(lab).exists():
-        return {}
-    items = json.loads(_path(lab).read_text())["items"]
-    return {_ref(each): each for each in items if each["kind"] == "Service"}
+    return {_ref(each): each for each in _items(lab) if each["kind"] == "Service"}
+
+
+def pending(lab: LabName) -> list[str]:
+    """The pods that no node suits, as `namespace/name`."""
+    pods = (each for each in _items(lab) if each["kind"] == "Pod" and not each["spec"].get("nodeName"))
+    live = (each for each in pods if each["status"].get("phase") not in FINISHED)
+    return [f"{ref.namespace}/{ref.name}" for ref in map(_ref, live)]
 
 
 def cluster_ips(service: Object) -> list[str]:
@@ -43,9 +48,14 @@ def cluster_ips(service: Object) -> list[str]:
     return [address for address in listed if address and address != "None"]
 
 
-def _ref(service: Object) -> ObjectRef:
-    metadata = service["metadata"]
-    return ObjectRef("Service", metadata.get("namespace") or "default", metadata["name"])
+def _items(lab: LabName) -> list[Object]:
+    items: list[Object] = json.loads(_path(lab).read_text())["items"] if _path(lab).exists() else []
+    return items
+
+
+def _ref(item: Object) -> ObjectRef:
+    metadata = item["metadata"]
+    return ObjectRef(item["kind"], metadata.get("namespace") or "default", metadata["name"])
 
 
 def _path(lab: LabName) -> Path:

@@ -19,6 +19,7 @@ def status(lab: LabName, state: LabState) -> dict[str, Any]:
         "version": manifests.version(lab),
         "nodes": [_node(lab, node) for node in state.plan.nodes],
         "pods": [_pod(pod) for pod in state.plan.pods],
+        "pending": manifests.pending(lab),
         "services": [
             {"service": f"{ref.namespace}/{ref.name}", "addresses": manifests.cluster_ips(service)}
             for ref, service in manifests.services(lab).items()

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.lab.labs import Lab
 from tests.lab.objects import Object, deployment, documents, node, pod, service
 from twinway.errors import ManifestError
 from twinway_lab import documents as docs
@@ -109,6 +110,17 @@ def test_pods_that_no_node_suits_are_pending_and_told() -> None:
     )
     shown = [each for each in published(made.objects, made.plan) if each["metadata"]["name"].startswith("web-")]
     assert [each["status"] for each in shown] == [{"phase": "Pending"}] * 3
+
+
+def test_status_names_pending_pods(lab: Lab) -> None:
+    """And a node that suits them takes them away from there."""
+    lab.do(
+        "up", "-f", lab.file(selecting(deployment("web", 1), nodeSelector={"disk": "tape"})), "--driver", "plain"
+    )
+    assert lab.status()["pending"] == ["shop/web-0"]
+    lab.do("apply", "-f", lab.file(node("n1"), node("n3", disk="tape")))
+    now = lab.status()
+    assert (now["pending"], [(each["pod"], each["node"]) for each in now["pods"]]) == ([], [("shop/web-0", "n3")])
 
 
 def test_a_daemon_set_without_pods_says_so() -> None:

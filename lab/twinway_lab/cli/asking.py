@@ -109,6 +109,8 @@ def status(name: NameOption = DEFAULT_LAB, json: JsonOption = False) -> None:
     print_table(("node", "addresses", "pods' ranges", "agent"), nodes, empty="no nodes")
     pods = [(each["pod"], each["node"], each["addresses"], each["ports"]) for each in now["pods"]]
     print_table(("pod", "node", "addresses", "ports"), pods, empty="no pods")
+    if now["pending"]:
+        typer.echo(f"pending, for no node suits them: {', '.join(now['pending'])}")
     services = [(each["service"], each["addresses"]) for each in now["services"]]
     print_table(("service", "cluster IPs"), services, empty="no Services")
 

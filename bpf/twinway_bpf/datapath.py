@@ -37,17 +37,23 @@ class Datapath:
     """The tables and hooks of one node. Nothing happens before `start`."""
 
     def __init__(
-        self, context: NodeContext, *, at_socket: bool, capacities: Mapping[str, int], calm: float = CALM_SECONDS
+        self,
+        context: NodeContext,
+        *,
+        at_socket: bool,
+        capacities: Mapping[str, int],
+        calm: float = CALM_SECONDS,
+        section: str = "maps",
     ) -> None:
         """
         `at_socket`: serve pods and enforce policy at their sockets, not on their packets.
 
-        `calm`: of policy at sockets, see `socket_policy`.
+        `calm`: of policy at sockets, see `socket_policy`; `section`: where the node config has `capacities`.
         """
         self._at_socket = at_socket
         self._cgroup = context.cgroup_root
         self._pins = Pins(context.bpffs)
-        self._loader = Loader(self._pins, context.cache / "bundles", capacities)
+        self._loader = Loader(self._pins, context.cache / "bundles", capacities, section)
         self._sockets = CgroupHooks("socket", (*programs.SOCKET, programs.SETSOCKOPT), self._loader, self._pins)
         placement = GUARD if at_socket else PACKET_PATH
         self._packets = PacketHooks(placement, self._loader, self._pins, context.uplinks)
@@ -79,6 +85,11 @@ class Datapath:
         if self._at_socket:
             self._policy_at_socket.load()
         self._sockets.attach(self._cgroup)
+        if self._loader.has_remade():
+            self._packets.reload()
+            if self._at_socket:
+                self._policy_at_socket.reload()
+            self._loader.let_earlier_go()
         sockets.learn_host(self._settings, self._notices, self._cgroup)
         self._started = True
 

@@ -80,6 +80,10 @@ class PacketHooks:
         if not self._loaded:
             self._loaded = self._loader.load(self._placement.programs)
 
+    def reload(self) -> None:
+        """Have hooks of an earlier process run what was loaded now. (Filters are replaced at the first apply.)"""
+        self._pins.reload(self._group, self._loaded)
+
     def new(self, endpoints: Endpoints, devices: Devices) -> tuple[Attachment, ...]:
         """Pods at whose devices there is no program of ours, of this process or an earlier one."""
         found = ((endpoints[ref], devices[ref]) for ref in endpoints.keys() & devices.keys())

@@ -263,6 +263,11 @@ def prog_info(descriptor: int) -> ProgInfo:
     return _info(descriptor, ProgInfo())
 
 
+def prog_by_id(number: int) -> int:
+    """A descriptor of a loaded program."""
+    return _checked(_lib().bpf_prog_get_fd_by_id(c_uint32(number)))
+
+
 def link_info(descriptor: int) -> LinkInfo:
     """What a link ties together."""
     return _info(descriptor, LinkInfo())

@@ -8,11 +8,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from twinway.errors import LoadError
-from twinway_bpf import bundle, features, libbpf
-from twinway_bpf.maps import Map, short_name
+from twinway_bpf import bundle, features, libbpf, maps
+from twinway_bpf.bundle import MapDecl
+from twinway_bpf.maps import LRU_HASH, Map, short_name
+from twinway_bpf.options import SIZED
 from twinway_bpf.pins import Pins
 from twinway_bpf.programs import Program
 from twinway_bpf.source import FLAGS, KERNEL, flatten
@@ -26,8 +29,10 @@ _COMPILE_SECONDS = 600  # a minute natively at worst; emulated machines need the
 class Loader:
     """Loads programs whose maps are shared through `pins`."""
 
-    def __init__(self, pins: Pins, cache: Path, capacities: Mapping[str, int]) -> None:
-        """`capacities`: entries by a map's short name, where the default will not do."""
+    def __init__(self, pins: Pins, cache: Path, capacities: Mapping[str, int], section: str = "maps") -> None:
+        """`capacities`: entries by a map's short name, where the default will not do; `section` holds them."""
+        self._section = section
+        self._earlier: dict[str, Map] = {}
         self._pins = pins
         self._cache = cache
         self._capacities = capacities
@@ -43,7 +48,43 @@ class Loader:
         """Open or make every map of one source."""
         for decl in self._bundle(source).maps.values():
             if decl.name not in self.maps:
-                self.maps[decl.name] = self._pins.map(decl, self._capacities.get(short_name(decl.name)))
+                table = self._open(decl)
+                table.section = self._section
+                self.maps[decl.name] = table
+
+    def has_remade(self) -> bool:
+        """Whether a table was made again in another size, so that programs of before look at the earlier one."""
+        return bool(self._earlier)
+
+    def let_earlier_go(self) -> None:
+        """Take over what programs have noted in earlier tables meanwhile; nobody looks at those any more."""
+        for name, earlier in self._earlier.items():
+            if earlier.decl.kind == LRU_HASH:
+                self.maps[name].insert(earlier.entries())
+            os.close(earlier.descriptor)
+        self._earlier = {}
+
+    def _open(self, decl: MapDecl) -> Map:
+        size = self._capacities.get(short_name(decl.name))
+        found = self._pins.map(decl, size)
+        size = size or decl.max_entries
+        if short_name(decl.name) not in SIZED or found.decl.max_entries == size:
+            return found
+        entries = found.entries()
+        if len(entries) > size and decl.kind != LRU_HASH:
+            logger.warning(
+                "a table stays as large as it is: it holds more than is asked for table=%s entries=%d key=%s",
+                decl.name,
+                len(entries),
+                f"{self._section}.{short_name(decl.name)}",
+            )
+            return found
+        made = maps.create(replace(decl, max_entries=size))
+        made.write(entries)
+        self._pins.replace_map(made)
+        self._earlier[decl.name] = found
+        logger.info("a table was made again table=%s entries=%d size=%d", decl.name, len(entries), size)
+        return made
 
     def map(self, name: str) -> Map:
         """An open map by its name without the layout's version."""

@@ -6,7 +6,7 @@ import errno
 import os
 import struct
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from twinway_bpf.bundle import MapDecl
 BATCH = 4096
 """Entries a batched call carries; a megabyte or so at a time."""
 
+LRU_HASH = 9
 SK_STORAGE = 24
 PER_CPU = frozenset({5, 6, 10})
 """Map types with a value per CPU: hash, array, LRU hash."""
@@ -30,6 +31,8 @@ class Map:
 
     decl: MapDecl
     descriptor: int
+    section: str = field(default="maps", kw_only=True)
+    """Where the node config says how large it is."""
 
     @property
     def name(self) -> str:
@@ -153,9 +156,8 @@ class Map:
     def _error(self, operation: str, error: OSError) -> MapError:
         number = error.errno or 0
         if number in (errno.E2BIG, errno.ENOSPC):
-            reason = (
-                f"full at {self.decl.max_entries} entries: raise maps.{short_name(self.name)} in the node config"
-            )
+            key = f"{self.section}.{short_name(self.name)}"
+            reason = f"full at {self.decl.max_entries} entries: raise {key} in the node config"
         else:
             reason = os.strerror(number)
         return MapError(self.name, operation, reason, number)

@@ -18,7 +18,7 @@ class KernelOptions(DriverOptions):
 
     maps: Mapping[str, Annotated[int, Field(ge=1, le=1 << 26)]] = Field(
         default_factory=dict,
-        description="Entries of a table by its name in `twinway map list`; takes effect when the table is made.",
+        description="Entries of a table by its name in `twinway map list`; the next start makes the table again.",
     )
 
     @field_validator("maps")

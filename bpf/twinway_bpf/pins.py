@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from twinway_bpf import libbpf, maps
 from twinway_bpf.bundle import MapDecl
 
 BPF_FS_MAGIC = 0xCAFE4A11
+_NAME_LENGTH = 15  # of a program, BPF_OBJ_NAME_LEN without its end
 
 
 class Pins:
@@ -40,6 +41,33 @@ class Pins:
         made = maps.create(replace(decl, max_entries=capacity or decl.max_entries))
         _pin(made.descriptor, path)
         return made
+
+    def replace_map(self, table: maps.Map) -> None:
+        """Pin a map in place of another one of its name, in one step."""
+        folder = self._directory("maps")
+        beside = folder / f"{table.name}_next"
+        beside.unlink(missing_ok=True)  # of a process that ended in between
+        _pin(table.descriptor, beside)
+        beside.replace(folder / table.name)
+
+    def reload(self, group: str, loaded: Mapping[str, int]) -> int:
+        """Have links of a group run programs of `loaded` in place of earlier ones of the same name; how many."""
+        kernels = {name[:_NAME_LENGTH]: descriptor for name, descriptor in loaded.items()}
+        done = 0
+        for name in self.links(group):
+            link = self.link(group, name)
+            if link is None:
+                continue
+            # a link whose device or cgroup has gone has no program to replace
+            with contextlib.suppress(OSError):
+                program = libbpf.prog_by_id(libbpf.link_info(link).prog_id)
+                called = libbpf.prog_info(program).name.decode()
+                os.close(program)
+                if called in kernels:
+                    libbpf.link_update(link, kernels[called])
+                    done += 1
+            os.close(link)
+        return done
 
     def fault(self) -> str | None:
         """Why nothing can be pinned here, in one line; None where it can."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache
+from pathlib import Path
 
 from twinway.driver import NodeContext, Requirement
 from twinway.errors import Unsupported
 from twinway_bpf import features
 from twinway_bpf.pins import BPF_FS_MAGIC, file_system
 from twinway_bpf.sockdiag import SockDiag
+from twinway_bpf.users import has_process
 
 _CGROUP2_MAGIC = 0x63677270
 
@@ -32,12 +34,18 @@ def _node(context: NodeContext) -> tuple[Requirement, ...]:
             present=file_system(context.bpffs) == BPF_FS_MAGIC,
             remedy=f"mount -t bpf bpf {context.bpffs.parent}, or set bpffs in the node config",
         ),
-        _must(
-            "cgroup2",
-            present=file_system(context.cgroup_root) == _CGROUP2_MAGIC,
-            remedy="set cgroup_root in the node config to a directory of the cgroup v2 hierarchy",
-        ),
+        _cgroup(context.cgroup_root),
     )
+
+
+# A program at a cgroup that nobody is in would see nothing, and nobody would tell.
+def _cgroup(path: Path) -> Requirement:
+    is_one = path.is_dir() and file_system(path) == _CGROUP2_MAGIC
+    said = "holds no process" if is_one else "is no directory of the cgroup v2 hierarchy"
+    remedy = (
+        f"cgroup_root {path} {said}: set it in the node config to the one that all of the node's pods are below"
+    )
+    return _must("cgroup2", present=is_one and has_process(path), remedy=remedy)
 
 
 def _socket_hooks() -> tuple[Requirement, ...]:

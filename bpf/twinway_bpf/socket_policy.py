@@ -78,6 +78,11 @@ class SocketPolicy:
         self._hooks.load()
         self._loopback.load()
 
+    def reload(self) -> None:
+        """Have hooks of an earlier process run what was loaded now."""
+        self._hooks.reload()
+        self._loopback.reload()
+
     def before(self, change: Change, hooked: Endpoints, *, again: bool) -> None:
         """
         `hooked`, the pods under a policy, are about to turn: watch, if that can change anything of them.

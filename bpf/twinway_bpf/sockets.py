@@ -111,6 +111,10 @@ class CgroupHooks:
             os.close(target)
         self._attached = True
 
+    def reload(self) -> None:
+        """Have hooks of an earlier process run what was loaded now."""
+        self._pins.reload(self._group, self._loaded)
+
     def missing(self) -> tuple[str, ...]:
         """Programs that were attached and are not any more, as the kernel tells now."""
         return tuple(each.name for each in self._wanted if not self._stands(each)) if self._attached else ()
@@ -159,8 +163,8 @@ class CgroupHooks:
 def learn_host(settings: Settings, notices: Notices, cgroup: Path) -> None:
     """Let the programs know which network namespace is the host's: the one we are in."""
     if not _probe(notices):
-        reason = f"is the agent in a cgroup below {cgroup}?"
-        raise DriverError(f"the socket hooks do not see the agent's own sockets: {reason}")
+        reason = "the agent itself is in none below it: set it in the node config to one that holds the whole node"
+        raise DriverError(f"cgroup_root {cgroup}: {reason}")
     settings.write(host_netns=notices.read().probe_netns)
 
 

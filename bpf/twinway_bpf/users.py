@@ -62,6 +62,11 @@ def namespaces(cgroup: Path) -> tuple[Namespace, ...]:
     return tuple(Namespace(tuple(found), inode == own) for inode, found in members.items())
 
 
+def has_process(cgroup: Path) -> bool:
+    """Whether any process is in a cgroup at or below `cgroup`."""
+    return next(_processes(cgroup), None) is not None
+
+
 def peers_of_pods(cgroup: Path) -> Iterator[IPAddress]:
     """Peers of all connected TCP and UDP sockets in other network namespaces of this node's processes."""
     for namespace in namespaces(cgroup)[1:]:

@@ -46,15 +46,28 @@ class Agent:
 
 
 @contextlib.contextmanager
-def started(node: Node, bundles: Path, folder: Path, *, at_socket: bool) -> Iterator[Agent]:
-    """A node's agent."""
+def place(node: Node, bundles: Path, folder: Path) -> Iterator[NodeContext]:
+    """Where agents of a node run, one after the other."""
     (folder / "cache").mkdir()
     (folder / "cache" / "bundles").symlink_to(bundles)
     with site.bpf_file_system(folder / "bpf") as bpffs:
-        context = NodeContext(NODE, bpffs / "node", node.cgroup, folder / "cache", ())
-        datapath = Datapath(context, at_socket=at_socket, capacities={"ct": 1024}, calm=0.0)
-        datapath.start()
-        yield Agent(datapath, bpffs / "node")
+        yield NodeContext(NODE, bpffs / "node", node.cgroup, folder / "cache", ())
+
+
+def process(context: NodeContext, *, at_socket: bool, **sizes: int) -> Datapath:
+    """A process of the node's agent."""
+    capacities = {"ct": 1024, **sizes}
+    datapath = Datapath(context, at_socket=at_socket, capacities=capacities, calm=0.0, section="drivers.any.maps")
+    datapath.start()
+    return datapath
+
+
+@contextlib.contextmanager
+def started(node: Node, bundles: Path, folder: Path, *, at_socket: bool) -> Iterator[Agent]:
+    """A node's agent."""
+    with place(node, bundles, folder) as context:
+        datapath = process(context, at_socket=at_socket)
+        yield Agent(datapath, context.bpffs)
         datapath.remove()
         datapath.close()
 
@@ -236,3 +249,46 @@ def test_pod_whose_sockets_cannot_be_listed(
                 agent.datapath.apply(Change(state, None))
         agent.datapath.apply(Change(state, None, repair=True))
         assert hears(conversation[1], conversation[0])
+
+
+def sizes(datapath: Datapath) -> dict[str, tuple[int, int]]:
+    """Entries and room of each table."""
+    return {usage.name: (usage.entries, usage.capacity) for usage in datapath.usage().maps}
+
+
+@pytest.mark.parametrize("at_socket", [False, True], ids=["tc", "sockops"])
+def test_table_is_made_again_in_another_size(
+    node: Node, tmp_path: Path, bundles: Path, conversation: Conversation, at_socket: bool
+) -> None:
+    """A process that wants other sizes has them, with all that was there; what goes on does, and policy holds."""
+    state = node.state("1", server_may_open=False)
+    with place(node, bundles, tmp_path) as context:
+        first = process(context, at_socket=at_socket)
+        first.apply(Change(state, None))
+        assert hears(*conversation)
+        before = sizes(first)
+        first.close()
+        second = process(context, at_socket=at_socket, ct=4096, verdict=2048, ep=64)
+        assert hears(*conversation)
+        assert hears(conversation[1], conversation[0])
+        after = sizes(second)
+        assert {after[name][1] for name in ("ct", "verdict", "ep")} == {4096, 2048, 64}
+        assert after["verdict"][0] == before["verdict"][0]
+        second.apply(Change(state, None))
+        assert second.health().ok
+        assert hears(*conversation)
+        second.close()
+        third = process(context, at_socket=at_socket, verdict=1)
+        assert sizes(third)["verdict"] == after["verdict"]
+        third.remove()
+        third.close()
+
+
+def test_full_table_names_the_whole_key(node: Node, tmp_path: Path, bundles: Path) -> None:
+    """Who reads that a table is full can copy what is to be raised."""
+    with place(node, bundles, tmp_path) as context:
+        datapath = process(context, at_socket=False, verdict=1)
+        with pytest.raises(DriverError, match=r"full at 1 entries: raise drivers\.any\.maps\.verdict"):
+            datapath.apply(Change(node.state("1", server_may_open=True), None))
+        datapath.remove()
+        datapath.close()

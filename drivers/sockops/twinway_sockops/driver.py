@@ -42,7 +42,13 @@ class SockopsDriver(Driver):
         """Keep what is given; touch nothing."""
         super().__init__(context, options)
         chosen = options if isinstance(options, SockopsOptions) else SockopsOptions()
-        self._datapath = Datapath(context, at_socket=True, capacities=chosen.maps, calm=chosen.rest_after)
+        self._datapath = Datapath(
+            context,
+            at_socket=True,
+            capacities=chosen.maps,
+            calm=chosen.rest_after,
+            section=f"drivers.{self.name}.maps",
+        )
 
     def requirements(self) -> tuple[Requirement, ...]:
         """What the socket path needs: socket hooks, storage on sockets, and tc for its guard."""

@@ -28,7 +28,9 @@ class TcDriver(Driver):
         """Keep what is given; touch nothing."""
         super().__init__(context, options)
         capacities = options.maps if isinstance(options, KernelOptions) else {}
-        self._datapath = Datapath(context, at_socket=False, capacities=capacities)
+        self._datapath = Datapath(
+            context, at_socket=False, capacities=capacities, section=f"drivers.{self.name}.maps"
+        )
 
     def requirements(self) -> tuple[Requirement, ...]:
         """What the packet path needs: tc programs that can redirect, and the socket hooks for the host."""

@@ -71,6 +71,9 @@ class _Taint(Schema):
     effect: str
 
 
+_CORDON = _Taint(key=f"{_OF_KUBELETS}unschedulable", effect="NoSchedule")
+
+
 class _NodeSpec(Schema):
     taints: ListOf[_Taint] = ()
     unschedulable: bool | None = None
@@ -94,7 +97,7 @@ class Candidate:
         affinity = wishes.affinity.node_affinity if wishes.affinity else None
         if affinity and affinity.required and not self._is_meant(affinity.required):
             return NOT_MEANT
-        if self._spec.unschedulable and not daemon:
+        if self._spec.unschedulable and not _is_tolerated(_CORDON, wishes.tolerations, daemon=daemon):
             return CORDONED
         if not all(_is_tolerated(taint, wishes.tolerations, daemon=daemon) for taint in self._spec.taints):
             return TAINTED

@@ -119,7 +119,18 @@ def _daemons(
         return [], wrong, None
     suited = [node for node in nodes if node.misfit(wishes, daemon=True) is None]
     note = None if suited else f"{ref} has no pod: spec.template.{_misfit(wishes, nodes)}"
-    return [_pod(ref, workload, node.name, {"nodeName": node.name}) for node in suited], (), note
+    template = workload.spec.template.spec
+    return [_pod(ref, workload, node.name, _bound_to(node.name, template)) for node in suited], (), note
+
+
+def _bound_to(node: str, spec: Mapping[str, Any]) -> dict[str, Any]:
+    # The scheduler places a DaemonSet's pods, too, on the one node that each is for: a port may be taken there.
+    term = {"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]}
+    required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}
+    return {
+        "affinity": {**(spec.get("affinity") or {}), "nodeAffinity": required},
+        "tolerations": [*(spec.get("tolerations") or ()), {"operator": "Exists"}],
+    }
 
 
 def _misfit(wishes: Wishes, nodes: Sequence[Candidate]) -> str:

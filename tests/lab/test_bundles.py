@@ -163,6 +163,23 @@ def test_what_is_not_served_is_told_once() -> None:
     ]
 
 
+def test_two_daemon_sets_may_want_one_port_of_the_node() -> None:
+    """The first one has it; the other's pods are pending, and all else comes up."""
+    both = [selecting(deployment(name, 1, kind="DaemonSet"), hostNetwork=True) for name in ("first", "other")]
+    made = made_of(*both, deployment("web", 1))
+    assert [each.place.name for each in made.plan.pods] == ["first-n1", "first-n2", "web-0"]
+    assert made.notes[0].startswith("2 pods of DaemonSet shop/other are on no Node, and pending: spec.hostNetwork")
+
+
+def test_a_cordon_keeps_all_away_but_daemon_sets() -> None:
+    """And those who tolerate it."""
+    cordoned = node("a")
+    cordoned["spec"]["unschedulable"] = True
+    assert homes(cordoned, deployment("log", 1, kind="DaemonSet"), deployment("web", 1)) == [("log-a", "a")]
+    tolerant = selecting(deployment("web", 1), tolerations=[{"operator": "Exists"}])
+    assert homes(cordoned, tolerant) == [("web-0", "a")]
+
+
 # Kinds
 
 

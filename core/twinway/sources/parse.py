@@ -68,7 +68,11 @@ def _objects(path: Path, place: str, data: object) -> Iterator[Document]:
     if not isinstance(kind, str) or not kind.endswith("List"):
         yield document
         return
-    items = document.data.get("items")
+    if kind != "List" and "items" not in document.data:
+        yield document  # somebody's own kind happens to end so
+        return
+    items = document.data.get("items", "nothing")
+    items = [] if items is None else items  # as Go writes a list that nobody made
     if not isinstance(items, list):
         raise ManifestError(f"{document}: items: must be a list of objects")
     for number, item in enumerate(items, start=1):

@@ -41,6 +41,13 @@ def test_an_empty_file_holds_nothing() -> None:
     assert parse(YAML, b"") == parse(JSON, b"\n") == ()
 
 
+def test_a_list_of_nothing_and_a_kind_that_ends_so() -> None:
+    """Null items are none; an object of a kind such as `AllowList` is one object."""
+    assert data(YAML, "kind: PodList\napiVersion: v1\nitems: null") == []
+    own = {"kind": "AllowList", "apiVersion": "example.com/v1", "metadata": {"name": "x"}}
+    assert parse(JSON, json.dumps(own).encode())[0].data == own
+
+
 def test_items_of_a_list_are_objects_of_their_own() -> None:
     """Items of a typed list are what the list says."""
     plain = data(YAML, "kind: List\napiVersion: v1\nitems: [{kind: A}, {kind: B}]")

@@ -7,7 +7,6 @@ A controller whose pods are there makes no more; one that another controller own
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any
 
 from twinway.model.net import ObjectRef
 from twinway.sources.metadata import ref_of
@@ -34,29 +33,23 @@ def at_rest(documents: Sequence[Document], workloads: Collection[str]) -> tuple[
 def _controllers(data: Object, present: Mapping[ObjectRef, Document]) -> Iterator[ObjectRef]:
     # The controller, the controller's own, and so on, as far as the input tells.
     seen: set[ObjectRef] = set()
-    owner = _controller(data, present)
+    owner = _controller(data)
     while owner is not None and owner not in seen:
         seen.add(owner)
         yield owner
         found = present.get(owner)
-        owner = _controller(found.data, present) if found else _deployment_of(owner, data)
+        owner = _controller(found.data) if found else _deployment_of(owner, data)
 
 
-def _controller(data: Object, present: Mapping[ObjectRef, Document]) -> ObjectRef | None:
+def _controller(data: Object) -> ObjectRef | None:
+    # By kind and name alone: uids of an input that was edited, or put together, need not fit.
     references = section(data, "metadata").get("ownerReferences")
     namespace = ref_of(data, namespaced=True).namespace
     for each in references if isinstance(references, list) else ():
         if not isinstance(each, Mapping) or each.get("controller") is not True:
             continue
-        owner = ObjectRef(str(each.get("kind")), namespace, str(each.get("name")))
-        found = present.get(owner)
-        if found is None or _is_same(each.get("uid"), section(found.data, "metadata").get("uid")):
-            return owner
+        return ObjectRef(str(each.get("kind")), namespace, str(each.get("name")))
     return None
-
-
-def _is_same(said: Any, found: Any) -> bool:
-    return not said or not found or said == found
 
 
 def _deployment_of(owner: ObjectRef, data: Object) -> ObjectRef | None:

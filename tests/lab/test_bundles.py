@@ -288,6 +288,7 @@ def test_pods_that_are_there_are_not_made_again() -> None:
     """`kubectl get all`: Deployment, ReplicaSet and their pods are two pods, not six."""
     pods = [owned(pod(f"web-5d-{tail}"), "ReplicaSet", "web-5d") for tail in "ab"]
     replicas = owned(deployment("web-5d", 2, kind="ReplicaSet"), "Deployment", "web")
+    replicas["metadata"]["uid"] = "another"  # as in a file that somebody put together
     assert [name for name, _ in homes(deployment("web", 2), replicas, *pods)] == ["web-5d-a", "web-5d-b"]
 
 

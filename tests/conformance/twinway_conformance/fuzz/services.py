@@ -33,6 +33,8 @@ def some_services(random: Random, base: Sequence[Object], families: Sequence[int
         else:
             service = objects.service(full, addresses, _ports(random))
             made += [service, *_slices(random, service, base, families)]
+        if random.random() < 0.2:
+            service["spec"]["internalTrafficPolicy"] = "Local"
     return made
 
 
@@ -88,14 +90,16 @@ def _slices(random: Random, service: Object, base: Sequence[Object], families: S
         for port in service["spec"]["ports"]
     }
     conditions = {name: CONDITIONS[random.choice(("ready", "ready", *CONDITIONS))] for name in members}
+    silent = {name for name in members if random.random() < 0.3}
     made = []
     for index, family in enumerate(families):
         ends = []
         for name in members:
             ready, serving, terminating = conditions[name]
             address = cast.pod_addresses(name, families)[index]
-            ends.append(
-                objects.endpoint(pods[name], address, ready=ready, serving=serving, terminating=terminating)
-            )
+            end = objects.endpoint(pods[name], address, ready=ready, serving=serving, terminating=terminating)
+            if serving and name in silent:
+                del end["conditions"]["serving"]
+            ends.append(end)
         made.append(objects.endpoint_slice(service, family, ends, numbers))
     return made

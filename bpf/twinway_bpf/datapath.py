@@ -27,6 +27,7 @@ from twinway_bpf.pins import Pins
 from twinway_bpf.placement import GUARD, PACKET_PATH
 from twinway_bpf.policy import PolicyTables
 from twinway_bpf.seed import seed
+from twinway_bpf.shares import Sweep, write_limits
 from twinway_bpf.socket_policy import CALM_SECONDS, SocketPolicy
 from twinway_bpf.sockets import CgroupHooks, Notices, Settings
 from twinway_bpf.sync import Step
@@ -58,6 +59,7 @@ class Datapath:
         placement = GUARD if at_socket else PACKET_PATH
         self._packets = PacketHooks(placement, self._loader, self._pins, context.uplinks)
         self._policy_at_socket = SocketPolicy(self._cgroup, self._loader, self._pins, self._packets, calm=calm)
+        self._sweep = Sweep(self._loader.map)
         self._devices = PodDevices()
         self._started = False
         self._node: frozenset[IPAddress] = frozenset()
@@ -76,6 +78,7 @@ class Datapath:
             # what an earlier table of another shape had counted is on connections still: begin behind it
             self._settings.write(rev=clock.now())
         self._notices = Notices(self._loader.map("tw_notes"))
+        write_limits(*(self._loader.map(name) for name in ("tw_limit", "tw_ct", "tw_udp")))
         policy = PolicyTables(self._loader.map("tw_class"), self._loader.map("tw_verdict"))
         self._endpoints = EndpointTables(self._loader.map("tw_ep"), policy)
         tables = {name: self._loader.map(f"tw_{name}") for name in services.TABLES}
@@ -126,7 +129,8 @@ class Datapath:
     def catch_up(self) -> float | None:
         """Do ahead what the next apply would do first, and go on to rest; seconds until there is more to do."""
         self._endpoints.catch_up()
-        return self._policy_at_socket.step()
+        pauses = self._policy_at_socket.step(), self._sweep.step()
+        return min((pause for pause in pauses if pause is not None), default=None)
 
     def dump(self) -> Inspection:
         """Read back frontends, map usage and counters."""
@@ -171,8 +175,9 @@ class Datapath:
     # Without hooks the table is history: a later packet path must not take it for what is going on.
     def _forget_connections(self) -> None:
         self._loader.open_maps("tc.c")
-        table = self._loader.map("tw_ct")
-        table.remove(table.entries())
+        for name in ("tw_ct", "tw_ct_share"):
+            table = self._loader.map(name)
+            table.remove(table.entries())
 
     # What this process keeps open can be pinned again, and what it loaded can be attached again.
     def _restore(self) -> tuple[str, ...]:

@@ -117,12 +117,23 @@ class Ct(ctypes.Structure):
         ("seen", u32),
         ("backend", u64),
         ("rev", u32),
-        ("flags", u8),
-        ("pad", u8),
+        ("flags", u16),
         ("port", be16),
         ("fin", u32),
-        ("pad2", u32),
+        ("slot", u32),
     )
+
+
+class ShareKey(ctypes.Structure):
+    """struct tw_share_key."""
+
+    _fields_ = (("addr", addr), ("window", u32))
+
+
+class Share(ctypes.Structure):
+    """struct tw_share."""
+
+    _fields_ = (("used", u32), ("full", u32), ("way", CtKey * 8))
 
 
 class Source(ctypes.Structure):
@@ -164,16 +175,10 @@ class SkPol(ctypes.Structure):
     )
 
 
-class UdpKey(ctypes.Structure):
-    """struct tw_udp_key."""
-
-    _fields_ = (("local", End), ("remote", End), ("proto", u8), ("pad", u8 * 3))
-
-
 class Udp(ctypes.Structure):
     """struct tw_udp."""
 
-    _fields_ = (("seen", u32), ("flags", u8), ("pad", u8 * 3))
+    _fields_ = (("seen", u32), ("flags", u8), ("answered", u8), ("pad", u8 * 2), ("slot", u32))
 
 
 class DeniedKey(ctypes.Structure):
@@ -212,6 +217,15 @@ class CtFlag(IntFlag):
     CLOSING = 32
     FIN_FIRST = 64
     FIN_BOTH = 128
+    ASSURED = 256
+    RESET = 512
+
+
+class Limit(IntEnum):
+    """enum tw_limit: keys of tw_limit."""
+
+    CT = 0
+    UDP = 1
 
 
 class CfgFlag(IntFlag):
@@ -265,6 +279,8 @@ STRUCTS: dict[str, type[ctypes.Structure]] = {
     "tw_verdict": Verdict,
     "tw_ct_key": CtKey,
     "tw_ct": Ct,
+    "tw_share_key": ShareKey,
+    "tw_share": Share,
     "tw_source": Source,
     "tw_cfg": Cfg,
     "tw_notes": Notes,
@@ -272,7 +288,6 @@ STRUCTS: dict[str, type[ctypes.Structure]] = {
     "tw_peer": Peer,
     "tw_peers": Peers,
     "tw_skpol": SkPol,
-    "tw_udp_key": UdpKey,
     "tw_udp": Udp,
     "tw_denied_key": DeniedKey,
 }
@@ -282,6 +297,7 @@ ENUMS: dict[str, type[IntEnum] | type[IntFlag]] = {
     "TW_EP_": EpKind,
     "TW_CT_": CtFlag,
     "TW_CFG_": CfgFlag,
+    "TW_LIMIT_": Limit,
     "TW_": Reason,
 }
 """Every shared enum by the prefix of its constants in C."""

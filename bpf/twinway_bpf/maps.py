@@ -90,6 +90,10 @@ class Map:
         found = ((key, self.lookup(key)) for key in self._keys())
         return {key: value for key, value in found if value is not None}
 
+    def batches(self) -> Iterator[tuple[bytes, bytes, int]]:
+        """Keys and values, concatenated, and how many, a part at a time; entries may come and go meanwhile."""
+        return self._batches()
+
     def write(self, entries: Mapping[bytes, bytes]) -> None:
         """Write entries. Raises MapError at the first that fails; those before it are written."""
         keys, values = list(entries), list(entries.values())

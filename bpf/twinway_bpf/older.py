@@ -24,6 +24,8 @@ from twinway_bpf.sockdiag import SockDiag, Socket, State
 logger = logging.getLogger(__name__)
 
 ENDING = (State.FIN_WAIT1, State.FIN_WAIT2, State.CLOSE_WAIT, State.LAST_ACK, State.CLOSING)
+CLOSED = (State.LAST_ACK, State.CLOSING)
+"""Of those, both ends have said all."""
 LISTENING = {Protocol.TCP: State.LISTENING, Protocol.UDP: State.CLOSED}
 """The state of who hears from anybody."""
 _OPEN = (State.ESTABLISHED, State.SYN_SENT, State.SYN_RECEIVED)

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 
 from twinway.driver import DriverOptions
 
-SIZED = frozenset({"fe", "slot", "be", "ep", "class", "verdict", "ct", "udp", "opener"})
+SIZED = frozenset({"fe", "slot", "be", "ep", "class", "verdict", "ct", "ct_share", "udp", "udp_share", "opener"})
 """Tables whose capacity can be chosen."""
 
 

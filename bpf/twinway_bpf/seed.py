@@ -18,13 +18,13 @@ from twinway.model.node import Attachment, ServiceState
 from twinway_bpf import clock, encode
 from twinway_bpf.layout import CtFlag
 from twinway_bpf.maps import Map
-from twinway_bpf.older import ENDING, LISTENING, Noted, is_opener, listeners
+from twinway_bpf.older import CLOSED, ENDING, LISTENING, Noted, is_opener, listeners
 from twinway_bpf.openers import Openers
 from twinway_bpf.sockdiag import End, Socket, State
 
 _ORDER = struct.Struct("=4IH")
 _KEY = struct.Struct("=20s20sB3x")
-_VALUE = struct.Struct("=20xIQIB11x")
+_VALUE = struct.Struct("=20xIQIH10x")
 
 
 class _Record(NamedTuple):
@@ -41,7 +41,8 @@ def seed(
     Their next packet is judged: `rev` is the policy revision in force. Who believes to speak with one
     of `services` is translated packet by packet, and what to, no socket knows: it is left out. A
     namespace that has gone is told of, and no error. Raises DriverError where a pod's sockets cannot be
-    listed, when those of all others are written.
+    listed, when those of all others are written. What is written takes no place in a
+    pod's share.
     """
     records: dict[bytes, _Record] = {}
     noted = openers.noted()
@@ -88,7 +89,9 @@ def _records(
 
 
 def _flags(state: State, *, first: bool) -> CtFlag:
-    flags = CtFlag.REPLIED | CtFlag.FIRST if first else CtFlag.REPLIED
+    flags = CtFlag.REPLIED | CtFlag.ASSURED | (CtFlag.FIRST if first else CtFlag(0))
+    if state in CLOSED:
+        return flags | CtFlag.CLOSING | CtFlag.FIN_BOTH
     return flags | CtFlag.CLOSING if state in ENDING else flags
 
 

@@ -26,14 +26,14 @@ from twinway.model.node import (
 )
 from twinway.model.policy import Direction
 from twinway_bpf import encode
-from twinway_bpf.layout import Ct, CtFlag, CtKey, EpKind, Reason, Udp
+from twinway_bpf.layout import Ct, CtFlag, CtKey, EpKind, Limit, Reason, Share, ShareKey, Udp
 from twinway_bpf.layout import End as RawEnd
 from twinway_bpf.maps import Map, short_name
 from twinway_bpf.readback import denials
 from twinway_bpf.sockets import Notices, Settings
 
 _PROTOCOLS = {protocol.number: protocol for protocol in Protocol}
-_CLEARED = ("fe", "slot", "be", "udpbe", "ep", "class", "verdict", "ct", "opener", "udp")
+_CLEARED = ("fe", "slot", "be", "udpbe", "ep", "class", "verdict", "ct", "ct_share", "opener", "udp", "udp_share")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,7 @@ class Tables:
         """As if nothing had been written, counters aside."""
         for name in _CLEARED:
             self.maps[name].remove(list(self.maps[name].entries()))
+        self.limit(0)
         self.settings.write(host_netns=0, flags=0, rev=1)
 
     def counts(self) -> dict[Reason, int]:
@@ -159,6 +160,18 @@ class Tables:
             raw = Ct.from_buffer_copy(table.lookup(each.key) or b"")
             raw.seen = (raw.seen - units) & 0xFFFFFFFF
             table.write({each.key: bytes(raw)})
+
+    def limit(self, windows: int) -> None:
+        """How many windows a pod's share may have, of either table; 0: as if nobody had said."""
+        self.maps["limit"].write({key.to_bytes(4, "little"): windows.to_bytes(4, "little") for key in Limit})
+
+    def shares(self, table: str) -> dict[tuple[IPAddress, int], list[bytes]]:
+        """By pod and number of a window, the keys that it holds."""
+        found = {}
+        for raw_key, raw_value in self.maps[f"{table}_share"].entries().items():
+            key, value = ShareKey.from_buffer_copy(raw_key), Share.from_buffer_copy(raw_value)
+            found[encode.address_back(bytes(key.addr)), key.window] = [bytes(way) for way in value.way]
+        return found
 
     def age_notes(self, units: int) -> None:
         """The same for what is noted of datagrams."""

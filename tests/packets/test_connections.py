@@ -75,8 +75,10 @@ def test_lost_record_comes_back(scene: Scene, protocol: int) -> None:
 
 @both
 def test_alias_answers_for_its_record(scene: Scene, protocol: int) -> None:
-    """Within a unit of time a later packet of the client needs the alias alone."""
+    """Within a unit of time a later packet of the client needs the alias alone, once an answer was answered."""
     scene.open(protocol)
+    scene.server_sends(scene.answer(protocol))
+    scene.client_sends(scene.further(protocol))
     scene.tables.forget(scene.tables.record())
     assert reaches_server(scene.client_sends(scene.further(protocol)), scene)
     assert [each.is_alias for each in scene.tables.connections()] == [True]
@@ -126,15 +128,24 @@ def _opened(scene: Scene, kind: str) -> int:
     protocol = TCP if kind.startswith("tcp") else UDP
     make = tcp if protocol == TCP else udp
     scene.client_sends(make(scene.client, scene.server))
-    if kind != "udp one way":
+    if not kind.endswith("one way"):
         scene.server_sends(scene.answer(protocol))
-    if kind == "tcp closing":
-        scene.client_sends(tcp(scene.client, scene.server, FIN | ACK))
+    if kind in ("tcp closing", "tcp closed"):
+        scene.client_sends(tcp(scene.client, scene.server, FIN | ACK, numbers=(10, 20)))
+    if kind == "tcp closed":
+        scene.server_sends(tcp(scene.server, scene.client, FIN | ACK, numbers=(20, 11)))
     return protocol
 
 
-IDLE = {"tcp": 432000, "tcp closing": 60, "udp": 180, "udp one way": 180}
-"""How long a connection may be silent, in units of 2^30 ns. Source: nf_conntrack's defaults."""
+IDLE = {
+    "tcp": 432000,
+    "tcp one way": 112,
+    "tcp closing": 3353,
+    "tcp closed": 60,
+    "udp": 180,
+    "udp one way": 180,
+}
+"""How long a connection may be silent, in units of 2^30 ns. Source: nf_conntrack, with kube-proxy."""
 
 
 @pytest.mark.parametrize("kind", IDLE)
@@ -176,9 +187,11 @@ def test_answers_keep_a_connection(scene: Scene) -> None:
         assert reaches_client(scene.server_sends(scene.answer(UDP)), scene)
 
 
-@pytest.mark.parametrize("flags", [FIN | ACK, RST])
-def test_end_is_noticed_from_both_sides(scene: Scene, flags: int) -> None:
-    """A FIN or RST of either end marks the connection as closing, and passes translated."""
+@pytest.mark.parametrize(
+    ("flags", "noticed"), [(FIN | ACK, CtFlag.CLOSING), (RST, CtFlag.RESET)], ids=["fin", "rst"]
+)
+def test_end_is_noticed_from_both_sides(scene: Scene, flags: int, noticed: CtFlag) -> None:
+    """A FIN or RST of either end is written down, and passes translated."""
     for close in (
         lambda: reaches_server(scene.client_sends(tcp(scene.client, scene.vip, flags)), scene),
         lambda: reaches_client(scene.server_sends(tcp(scene.server, scene.client, flags)), scene),
@@ -187,7 +200,7 @@ def test_end_is_noticed_from_both_sides(scene: Scene, flags: int) -> None:
         scene.furnish()
         scene.open()
         assert close()
-        assert CtFlag.CLOSING in scene.tables.record().flags
+        assert noticed in scene.tables.record().flags
 
 
 def test_repeated_syn_changes_nothing(scene: Scene) -> None:
@@ -200,16 +213,88 @@ def test_repeated_syn_changes_nothing(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("through", ["service", "direct"])
-def test_syn_opens_a_closed_connection_anew(scene: Scene, through: str) -> None:
+@pytest.mark.parametrize("how", ["fins", "rst"])
+def test_syn_opens_a_closed_connection_anew(scene: Scene, through: str, how: str) -> None:
     """A port used again right after a close is a new connection: nothing of the old one is left."""
     to = scene.vip if through == "service" else scene.server
     scene.client_sends(tcp(scene.client, to))
     scene.server_sends(scene.answer())
-    scene.client_sends(tcp(scene.client, to, FIN | ACK))
-    assert scene.tables.record().flags & (CtFlag.CLOSING | CtFlag.REPLIED)
+    if how == "rst":
+        scene.client_sends(tcp(scene.client, to, RST | ACK))
+    else:
+        scene.client_sends(tcp(scene.client, to, FIN | ACK, numbers=(10, 20)))
+        scene.server_sends(tcp(scene.server, scene.client, FIN | ACK, numbers=(20, 11)))
+    old = CtFlag.CLOSING | CtFlag.REPLIED | CtFlag.RESET | CtFlag.FIN_BOTH
+    assert scene.tables.record().flags & old
     assert reaches_server(scene.client_sends(tcp(scene.client, to)), scene)
-    assert not scene.tables.record().flags & (CtFlag.CLOSING | CtFlag.REPLIED)
+    assert not scene.tables.record().flags & old
     assert (CtFlag.NAT in scene.tables.record().flags) == (through == "service")
+
+
+def _half_closed(scene: Scene) -> None:
+    scene.open()
+    scene.server_sends(tcp(scene.server, scene.client, SYN_ACK))
+    scene.client_sends(scene.further())
+    scene.client_sends(tcp(scene.client, scene.vip, FIN | ACK))
+
+
+def test_half_closed_connection_waits_for_its_answer(scene: Scene) -> None:
+    """An answer that takes its time after the client's FIN still comes from the Service."""
+    _half_closed(scene)
+    scene.tables.age(3350)
+    assert reaches_client(scene.server_sends(scene.answer()), scene)
+
+
+def test_syn_takes_no_half_closed_connection(scene: Scene) -> None:
+    """A SYN from the same port goes where the old connection went; the record turns new with the SYN-ACK alone."""
+    _half_closed(scene)
+    assert reaches_server(scene.open(), scene)
+    assert CtFlag.CLOSING in scene.tables.record().flags
+    assert reaches_client(scene.server_sends(scene.answer()), scene)
+    scene.server_sends(tcp(scene.server, scene.client, SYN_ACK))
+    assert CtFlag.CLOSING not in scene.tables.record().flags
+    scene.tables.age(4000)
+    assert reaches_client(scene.server_sends(scene.answer()), scene)
+
+
+@pytest.mark.parametrize("asked", ["server", "other"], ids=["by name", "through another Service"])
+def test_half_closed_connection_keeps_its_name(scene: Scene, net: Net, asked: str) -> None:
+    """Another connection from the same port to its backend takes another port, and the old answer arrives."""
+    other = End(net.vip, 81)
+    scene.tables.service(other, scene.server)
+    _half_closed(scene)
+    given = scene.client_sends(tcp(scene.client, scene.server if asked == "server" else other)).seen
+    assert given.dst == scene.server
+    assert given.src.port != scene.client.port
+    assert reaches_client(scene.server_sends(scene.answer()), scene)
+
+
+@pytest.mark.parametrize("who", ["client", "server"])
+def test_stray_reset_shortens_nothing(scene: Scene, who: str) -> None:
+    """Who sends a RST out of its window, or under another's name, ends no connection."""
+    scene.open()
+    scene.server_sends(tcp(scene.server, scene.client, SYN_ACK))
+    scene.client_sends(scene.further())
+    before = scene.tables.record()
+    outside = 123456, 0
+    if who == "client":
+        scene.client_sends(tcp(scene.client, scene.vip, RST, numbers=outside))
+    else:
+        scene.server_sends(tcp(scene.server, scene.client, RST, numbers=outside))
+    assert CtFlag.RESET in scene.tables.record().flags
+    scene.tables.age(100_000)
+    assert reaches_client(scene.server_sends(scene.answer()), scene)
+    after = scene.tables.record()
+    assert CtFlag.RESET not in after.flags
+    assert after.flags & CtFlag.FIRST == before.flags & CtFlag.FIRST
+
+
+@pytest.mark.parametrize("through", ["service", "direct"])
+def test_reset_opens_nothing(scene: Scene, through: str) -> None:
+    """A RST of no connection passes like any other packet, and is remembered by none."""
+    to = scene.vip if through == "service" else scene.server
+    assert reaches_server(scene.client_sends(tcp(scene.client, to, RST)), scene)
+    assert scene.tables.connections() == []
 
 
 def test_syn_from_the_other_end_opens_the_other_way(scene: Scene) -> None:

@@ -132,8 +132,9 @@ def test_name_of_a_closed_connection_is_free(scene: Scene, asked: str) -> None:
     other = End(scene.net.vip, 81)
     scene.tables.service(other, scene.server)
     scene.open()
-    scene.client_sends(tcp(scene.client, scene.vip, FIN | ACK))
-    assert CtFlag.CLOSING in scene.tables.record().flags
+    scene.client_sends(tcp(scene.client, scene.vip, FIN | ACK, numbers=(10, 20)))
+    scene.server_sends(tcp(scene.server, scene.client, FIN | ACK, numbers=(20, 11)))
+    assert CtFlag.FIN_BOTH in scene.tables.record().flags
     name = scene.server if asked == "server" else other
     there = scene.client_sends(tcp(scene.client, name)).seen
     assert (there.src, there.dst) == (scene.client, scene.server)

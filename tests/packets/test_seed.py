@@ -127,14 +127,14 @@ def test_packet_finds_the_record(pods: Pods, protocol: int, whose: str, *, anywh
     (found,) = scene.tables.connections()
     assert found.ends == frozenset({scene.client, scene.server})
     assert (found.protocol, found.rev) == (protocol, 1)
-    assert found.flags & ~CtFlag.FIRST == CtFlag.REPLIED
+    assert found.flags & ~CtFlag.FIRST & ~CtFlag.ASSURED == CtFlag.REPLIED
     assert pods.seed(whose) == 0
 
 
 @whose
 @both
 def test_is_what_the_programs_write(pods: Pods, protocol: int, whose: str) -> None:
-    """The record is what the connection's first packet would have made, but answered, and not judged yet."""
+    """The record is what the connection's first packets would have made, but not judged yet."""
     scene = pods.scene
     first = (tcp if protocol == TCP else udp)(scene.client, scene.server)
     scene.client_sends(first)
@@ -143,7 +143,7 @@ def test_is_what_the_programs_write(pods: Pods, protocol: int, whose: str) -> No
     pods.talk(protocol)
     assert pods.seed(whose) == 1
     seeded = scene.tables.record()
-    assert (seeded.key, seeded.flags) == (written.key, written.flags | CtFlag.REPLIED)
+    assert (seeded.key, seeded.flags) == (written.key, written.flags | CtFlag.REPLIED | CtFlag.ASSURED)
     assert (seeded.peer, seeded.backend, seeded.rev) == (written.peer, written.backend, written.rev - 1)
     assert 0 <= seeded.seen - written.seen < 30
 

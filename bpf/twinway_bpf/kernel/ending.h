@@ -23,44 +23,53 @@ static __always_inline __u32 ending_after(const struct tw_pkt *pkt, const struct
 	return be32(tcp->seq) + pkt->len - headers + 1;
 }
 
+static __always_inline enum tw_over ending_over(const struct tw_ct *ct)
+{
+	if (!(ct->flags & TW_CT_NAT))
+		return TW_OVER_DIRECT;
+	return ct->backend ? TW_OVER_SERVICE : TW_OVER_BY_NAME;
+}
+
 /* Follow a record that is closing; answers whether this packet is the last one. */
-static __always_inline bool ending_follow(struct __sk_buff *skb, const struct tw_pkt *pkt,
-					  struct tw_ct *ct, bool forward)
+static __always_inline enum tw_over ending_follow(struct __sk_buff *skb, const struct tw_pkt *pkt,
+						  struct tw_ct *ct, bool forward)
 {
 	bool first = forward == !!(ct->flags & TW_CT_FIRST);
 	bool other = ct->fin && first != !!(ct->flags & TW_CT_FIN_FIRST);
 	struct tcp_place tcp;
 
 	if (packet_get(skb, pkt->l4 + 4, &tcp))
-		return 0;
-	if (!(pkt->tcp & TCP_FIN))
-		return other && (ct->flags & TW_CT_FIN_BOTH) && be32(tcp.ack) == ct->fin;
+		return TW_OVER_NOT;
+	if (!(pkt->tcp & TCP_FIN)) {
+		if (other && (ct->flags & TW_CT_FIN_BOTH) && be32(tcp.ack) == ct->fin)
+			return ending_over(ct);
+		return TW_OVER_NOT;
+	}
 	if (other) {
 		ct->flags &= ~(TW_CT_FIN_BOTH | TW_CT_FIN_FIRST);
 		ct->flags |= be32(tcp.ack) == ct->fin ? TW_CT_FIN_BOTH : 0;
 	}
 	ct->flags |= first ? TW_CT_FIN_FIRST : 0;
 	ct->fin = ending_after(pkt, &tcp);
-	return 0;
+	return TW_OVER_NOT;
 }
 
 /* Remove what is known of a connection through whose record pkt, the last one, has come. */
-static __always_inline void ending_forget(struct tw_pkt *pkt, const struct tw_conn *conn)
+static __always_inline void ending_forget(struct tw_pkt *pkt, struct tw_names *names)
 {
-	bool nat = conn->ct->flags & TW_CT_NAT, by_name = !conn->ct->backend;
-	struct tw_ct_key *key = &conn->names->key;
+	struct tw_ct_key *key = &names->key;
 
-	tw_ct_v1.delete(key);
-	if (!nat)
+	tw_ct_v2.delete(key);
+	if (names->over == TW_OVER_DIRECT)
 		return;
 	/* the client's names for both: a reply has them by now */
-	if (conn->names->forward) {
-		pkt->src.port = conn->names->own_port;
-		end_copy(&pkt->dst, &conn->names->vip);
+	if (names->forward) {
+		pkt->src.port = names->own_port;
+		end_copy(&pkt->dst, &names->vip);
 	}
 	ct_key(key, &pkt->src, &pkt->dst, pkt->proto);
-	key->written = by_name;
-	tw_ct_v1.delete(key);
+	key->written = names->over == TW_OVER_BY_NAME;
+	tw_ct_v2.delete(key);
 	key->written = 0;
 }
 

@@ -87,7 +87,7 @@ static __always_inline int icmp_related(struct __sk_buff *skb, struct tw_scratch
 	if (!icmp_is_to_sender(pkt, quoted, from_pod))
 		return TW_GO_ON;
 	first = ct_key(&key, &quoted->src, &quoted->dst, quoted->proto);
-	ct = tw_ct_v1.lookup(&key);
+	ct = tw_ct_v2.lookup(&key);
 	if (!ct || ct->rev != cfg->rev || ct_expired(ct, quoted->proto, ct_now()))
 		return TW_GO_ON;
 	*related = 1;

@@ -7,11 +7,14 @@
 #include "tw_features.h"
 
 /*
- * Idle times, in units of 2^30 ns (1.07 s); the defaults of nf_conntrack, rounded. But the first
- * answer to a datagram may take as long as any other: netfilter gives it 30 s, and sockets any time.
+ * Idle times, in units of 2^30 ns (1.07 s): those of nf_conntrack on a node with kube-proxy, rounded.
+ * But the first answer to a datagram may take as long as any other: netfilter gives it 30 s, and
+ * sockets any time.
  */
 #define CT_IDLE_TCP 432000
-#define CT_IDLE_CLOSING 60
+#define CT_IDLE_TCP_UNANSWERED 112
+#define CT_IDLE_HALF_CLOSED 3353
+#define CT_IDLE_CLOSED 60 /* as long as a TIME_WAIT */
 #define CT_IDLE_UDP 180
 
 /* Units that pass at least once a tick. A clock that is read without asking the hardware will do. */

@@ -90,7 +90,7 @@ static __always_inline bool pod_is_under_way(const struct tw_pkt *pkt, const str
 	if (!conn->names->forward || (conn->ct->flags & TW_CT_NAT))
 		return 1;
 	if (pkt->proto == PROTO_TCP)
-		return (pkt->tcp & (TCP_SYN | TCP_ACK)) != TCP_SYN;
+		return !is_syn(pkt);
 	return !!(conn->ct->flags & TW_CT_REPLIED);
 }
 
@@ -150,6 +150,12 @@ static __always_inline void pod_note(struct __sk_buff *skb, const struct tw_pkt 
 		conn->names->over = ending_follow(skb, pkt, conn->ct, conn->names->forward);
 }
 
+/* A RST of no connection that is known: what is late, or answers a segment of none. */
+static __always_inline bool opens_nothing(const struct tw_pkt *pkt)
+{
+	return pkt->proto == PROTO_TCP && (pkt->tcp & TCP_RST);
+}
+
 /* Let the connection be known and allowed under the policy of now; else say which side denies it. */
 static __always_inline int pod_admit(struct __sk_buff *skb, const struct tw_pkt *pkt,
 				     struct tw_conn *conn, const struct tw_cfg *cfg)
@@ -162,29 +168,34 @@ static __always_inline int pod_admit(struct __sk_buff *skb, const struct tw_pkt 
 		if (rc)
 			return rc;
 	}
-	if (!conn->ct)
-		return ct_create(pkt, conn, rev);
+	if (!conn->ct) {
+		if (!opens_nothing(pkt))
+			ct_create(pkt, conn->names, rev);
+		return TW_GO_ON;
+	}
 	if (conn->ct->rev != rev)
 		conn->ct->rev = rev;
 	pod_note(skb, pkt, conn);
 	return TW_GO_ON;
 }
 
-static __always_inline int pod_remember_alias(const struct tw_pkt *pkt, const struct tw_conn *conn,
-					      const struct tw_cfg *cfg)
+static __always_inline void pod_remember_alias(const struct tw_pkt *pkt, const struct tw_conn *conn,
+					       const struct tw_cfg *cfg)
 {
-	__u8 closing = conn->ct ? conn->ct->flags & TW_CT_CLOSING : 0;
+	__u16 same = TW_CT_CLOSING | TW_CT_ASSURED, flags = conn->ct ? conn->ct->flags & same : 0;
 	struct tw_ct *alias = conn->alias;
 
-	if (!alias)
-		return ct_create_alias(pkt, conn, cfg->rev);
+	if (!alias) {
+		if (!opens_nothing(pkt))
+			ct_create_alias(pkt, conn->names, cfg->rev);
+		return;
+	}
 	if (alias->seen != conn->names->now)
 		alias->seen = conn->names->now;
 	if (alias->rev != cfg->rev)
 		alias->rev = cfg->rev;
-	if (closing != (alias->flags & TW_CT_CLOSING))
-		alias->flags ^= TW_CT_CLOSING;
-	return TW_GO_ON;
+	if (flags != (alias->flags & same))
+		alias->flags = (alias->flags & ~same) | flags;
 }
 
 /* A reply gets its Service back as its source, and its client's own port; that of a hairpin its client, too. */
@@ -204,7 +215,8 @@ static __always_inline bool pod_is_reply_of_service(const struct tw_conn *conn)
 
 /*
  * Is there nothing to decide about a packet of a client? Its alias was used within this unit of
- * time, and its record with it, under the policy of now. What begins or ends is for the record.
+ * time, and its record with it, under the policy of now. What begins or ends is for the record, which
+ * TCP has begun when the client goes on after an answer.
  */
 static __always_inline bool pod_is_settled(const struct tw_pkt *pkt, const struct tw_conn *conn,
 					   const struct tw_cfg *cfg)
@@ -213,7 +225,7 @@ static __always_inline bool pod_is_settled(const struct tw_pkt *pkt, const struc
 		return 0;
 	if (pkt->proto == PROTO_TCP)
 		return !(pkt->tcp & (TCP_SYN | TCP_FIN | TCP_RST)) &&
-		       !(conn->alias->flags & TW_CT_CLOSING);
+		       (conn->alias->flags & (TW_CT_CLOSING | TW_CT_ASSURED)) == TW_CT_ASSURED;
 	return tw_be_v1.lookup(&conn->names->choice.backend) != 0;
 }
 
@@ -237,7 +249,9 @@ static __always_inline int pod_decide(struct __sk_buff *skb, struct tw_pkt *pkt,
 	rc = pod_translate(pkt, conn);
 	if (!rc)
 		rc = pod_admit(skb, pkt, conn, cfg);
-	return rc ? rc : pod_remember_alias(pkt, conn, cfg);
+	if (!rc)
+		pod_remember_alias(pkt, conn, cfg);
+	return rc;
 }
 
 /* Everything that is decided about a packet from a pod but where it goes. */
@@ -256,8 +270,10 @@ static __always_inline int pod_sends(struct __sk_buff *skb, struct tw_scratch *s
 			return rc;
 	}
 	ct_find(pkt, conn);
-	if (!pod_is_settled(pkt, conn, cfg))
-		return pod_decide(skb, pkt, conn, cfg, in_pod);
+	if (!pod_is_settled(pkt, conn, cfg)) {
+		rc = pod_decide(skb, pkt, conn, cfg, in_pod);
+		return rc ? rc : ct_commit(pkt, conn->names);
+	}
 	pod_become(pkt, conn->names->hairpin, &conn->names->choice.to);
 	pkt->src.port = conn->names->given_port;
 	return TW_GO_ON;
@@ -278,6 +294,7 @@ static __always_inline int pod_receives(struct __sk_buff *skb, struct tw_scratch
 		if (rc || related)
 			return rc;
 	}
+	conn->names->received = 1;
 	ct_find(pkt, conn);
 	if (conn->alias) /* a reply that has been translated already, where it was sent */
 		return TW_GO_ON;
@@ -286,7 +303,7 @@ static __always_inline int pod_receives(struct __sk_buff *skb, struct tw_scratch
 		return rc;
 	if (pod_is_reply_of_service(conn))
 		pod_translate_back(pkt, conn);
-	return TW_GO_ON;
+	return ct_commit(pkt, conn->names);
 }
 
 #endif

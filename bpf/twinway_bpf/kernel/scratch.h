@@ -34,6 +34,8 @@ static __always_inline struct tw_scratch *scratch_get(void)
 	scratch->names.moved = 0;
 	scratch->names.turned = 0;
 	scratch->names.over = 0;
+	scratch->names.received = 0;
+	scratch->names.fresh = 0;
 	return scratch;
 }
 

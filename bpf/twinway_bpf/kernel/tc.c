@@ -99,8 +99,8 @@ int tw_host_from(struct __sk_buff *skb)
 	if (!rc)
 		rc = deliver_from_host_side(skb, &scratch->pkt);
 	/* what leaves the node may be lost, and then more is to come */
-	if (rc == TW_PASS_PEER && conn.ct && scratch->names.over && !scratch->names.hairpin)
-		ending_forget(&scratch->pkt, &conn);
+	if (rc == TW_PASS_PEER && scratch->names.over && !scratch->names.hairpin)
+		ending_forget(&scratch->pkt, &scratch->names);
 	return finish(scratch, rc);
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * All maps. The suffix is the version of the layout: any change of a struct raises it everywhere.
- * Sizes here are defaults; node config can raise them. Nothing but the per-CPU counters and the
- * connection table takes memory before it is used.
+ * Sizes here are defaults; node config can raise them. Nothing but per-CPU counters and the buckets of
+ * a hash (16 bytes an entry) takes memory before it is used.
  */
 #ifndef TW_MAPS_H
 #define TW_MAPS_H
@@ -56,10 +56,20 @@ BPF_F_TABLE("lpm_trie", struct tw_verdict_key, struct tw_verdict, tw_verdict_v1,
 
 /*
  * both ends -> connection.
- * Written by the packet hooks. Missing: a new connection. Full: the least recently used one goes,
- * and its next packet makes it again (see conntrack.h).
+ * Written by the packet hooks; the agent removes what expired. Missing: a new connection, or one that
+ * was evicted: its next packet makes it again (conntrack.h). A pod's share is full: what it began
+ * evicts what it began (share.h). All is full: as if the share were.
  */
-BPF_TABLE("lru_hash", struct tw_ct_key, struct tw_ct, tw_ct_v1, 131072);
+BPF_F_TABLE("hash", struct tw_ct_key, struct tw_ct, tw_ct_v2, 1048576, NO_PREALLOC);
+
+/*
+ * window of a pod's share of tw_ct -> the keys that it holds.
+ * Written by the packet hooks; the agent removes those of pods that have gone. Missing: not used yet.
+ */
+BPF_F_TABLE("hash", struct tw_share_key, struct tw_share, tw_ct_share_v1, 262144, NO_PREALLOC);
+
+/* enum tw_limit -> windows that a share may have. Written by the agent. 0: not written yet. */
+BPF_TABLE("array", __u32, __u32, tw_limit_v1, 2);
 
 /* 0 -> settings. Written by the agent alone. Never missing. */
 BPF_TABLE("array", __u32, struct tw_cfg, tw_cfg_v3, 1);

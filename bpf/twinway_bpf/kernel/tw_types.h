@@ -130,9 +130,12 @@ enum tw_ct_flag {
 	TW_CT_FIRST = 4,   /* the initiator is end 0 of the key, else end 1; of aliases, too */
 	TW_CT_HAIRPIN = 8, /* a pod that was given itself: the client's address is replaced, too */
 	TW_CT_REPLIED = 16,
-	TW_CT_CLOSING = 32,   /* a FIN or RST was seen */
+	TW_CT_CLOSING = 32,   /* a FIN was seen: from then on, half closed at least */
 	TW_CT_FIN_FIRST = 64, /* the last FIN was end 0's of the key, else end 1's */
 	TW_CT_FIN_BOTH = 128, /* it acknowledged the other end's */
+	TW_CT_ASSURED = 256,  /* the initiator went on after an answer; of aliases, too */
+	TW_CT_RESET =
+		512, /* the last segment was a RST: nobody knows whether its receiver obeyed */
 };
 
 struct tw_ct {
@@ -140,11 +143,26 @@ struct tw_ct {
 	__u32 seen;    /* time of the last packet, in units of 2^30 ns of the monotonic clock */
 	__u64 backend; /* backend id; 0: no Service */
 	__u32 rev;     /* policy revision that it was judged under */
-	__u8 flags;    /* enum tw_ct_flag */
-	__u8 pad;
+	__u16 flags;   /* enum tw_ct_flag */
 	__be16 port; /* with NAT, the client's: in a record its own, in an alias the one it was given */
-	__u32 fin; /* of a record: what acknowledges the last FIN, host order; 0: none was seen */
-	__u32 pad2;
+	__u32 fin;  /* of a record: what acknowledges the last FIN, host order; 0: none was seen */
+	__u32 slot; /* what it holds of its pod's share (share.h); 0: nothing */
+};
+
+#define TW_SHARE_WAYS 8
+#define TW_SHARE_RECEIVED 0x40000000 /* in numbers of windows and slots: of what others began */
+#define TW_SLOT_TAKEN 0x80000000     /* in every slot */
+
+/* One window of a pod's share of a table. */
+struct tw_share_key {
+	__be32 addr[4]; /* the pod's */
+	__u32 window;	/* its number, and TW_SHARE_RECEIVED */
+};
+
+struct tw_share {
+	__u32 used; /* of window 0: ways in use beyond its own */
+	__u32 full; /* of window 0: when the whole table was last full, as tw_ct.seen, + 1; 0: never */
+	struct tw_ct_key way[TW_SHARE_WAYS]; /* all zero: never used */
 };
 
 /* Whose packets a device was last seen to carry: of tw_source. */
@@ -161,6 +179,12 @@ enum tw_cfg_flag {
 	TW_CFG_PODS_AT_SOCKET = 1,   /* pods' own sockets are served; else the host's alone */
 	TW_CFG_POLICY_AT_SOCKET = 2, /* some pod is under a policy: who connects by TCP is noted */
 	TW_CFG_OPENERS_KNOWN = 4,    /* for the agent: who connected before is in tw_opener */
+};
+
+/* Keys of tw_limit. */
+enum tw_limit {
+	TW_LIMIT_CT = 0,
+	TW_LIMIT_UDP = 1,
 };
 
 /* What the agent tells the programs. They write nothing here: the agent writes it whole. */
@@ -200,26 +224,22 @@ struct tw_skpol {
 	__u64 rule; /* that denied, if one did */
 };
 
-/*
- * Two ends that exchange packets although one direction is denied to beginners. With PROTO_FRAGMENT
- * the ports are the halves of a datagram's identification.
- */
-struct tw_udp_key {
-	struct tw_end local; /* the pod's */
-	struct tw_end remote;
-	__u8 proto;
-	__u8 pad[3];
-};
-
 enum tw_udp_flag {
 	TW_UDP_SENT = 1,     /* the pod spoke first: answers pass */
 	TW_UDP_RECEIVED = 2, /* the peer did */
 };
 
+/*
+ * Two ends that exchange packets although one direction is denied to beginners. Its key is a
+ * tw_ct_key whose end 0 is the pod's; with PROTO_FRAGMENT, ports are the halves of a datagram's
+ * identification.
+ */
 struct tw_udp {
 	__u32 seen; /* as tw_ct.seen */
 	__u8 flags; /* enum tw_udp_flag */
-	__u8 pad[3];
+	__u8 answered;
+	__u8 pad[2];
+	__u32 slot; /* as tw_ct.slot */
 };
 
 /* Whose denials are counted: of tw_denied. */

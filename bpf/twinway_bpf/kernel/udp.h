@@ -9,49 +9,105 @@
 
 #include "idle.h"
 #include "judge.h"
+#include "worth.h"
 
 /*
- * (pod's end, peer) -> who spoke first. Written and read here. Missing: nobody.
- * Full: the least recently used goes, and its next answer is denied, as if it came too late.
+ * (pod's end, peer, protocol) -> who spoke first.
+ * Written and read here; the agent removes what expired. Missing: nobody. A pod's share is full, or
+ * all is: one of its own goes, and its next answer is denied, as if it came too late (share.h).
  */
-BPF_TABLE("lru_hash", struct tw_udp_key, struct tw_udp, tw_udp_v3, 16384);
+BPF_F_TABLE("hash", struct tw_ct_key, struct tw_udp, tw_udp_v4, 262144, NO_PREALLOC);
 
-static __always_inline void udp_key(struct tw_udp_key *key, const struct tw_view *view, __u8 proto)
+/* As tw_ct_share, of tw_udp. */
+BPF_F_TABLE("hash", struct tw_share_key, struct tw_share, tw_udp_share_v1, 65536, NO_PREALLOC);
+
+static __always_inline __u64 share_worth(const struct tw_ct_key *key, const struct tw_udp *udp,
+					 __u32 now)
 {
-	end_copy(&key->local, view->local);
-	end_copy(&key->remote, view->remote);
+	__u64 silent = worth_silent(now - udp->seen, CT_IDLE_UDP);
+
+	return worth_choose(silent, TW_WORTH_OVER, TW_WORTH_ASKED + (udp->answered & 1));
+}
+
+static __always_inline struct tw_udp *share_entry(struct tw_ct_key *key)
+{
+	return tw_udp_v4.lookup(key);
+}
+
+static __always_inline void share_evict(struct tw_ct_key *key)
+{
+	tw_udp_v4.delete(key);
+}
+
+static __always_inline struct tw_share *share_find(const struct tw_share_key *at)
+{
+	return tw_udp_share_v1.lookup((struct tw_share_key *)at);
+}
+
+static __always_inline void share_make(const struct tw_share_key *at, struct tw_share *empty)
+{
+	tw_udp_share_v1.update((struct tw_share_key *)at, empty);
+}
+
+#define SHARE_ENTRY struct tw_udp
+#define SHARE_LIMIT TW_LIMIT_UDP
+#include "share.h"
+
+static __always_inline void udp_key(struct tw_ct_key *key, const struct tw_view *view, __u8 proto)
+{
+	end_copy(&key->end[0], view->local);
+	end_copy(&key->end[1], view->remote);
 	key->proto = proto;
+}
+
+static __always_inline void udp_insert(const struct tw_ct_key *key, __u8 flag, __u32 slot)
+{
+	struct tw_udp fresh = {.flags = flag, .slot = slot};
+	struct tw_claim *claim = claim_get();
+	bool received = flag == TW_UDP_RECEIVED;
+
+	if (!claim)
+		return;
+	claim->owner.now = ct_now();
+	claim->owner.received = received ? TW_SHARE_RECEIVED : 0;
+	addr_copy(claim->owner.addr, key->end[0].addr);
+	addr_copy(claim->owner.initiator, key->end[received].addr);
+	fresh.seen = claim->owner.now;
+	if (!slot)
+		fresh.slot = share_claim(key, claim);
+	if (fresh.slot && tw_udp_v4.update((struct tw_ct_key *)key, &fresh))
+		share_full(claim);
 }
 
 static __always_inline void udp_remember(const struct tw_view *view, __u8 proto, __u8 flag)
 {
-	struct tw_udp_key key = {};
-	struct tw_udp *found, fresh = {};
+	struct tw_ct_key key = {};
+	struct tw_udp *found;
 
 	udp_key(&key, view, proto);
-	found = tw_udp_v3.lookup(&key);
+	found = tw_udp_v4.lookup(&key);
 	if (found && (found->flags & flag)) {
 		found->seen = ct_now();
 		return;
 	}
-	fresh.seen = ct_now();
-	fresh.flags = flag;
-	tw_udp_v3.update(&key, &fresh);
+	udp_insert(&key, flag, found ? found->slot : 0);
 }
 
 static __always_inline bool udp_answers(const struct tw_view *view, __u8 proto, __u8 flag)
 {
-	struct tw_udp_key key = {};
+	struct tw_ct_key key = {};
 	struct tw_udp *found;
 	__u32 now = ct_now();
 
 	udp_key(&key, view, proto);
-	found = tw_udp_v3.lookup(&key);
+	found = tw_udp_v4.lookup(&key);
 	if (!found || !(found->flags & flag) || now - found->seen > CT_IDLE_UDP)
 		return 0;
 	/* a stream may come from one side alone once it was asked for */
 	if (found->seen != now)
 		found->seen = now;
+	if (!found->answered)
+		found->answered = 1;
 	return 1;
 }
 

@@ -7,20 +7,45 @@ drivers are passed on untouched; each is checked by the driver's own `Options` (
 
 from __future__ import annotations
 
+import re
 import socket
-from collections.abc import Mapping
-from difflib import get_close_matches
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
-
-from twinway.errors import ConfigError
+from twinway.config_faults import faults_of
+from twinway.errors import ConfigError, ManifestError
 
 Model = TypeVar("Model", bound=BaseModel)
+
+
+def _absolute(path: Path) -> Path:
+    if not path.is_absolute():
+        raise ValueError(
+            f"must be a path from the root, for instance {Path('/') / path}: the agent may start anywhere"
+        )
+    if "\0" in str(path):
+        raise ValueError("must not hold a zero byte")
+    return path
+
+
+def _one_line(name: str) -> str:
+    if not re.fullmatch(r"[^\s/\0]{1,15}", name):
+        raise ValueError("must be a device's name: 1 to 15 characters, no space and no slash")
+    return name
+
+
+def _node_name(name: str) -> str:
+    if not re.fullmatch(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", name) or len(name) > 253:
+        raise ValueError("must be a Node's name: small letters, digits, dashes and dots, 253 at most")
+    return name
+
+
+RootedPath = Annotated[Path, AfterValidator(_absolute)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+"""Neither text nor a boolean passes for one."""
 
 DEFAULT_PATH = Path("/etc/twinway/node.yaml")
 
@@ -35,12 +60,12 @@ class ManifestsSource(Section):
     """Objects come from Kubernetes YAML or JSON files and folders, which are watched."""
 
     kind: Literal["manifests"] = Field(default="manifests", description="manifests: files on this machine")
-    paths: tuple[Path, ...] = Field(
+    paths: tuple[RootedPath, ...] = Field(
         default=(Path("/etc/twinway/manifests"),),
         min_length=1,
         description="files and folders of Kubernetes manifests; changes are seen at once",
     )
-    hold_seconds: Annotated[float, Field(ge=0, le=3600)] = Field(
+    hold_seconds: Annotated[Number, Field(ge=0, le=3600)] = Field(
         default=30.0,
         description="how long objects stay whose file, or all of whose files, suddenly say nothing; 0: not at all",
     )
@@ -78,7 +103,7 @@ class MetricsConfig(Section):
 class CniConfig(Section):
     """How pods are added."""
 
-    wait_seconds: Annotated[float, Field(gt=0, le=25)] = Field(
+    wait_seconds: Annotated[Number, Field(gt=0, le=25)] = Field(
         default=10.0,
         description="longest wait of an ADD for its pod to be in force; then it fails, and kubelet tries again",
     )
@@ -88,31 +113,29 @@ class CniConfig(Section):
 class NodeConfig(Section):
     """All that the agent of one node is told."""
 
-    node_name: str = Field(
+    node_name: Annotated[str, AfterValidator(_node_name)] = Field(
         default_factory=socket.gethostname,
-        min_length=1,
-        pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
         description="this node's name, as its Node object has it",
     )
     driver: str = Field(default="tc", min_length=1, description="the datapath: name of an installed driver")
     source: ManifestsSource = Field(default_factory=ManifestsSource, description="where cluster objects come from")
-    cgroup_root: Path | None = Field(
+    cgroup_root: RootedPath | None = Field(
         default=None,
         description="cgroup v2 directory above all of this node's sockets; empty: where cgroup2 is mounted",
     )
-    bpffs: Path = Field(
+    bpffs: RootedPath = Field(
         default=Path("/sys/fs/bpf"), description="a BPF file system; pins go into a directory `twinway` of it"
     )
-    run_dir: Path = Field(
+    run_dir: RootedPath = Field(
         default=Path("/run/twinway"), description="sockets, the lock and what must outlive the agent"
     )
-    cache_dir: Path = Field(
+    cache_dir: RootedPath = Field(
         default=Path("/var/cache/twinway"), description="what can be made again: compiled programs"
     )
-    uplinks: tuple[str, ...] = Field(
+    uplinks: tuple[Annotated[str, AfterValidator(_one_line)], ...] = Field(
         default=(), description="devices that lead out of the node; empty: those of the default routes"
     )
-    resync_seconds: Annotated[float, Field(gt=0)] = Field(
+    resync_seconds: Annotated[Number, Field(ge=0.1, le=86400)] = Field(
         default=60.0, description="pause between two comparisons of the kernel with what should be there"
     )
     log: LogConfig = Field(default_factory=LogConfig, description="the agent's own log")
@@ -126,23 +149,39 @@ class NodeConfig(Section):
     )
 
 
-def read(path: Path) -> NodeConfig:
+Sections = Callable[[Mapping[str, Any], str], list[str]]
+"""Faults of the drivers' sections, told beside the others; the second argument is the origin."""
+
+
+def read(path: Path, sections: Sections = lambda _document, _origin: []) -> NodeConfig:
     """The config in `path`; raises `ConfigError`, one line for each fault."""
-    return parse(_document(path), str(path))
+    return parse(_document(path), str(path), sections)
 
 
-def parse(document: Mapping[str, Any], origin: str) -> NodeConfig:
+def parse(
+    document: Mapping[str, Any], origin: str, sections: Sections = lambda _document, _origin: []
+) -> NodeConfig:
     """The config that a YAML mapping holds. `origin` is named in errors."""
-    return checked(NodeConfig, document, origin)
+    lines = faults(NodeConfig, document, origin) + sections(document, origin)
+    if lines:
+        raise ConfigError("\n".join(lines))
+    return NodeConfig.model_validate(document)
 
 
 def checked(model: type[Model], values: Mapping[str, Any], origin: str, prefix: str = "") -> Model:
     """`values` as a `model`; raises `ConfigError`, one line for each fault. Keys stand below `prefix`."""
+    if lines := faults(model, values, origin, prefix):
+        raise ConfigError("\n".join(lines))
+    return model.model_validate(values)
+
+
+def faults(model: type[BaseModel], values: Any, origin: str, prefix: str = "") -> list[str]:
+    """A line for each fault that `values` have as a `model`."""
     try:
-        return model.model_validate(values)
+        model.model_validate(values)
     except ValidationError as error:
-        faults = error.errors(include_url=False)
-        raise ConfigError("\n".join(f"{origin}: {prefix}{_fault(model, fault)}" for fault in faults)) from error
+        return faults_of(model, error.errors(include_url=False), origin, prefix)
+    return []
 
 
 def _document(path: Path) -> Mapping[str, Any]:
@@ -165,38 +204,22 @@ def _parsed(text: str, path: Path) -> Any:
         import json
 
         try:
-            return json.loads(text)
+            return json.loads(text, object_pairs_hook=_once)
         except ValueError as error:
             raise ConfigError(f"{path}: no JSON: {error}") from error
-    import yaml
+    from twinway.sources.yaml_loader import documents
 
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise ConfigError(f"{path}: {place}no YAML: {getattr(error, 'problem', None) or error}") from error
+        found = list(documents(path, text))
+    except ManifestError as error:
+        raise ConfigError(str(error)) from error
+    if len(found) > 1:
+        raise ConfigError(f"{path}: holds {len(found)} documents: write one, without `---` between its parts")
+    return found[0] if found else None
 
 
-def _fault(model: type[BaseModel], fault: ErrorDetails) -> str:
-    key = ".".join(str(part) for part in fault["loc"])
-    if fault["type"] == "extra_forbidden":
-        return f"{key}: unknown key, {_remedy(_model_at(model, fault['loc'][:-1]), str(fault['loc'][-1]))}"
-    message = fault["msg"].removeprefix("Value error, ")
-    return f"{key}: {fault['input']!r}: {message[:1].lower()}{message[1:]}"
-
-
-def _remedy(model: type[BaseModel] | None, word: str) -> str:
-    known = sorted(model.model_fields) if model else []
-    if nearest := get_close_matches(word, known, n=1):
-        return f"did you mean {nearest[0]}?"
-    return f"known here: {', '.join(known)}" if known else "no keys are known here"
-
-
-def _model_at(model: type[BaseModel], place: tuple[int | str, ...]) -> type[BaseModel] | None:
-    for part in place:
-        field = model.model_fields.get(str(part))
-        if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, BaseModel):
-            return None
-        model = field.annotation
-    return model
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    keys = [key for key, _ in pairs]
+    if twice := sorted({key for key in keys if keys.count(key) > 1}):
+        raise ValueError(f"key {twice[0]!r} is given twice")
+    return dict(pairs)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stevedore import DriverManager, ExtensionManager, NamedExtensionManager
 from stevedore.exception import MultipleMatches, NoMatches
 from stevedore.extension import error_on_conflict
 
-from twinway.config import checked
+from twinway.config import NodeConfig, checked, faults, read
+from twinway.config_faults import nearest
 from twinway.driver import ENTRY_POINTS, PROTOCOL_VERSION, Driver, DriverOptions
 from twinway.errors import ConfigError
 
@@ -55,6 +57,32 @@ def installed() -> tuple[Installed, ...]:
 def options_of(driver: type[Driver], sections: Mapping[str, Mapping[str, Any]], origin: str) -> DriverOptions:
     """The driver's own section of the node config, checked by the driver's own model."""
     return checked(driver.Options, sections.get(driver.name, {}), origin, prefix=f"drivers.{driver.name}.")
+
+
+def read_config(path: Path, *, may_miss: bool = False) -> NodeConfig:
+    """
+    The config in `path`, drivers' sections checked, too; raises `ConfigError`, one line for each fault.
+
+    With `may_miss` a node that has no file yet has the defaults.
+    """
+    return NodeConfig() if may_miss and not path.exists() else read(path, section_faults)
+
+
+def section_faults(document: Mapping[str, Any], origin: str) -> list[str]:
+    """Faults of `driver` and of the sections below `drivers`: who is not installed, and each driver's own keys."""
+    known, lines = names(), []
+    driver, sections = document.get("driver"), document.get("drivers")
+    if isinstance(driver, str) and driver not in known:
+        lines.append(f"{origin}: driver: {driver!r}: no such driver is installed, {nearest(driver, list(known))}")
+    if not isinstance(sections, Mapping):
+        return lines
+    for name, values in sections.items():
+        place = f"drivers.{name}"
+        if name not in known:
+            lines.append(f"{origin}: {place}: no such driver is installed, {nearest(str(name), list(known))}")
+        elif isinstance(values, Mapping):
+            lines += faults(load(name).Options, values, origin, f"{place}.")
+    return lines
 
 
 def _attempt(name: str) -> Installed:

@@ -11,6 +11,7 @@ from twinway.config import NodeConfig, parse, read
 from twinway.config_explain import explain
 from twinway.driver import DriverOptions
 from twinway.errors import ConfigError
+from twinway.plugins import read_config
 
 
 def faults(document: dict[str, object]) -> list[str]:
@@ -44,14 +45,41 @@ def test_json_file(tmp_path: Path) -> None:
         ({"log": {"zzz": 1}}, "node.yaml: log.zzz: unknown key, known here: format, level"),
         (
             {"log": {"level": "loud"}},
-            "node.yaml: log.level: 'loud': input should be 'debug', 'info', 'warning' or 'error'",
+            "node.yaml: log.level: 'loud': must be 'debug', 'info', 'warning' or 'error'",
         ),
-        ({"resync_seconds": 0}, "node.yaml: resync_seconds: 0: input should be greater than 0"),
+        ({"resync_seconds": 0}, "node.yaml: resync_seconds: 0: must be at least 0.1"),
+        ({"resync_seconds": -1.5}, "node.yaml: resync_seconds: -1.5: must be at least 0.1"),
+        ({"resync_seconds": float("nan")}, "node.yaml: resync_seconds: nan: must be a finite number"),
+        ({"resync_seconds": float("inf")}, "node.yaml: resync_seconds: inf: must be a finite number"),
+        ({"resync_seconds": 10**400}, f"node.yaml: resync_seconds: 1{'0' * 59}…: must be a number"),
+        ({"resync_seconds": 1e9}, "node.yaml: resync_seconds: 1000000000.0: must be at most 86400"),
+        ({"resync_seconds": True}, "node.yaml: resync_seconds: True: must be a number"),
+        ({"resync_seconds": "60"}, "node.yaml: resync_seconds: '60': must be a number"),
+        ({"cni": {"wait_seconds": 0}}, "node.yaml: cni.wait_seconds: 0: must be more than 0"),
+        ({"uplinks": "eth0"}, "node.yaml: uplinks: 'eth0': must be a list"),
+        (
+            {"uplinks": ["a b"]},
+            "node.yaml: uplinks.0: 'a b': must be a device's name: 1 to 15 characters, no space and no slash",
+        ),
+        ({"node_name": 7}, "node.yaml: node_name: 7: must be text"),
+        (
+            {"node_name": "N_1"},
+            "node.yaml: node_name: 'N_1': "
+            "must be a Node's name: small letters, digits, dashes and dots, 253 at most",
+        ),
+        ({"log": None}, "node.yaml: log: None: must be a section: `key: value` lines"),
+        ({"source": {"paths": []}}, "node.yaml: source.paths: []: must not be empty"),
+        ({"bpffs": 3}, "node.yaml: bpffs: 3: must be a path"),
+        (
+            {"run_dir": "run/twinway"},
+            "node.yaml: run_dir: 'run/twinway': must be a path from the root, for instance /run/twinway: "
+            "the agent may start anywhere",
+        ),
         (
             {"metrics": {"address": "9465"}},
             "node.yaml: metrics.address: '9465': not HOST:PORT: give for instance 127.0.0.1:9465 or [::1]:9465",
         ),
-        ({"source": {"kind": "etcd"}}, "node.yaml: source.kind: 'etcd': input should be 'manifests'"),
+        ({"source": {"kind": "etcd"}}, "node.yaml: source.kind: 'etcd': must be 'manifests'"),
     ],
 )
 def test_fault_is_one_line(document: dict[str, object], line: str) -> None:
@@ -67,19 +95,46 @@ def test_every_fault_is_told() -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("a: [1", "line 1, column"),
+        ("a: [1", "node.yaml:2: "),
+        ("driver: tc\nlog: {}\ndriver: tc\n", "node.yaml:3: key 'driver' is given twice"),
+        ("log:\n  level: info\n  level: debug\n", "node.yaml:3: key 'level' is given twice"),
+        ("driver: tc\n---\ndriver: sockops\n", "holds 2 documents: write one"),
         ("- a\n- b\n", "holds a list: write one mapping"),
-        ("driver: tc\n\tlog: x\n", "line 2, column 1: no YAML"),
+        ("driver: tc\n\tlog: x\n", "node.yaml:2: "),
     ],
 )
 def test_broken_file(tmp_path: Path, text: str, told: str) -> None:
     """A file that is no mapping is refused with the place of the fault."""
     path = tmp_path / "node.yaml"
     path.write_text(text)
-    with pytest.raises(ConfigError, match=r"node\.yaml: ") as raised:
+    with pytest.raises(ConfigError, match=r"node\.yaml:") as raised:
         read(path)
     assert told in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_key_twice_in_json(tmp_path: Path) -> None:
+    """JSON, too, is refused where a key is given twice."""
+    path = tmp_path / "node.json"
+    path.write_text('{"driver": "tc", "driver": "sockops"}')
+    with pytest.raises(ConfigError, match="key 'driver' is given twice"):
+        read(path)
+
+
+def test_sections_of_drivers_are_checked_with_the_rest(tmp_path: Path) -> None:
+    """A section of a driver that is not installed, and a fault in one that is, are told beside all others."""
+    path = tmp_path / "node.yaml"
+    path.write_text("drivr: tc\ndriver: sockop\ndrivers: {foo: {}, tc: {mapz: 1}, sockops: {rest_after: .nan}}\n")
+    with pytest.raises(ConfigError) as raised:
+        read_config(path)
+    lines = [line.removeprefix(f"{path}: ") for line in str(raised.value).splitlines()]
+    assert lines[:2] == [
+        "drivr: unknown key, did you mean driver?",
+        "driver: 'sockop': no such driver is installed, did you mean sockops?",
+    ]
+    assert lines[2].startswith("drivers.foo: no such driver is installed, known here: ")
+    assert lines[3] == "drivers.tc.mapz: unknown key, did you mean maps?"
+    assert lines[4].startswith("drivers.sockops.rest_after: nan: must be")
 
 
 def test_missing_file(tmp_path: Path) -> None:

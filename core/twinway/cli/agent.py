@@ -11,8 +11,8 @@ app = new_app()
 def agent(config: ConfigOption = DEFAULT_CONFIG) -> None:
     """Serve this node until told to stop; traffic goes on without the agent."""
     from twinway import agent, log
-    from twinway.config import read
+    from twinway.plugins import read_config
 
-    node = read(config)
+    node = read_config(config)
     log.set_up(node.log)
     agent.run(node, str(config))

@@ -27,10 +27,9 @@ def check(config: ConfigOption = DEFAULT_CONFIG, driver: DriverName = "", json: 
     Exit status 1 if the node lacks what the driver of the config, or of --driver, cannot do without.
     """
     from twinway import plugins
-    from twinway.config import NodeConfig, read
 
     # A node that is still to be set up has no config yet: it is judged by the defaults.
-    node = read(config) if config != DEFAULT_CONFIG or config.exists() else NodeConfig()
+    node = plugins.read_config(config, may_miss=config == DEFAULT_CONFIG)
     chosen = driver or node.driver
     plugins.load(chosen)
     found = [_examine(name, node, config, chosen=name == chosen) for name in plugins.names()]

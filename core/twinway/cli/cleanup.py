@@ -21,9 +21,9 @@ def cleanup(config: ConfigOption = DEFAULT_CONFIG, yes: YesOption = False) -> No
     Refused while an agent runs. Asks twice, unless --yes is given.
     """
     from twinway import cleanup
-    from twinway.config import NodeConfig, read
+    from twinway.plugins import read_config
 
-    node = read(config) if config != DEFAULT_CONFIG or config.exists() else NodeConfig()
+    node = read_config(config, may_miss=config == DEFAULT_CONFIG)
     if not yes:
         pods = cleanup.attached(node)
         typer.confirm(

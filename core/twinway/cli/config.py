@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import typer
+
 from twinway.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, new_app
 from twinway.cli.output import print_json, print_table
 
@@ -19,10 +21,11 @@ def explain(config: ConfigOption = DEFAULT_CONFIG, json: JsonOption = False) -> 
     from dataclasses import asdict
 
     from twinway import plugins
-    from twinway.config import read
     from twinway.config_explain import explain as explained
 
-    node = read(config)
+    node = plugins.read_config(config, may_miss=config == DEFAULT_CONFIG)
+    if not config.exists():
+        typer.echo(f"{config}: there is no such file, these are the defaults", err=True)
     driver = plugins.load(node.driver)
     entries = list(explained(node))
     entries += explained(plugins.options_of(driver, node.drivers, str(config)), f"drivers.{driver.name}.")

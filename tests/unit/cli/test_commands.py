@@ -156,6 +156,18 @@ def test_config_from_the_environment(site: Site) -> None:
     )
 
 
+def test_config_explain_without_a_file(site: Site) -> None:
+    """Where there is no file yet, the defaults are explained, and that is said beside them."""
+    words = ("config", "explain", "--json")
+    done = site.twinway(
+        *words, prefix=("unshare", "--mount", "sh", "-c", 'mount -t tmpfs t /etc; exec "$@"', "sh")
+    )
+    assert {entry["origin"] for entry in json.loads(done.stdout)} == {"default"}
+    assert done.stderr == "/etc/twinway/node.yaml: there is no such file, these are the defaults\n"
+    missing = site.twinway(*words, "--config", site.folder / "none.yaml")
+    assert "none.yaml: No such file or directory: give the agent's config with --config FILE" in missing.stderr
+
+
 def test_version(site: Site) -> None:
     """The version is one line."""
     done = site.twinway("--version")

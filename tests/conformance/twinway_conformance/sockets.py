@@ -65,6 +65,10 @@ class Remote:
         """A TCP socket, as `udp`."""
         return self._open("tcp", family, how)
 
+    def mptcp(self, family: int, **how: Any) -> Socket:
+        """An MPTCP socket, as `udp`; raises `CallError` where the kernel has none."""
+        return self._open("mptcp", family, how)
+
     def call(self, verb: str, **words: Any) -> Any:
         """The result of one call; raises `CallError` with the errno's name."""
         assert self._process.stdin is not None
@@ -112,6 +116,15 @@ class Socket:
         answer, sender = self._call(
             "ask_at", to=[address, port], text=text, timeout=ANSWER_SECONDS * self._remote.slow
         )
+        return str(answer), sender
+
+    def send_at(self, address: str, port: int, text: str) -> None:
+        """A datagram is sent to an address."""
+        self._call("send_at", to=[address, port], text=text)
+
+    def hear(self) -> tuple[str, Sequence[Any]]:
+        """The next datagram, and the address it came from."""
+        answer, sender = self._call("hear", timeout=ANSWER_SECONDS * self._remote.slow)
         return str(answer), sender
 
     def peer(self) -> list[Any]:

@@ -20,14 +20,14 @@ from typing import Any
 
 Address = tuple[str, int]
 
-_KINDS = {"udp": socket.SOCK_DGRAM, "tcp": socket.SOCK_STREAM}
+_KINDS = {"udp": (socket.SOCK_DGRAM, 0), "tcp": (socket.SOCK_STREAM, 0), "mptcp": (socket.SOCK_STREAM, 262)}
 _FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 _PATTERN = bytes(range(256)) * 258  # what `serve.py` floods with: 64 KiB of it from any offset
 _sockets: dict[int, socket.socket] = {}
 
 
 def open_(name: int, kind: str, family: int, patience: float, **how: Any) -> None:
-    made = socket.socket(_FAMILIES[family], _KINDS[kind])
+    made = socket.socket(_FAMILIES[family], *_KINDS[kind])
     made.settimeout(patience)
     if family == 6:
         made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if how.get("mapped") else 1)
@@ -59,6 +59,17 @@ def ask_at(name: int, to: list[Any], text: str, timeout: float) -> tuple[str, Ad
     talker = _sockets[name]
     talker.settimeout(timeout)
     talker.sendto(text.encode() + b"\n", tuple(to))
+    answer, sender = talker.recvfrom(65536)
+    return answer.decode().rstrip("\n"), sender[:2]
+
+
+def send_at(name: int, to: list[Any], text: str) -> None:
+    _sockets[name].sendto(text.encode() + b"\n", tuple(to))
+
+
+def hear(name: int, timeout: float) -> tuple[str, Address]:
+    talker = _sockets[name]
+    talker.settimeout(timeout)
     answer, sender = talker.recvfrom(65536)
     return answer.decode().rstrip("\n"), sender[:2]
 
@@ -105,6 +116,8 @@ _VERBS: dict[str, Callable[..., Any]] = {
     "disconnect": disconnect,
     "ask": ask,
     "ask_at": ask_at,
+    "send_at": send_at,
+    "hear": hear,
     "flood": flood,
     "ended": ended,
     "peer": peer,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from twinway.cli import complete
 from twinway.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, new_app
 from twinway.cli.output import print_json, print_table
 
@@ -16,7 +17,12 @@ if TYPE_CHECKING:
 
 app = new_app()
 
-DriverName = Annotated[str, typer.Option("--driver", help="Judge this driver, not the one in the config.")]
+DriverName = Annotated[
+    str,
+    typer.Option(
+        "--driver", help="Judge this driver, not the one in the config.", autocompletion=complete.drivers
+    ),
+]
 
 
 @app.command()

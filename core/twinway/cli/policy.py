@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 import typer
 
+from twinway.cli import complete
 from twinway.cli.options import DEFAULT_SOCKET, JsonOption, SocketOption, agent_at, new_app
 from twinway.cli.output import print_json, print_table
 from twinway.client import AgentClient
@@ -56,12 +57,24 @@ def denials(socket: SocketOption = DEFAULT_SOCKET, json: JsonOption = False) -> 
 
 @app.command()
 def explain(  # noqa: PLR0913, PLR0917 (what a connection is, and how to ask)
-    source: Annotated[str, typer.Option("--from", help="Who connects: a pod of this node, or an address.")],
+    source: Annotated[
+        str,
+        typer.Option(
+            "--from", help="Who connects: a pod of this node, or an address.", autocompletion=complete.pods
+        ),
+    ],
     to: Annotated[
-        str, typer.Option("--to", help="To whom: a pod of this node, or an address (a Service's, too).")
+        str,
+        typer.Option(
+            "--to",
+            help="To whom: a pod of this node, or an address (a Service's, too).",
+            autocompletion=complete.pods,
+        ),
     ],
     port: Annotated[int, typer.Option("--port", help="The port at --to.")] = 0,
-    protocol: Annotated[str, typer.Option("--protocol", help="tcp, udp, sctp, or a number.")] = "tcp",
+    protocol: Annotated[
+        str, typer.Option("--protocol", help="tcp, udp, sctp, or a number.", autocompletion=complete.protocols)
+    ] = "tcp",
     socket: SocketOption = DEFAULT_SOCKET,
     json: JsonOption = False,
 ) -> None:

@@ -206,3 +206,28 @@ def test_tables_obey_columns(serving: Site) -> None:
     assert "".join(sorted(wide.replace(" ", "").replace("\n", "").replace("─", ""))) == "".join(
         sorted(narrow.replace(" ", "").replace("\n", "").replace("─", ""))
     )
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("twinway pol", ["policy"]),
+        ("twinway policy den", ["denials"]),
+        ("twinway check --driver cl", ["clinging"]),
+        ("twinway policy explain --from sh", ["shop/web"]),
+        ("twinway policy explain --protocol ud", ["udp"]),
+    ],
+)
+def test_words_complete_in_bash(site: Site, line: str, offered: list[str]) -> None:
+    """Commands, drivers, pods and protocols complete in the shell."""
+    if "--from" in line:
+        attach(site, POD)
+        version = site.put("a.json", POD)
+        site.agent().client.wait(version, 20)
+    site.environment |= {
+        "_TWINWAY_COMPLETE": "complete_bash",
+        "COMP_WORDS": line,
+        "COMP_CWORD": str(len(line.split()) - 1),
+        "TWINWAY_AGENT": str(site.run_dir / "agent.sock"),
+    }
+    assert site.twinway().stdout.split() == offered

@@ -32,7 +32,7 @@ _U64 = struct.Struct("=Q")
 _ONE = _U64.pack(1)
 _FE = struct.Struct("=QII")
 _SLOT_KEY = struct.Struct("=QII")
-_EP = struct.Struct("=QIBB6s6s2xI")
+_EP = struct.Struct("=QIBB6s6s2xIi4x")
 _CLASS_KEY = struct.Struct("=I16s")
 _CLASS = struct.Struct("=QQ")
 _SINGLE = (128).to_bytes(4, sys.byteorder)
@@ -53,13 +53,15 @@ class Place:
 
     `ifindex` and `host_mac` are the host side's, `mac` the pod's. Where there is no host side `ifindex`
     is zero, `host_mac` is the node's on the same parent, and `stamp` is what a program in the pod's
-    namespace writes on its packets.
+    namespace writes on its packets. `netns` is the pod's namespace as that of its hooks numbers it, below
+    zero where it is the same.
     """
 
     ifindex: int = 0
     mac: bytes = bytes(6)
     host_mac: bytes = bytes(6)
     stamp: int = 0
+    netns: int = -1
 
 
 NOWHERE = Place()
@@ -133,7 +135,7 @@ def endpoint_value(
     kind: EpKind, policy: PolicySetId = NO_POLICY, generation: int = 0, place: Place = NOWHERE
 ) -> bytes:
     """Value of tw_ep."""
-    return _EP.pack(policy, place.ifindex, kind, generation, place.mac, place.host_mac, place.stamp)
+    return _EP.pack(policy, place.ifindex, kind, generation, place.mac, place.host_mac, place.stamp, place.netns)
 
 
 def class_key(network: IPNetwork) -> bytes:

@@ -152,7 +152,7 @@ def _place(endpoint: Endpoint, device: PodDevice | None) -> encode.Place:
         return encode.NOWHERE
     if device.host is None:
         return encode.Place(0, device.inside.mac, device.beside, stamp.of(endpoint.attachment))
-    return encode.Place(device.host.ifindex, device.inside.mac, device.host.mac)
+    return encode.Place(device.host.ifindex, device.inside.mac, device.host.mac, netns=device.host.netns)
 
 
 # Whether an established connection of a pod may have another verdict after these writes than before. A pod

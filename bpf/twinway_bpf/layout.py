@@ -67,6 +67,8 @@ class Ep(ctypes.Structure):
         ("host_mac", u8 * 6),
         ("pad", u16),
         ("stamp", u32),
+        ("netns", ctypes.c_int32),
+        ("pad2", u32),
     )
 
 

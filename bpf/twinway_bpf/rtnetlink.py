@@ -21,6 +21,7 @@ _GETLINK, _GETADDR, _GETROUTE = 18, 22, 26  # RTM_*
 _LOOPBACK = 0x8  # IFF_LOOPBACK
 _UNICAST = 1  # RTN_UNICAST
 _LINK_MAC, _LINK_NAME, _LINK_LINK, _LINK_INFO, _INFO_KIND = 1, 3, 5, 18, 1  # IFLA_*
+_LINK_NETNSID = 37
 _ADDRESS, _LOCAL = 1, 2  # IFA_*
 _OIF = 4  # RTA_OIF
 
@@ -28,6 +29,8 @@ _IFINFO = struct.Struct("=BxHiII")  # family, type, index, flags, change
 _IFADDR = struct.Struct("=BBBBI")  # family, prefix length, flags, scope, index
 _ROUTE = struct.Struct("=8BI")  # family, both lengths, TOS, table, protocol, scope, type; flags
 _INT = struct.Struct("=I")
+_SIGNED = struct.Struct("=i")
+_NO_NETNS = _SIGNED.pack(-1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,8 @@ class Link:
     link: int
     """Peer of a veth, parent of a macvlan or ipvlan: an index in that device's namespace; 0: none."""
     loopback: bool
+    netns: int = -1
+    """Where `link` is, as this namespace numbers that one; below 0: it is the same, or has no number."""
 
 
 def links() -> tuple[Link, ...]:
@@ -100,6 +105,7 @@ def _link(body: bytes) -> Link:
         words.get(_LINK_MAC, bytes(6)),
         _INT.unpack(words.get(_LINK_LINK, bytes(4)))[0],
         bool(flags & _LOOPBACK),
+        _SIGNED.unpack(words.get(_LINK_NETNSID, _NO_NETNS))[0],
     )
 
 

@@ -90,12 +90,13 @@ def test_denied_beginning_is_dropped(
     assert ((src if direction == EGRESS else dst).address, direction) in scene.tables.denied_to(40 + direction)
 
 
-@pytest.mark.parametrize("flags", [ACK, SYN | ACK, FIN | ACK, RST])
-def test_what_goes_on_is_the_sockets_to_decide(scene: Scene, flags: int) -> None:
-    """A segment that begins nothing passes inwards: it may answer one that was allowed."""
-    allow(scene)
+@pytest.mark.parametrize("flags", [0, ACK, SYN | ACK, FIN | ACK, RST])
+def test_segment_of_no_connection(scene: Scene, flags: int) -> None:
+    """What begins nothing and is of nothing that the pod's kernel keeps passes where it could have begun."""
     packet = tcp(scene.server, scene.client, flags)
-    assert untouched(enters(scene)(packet), packet)
+    for way in Direction:
+        allow(scene, way)
+        assert (enters(scene)(packet).action == UNSPEC) == (way == INGRESS)
 
 
 @pytest.mark.parametrize("flags", [0, ACK, SYN | ACK, FIN | ACK, RST])
@@ -264,23 +265,60 @@ def test_port_of_a_datagram_is_the_servers(scene: Scene, direction: Direction) -
         assert meet(packet).action == action
 
 
-def test_error_from_the_pod(scene: Scene, net: Net) -> None:
-    """The pod may refuse what it may be sent, and tells nobody of what it may not."""
-    message = unreachable(net.client, net.server, udp(scene.server, scene.client))
+def test_error_answers_what_was_said(scene: Scene, net: Net) -> None:
+    """The pod tells whom it heard what became of that, and hears what became of its own, from anybody."""
+    asked, said = udp(scene.server, scene.client), udp(scene.client, scene.server)
+    refusal, told = unreachable(net.client, net.server, asked), unreachable(net.outside, net.client, said)
     allow(scene, INGRESS)
-    assert untouched(leaves(scene)(message), message)
+    assert leaves(scene)(refusal).reason == DENIED[EGRESS]
+    enters(scene)(asked)
+    assert untouched(leaves(scene)(refusal), refusal)
     allow(scene, EGRESS)
-    assert leaves(scene)(message).reason == Reason.DROP_POLICY_INGRESS
-
-
-def test_error_for_the_pod(scene: Scene, net: Net) -> None:
-    """The pod hears what became of its own packet, whoever tells, where it may have sent one."""
-    message = unreachable(net.outside, net.client, udp(scene.client, scene.server))
-    for way in Direction:
-        allow(scene, way)
-        assert untouched(enters(scene)(message), message)
+    assert enters(scene)(told).reason == DENIED[INGRESS]
+    leaves(scene)(said)
+    assert untouched(enters(scene)(told), told)
     allow(scene)
-    assert enters(scene)(message).reason == Reason.DROP_POLICY_EGRESS
+    assert leaves(scene)(refusal).reason == DENIED[EGRESS]
+    assert enters(scene)(told).reason == DENIED[INGRESS]
+
+
+def test_error_about_a_beginning(scene: Scene, net: Net) -> None:
+    """A beginning that was let in may be refused by an error, too."""
+    allow(scene, INGRESS)
+    begins = tcp(scene.server, scene.client)
+    refusal = unreachable(net.client, net.server, begins)
+    assert leaves(scene)(refusal).reason == DENIED[EGRESS]
+    enters(scene)(begins)
+    assert untouched(leaves(scene)(refusal), refusal)
+
+
+def test_error_about_a_stranger(scene: Scene, net: Net) -> None:
+    """To somebody else than it quotes, or about what was not for the pod, an error tells anything to anybody."""
+    allow(scene, INGRESS)
+    asked = udp(scene.server, scene.client)
+    enters(scene)(asked)
+    for message in (
+        unreachable(net.client, net.outside, asked),
+        unreachable(net.client, net.server, udp(scene.server, End(net.other, 4000))),
+        unreachable(net.client, net.server, tcp(scene.server, scene.client, ACK)),
+    ):
+        assert leaves(scene)(message).reason == DENIED[EGRESS]
+    allow(scene, EGRESS)
+    leaves(scene)(udp(scene.client, scene.server))
+    for message in (
+        unreachable(net.outside, net.client, udp(End(net.other, 4000), scene.server)),
+        unreachable(net.outside, net.client, tcp(scene.client, scene.server, ACK)),
+    ):
+        assert enters(scene)(message).reason == DENIED[INGRESS]
+
+
+@each_way
+def test_error_is_a_packet_like_others(scene: Scene, net: Net, direction: Direction) -> None:
+    """One about nothing that is there passes where ICMP may begin."""
+    allow(scene, direction)
+    meet, src, dst = meets(scene, direction)
+    message = unreachable(src.address, dst.address, tcp(End(net.outside, 1), End(net.away, 2), ACK))
+    assert untouched(meet(message), message)
 
 
 def test_error_that_quotes_too_little(scene: Scene, net: Net) -> None:

@@ -23,7 +23,8 @@ static __always_inline bool glance_begins(__u8 flags)
 	return (flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 }
 
-static __always_inline bool glance4_goes_on(struct __sk_buff *skb, struct tw_addr *src)
+static __always_inline bool glance4_goes_on(struct __sk_buff *skb, struct tw_end *src,
+					    struct tw_end *dst)
 {
 	const struct glance4 *head = packet_peek(skb, ETH_HLEN, sizeof(*head));
 
@@ -37,10 +38,14 @@ static __always_inline bool glance4_goes_on(struct __sk_buff *skb, struct tw_add
 	if (be16(head->ip.tot_len) < sizeof(*head))
 		return 0;
 	addr_map4(src->addr, head->ip.saddr);
+	addr_map4(dst->addr, head->ip.daddr);
+	src->port = head->tcp.ports.src;
+	dst->port = head->tcp.ports.dst;
 	return !glance_begins(head->tcp.flags);
 }
 
-static __always_inline bool glance6_goes_on(struct __sk_buff *skb, struct tw_addr *src)
+static __always_inline bool glance6_goes_on(struct __sk_buff *skb, struct tw_end *src,
+					    struct tw_end *dst)
 {
 	const struct glance6 *head = packet_peek(skb, ETH_HLEN, sizeof(*head));
 
@@ -51,15 +56,19 @@ static __always_inline bool glance6_goes_on(struct __sk_buff *skb, struct tw_add
 	if (be16(head->ip.payload_len) < sizeof(head->tcp))
 		return 0;
 	addr_copy(src->addr, head->ip.saddr);
+	addr_copy(dst->addr, head->ip.daddr);
+	src->port = head->tcp.ports.src;
+	dst->port = head->tcp.ports.dst;
 	return !glance_begins(head->tcp.flags);
 }
 
-/* A segment that goes on, and who it says that it is from. 0: look closer. */
-static __always_inline bool glance_goes_on(struct __sk_buff *skb, struct tw_addr *src)
+/* A segment that goes on, and its ends. 0: look closer. */
+static __always_inline bool glance_goes_on(struct __sk_buff *skb, struct tw_end *src,
+					   struct tw_end *dst)
 {
 	if (skb->protocol == be16(ETH_IP))
-		return glance4_goes_on(skb, src);
-	return skb->protocol == be16(ETH_IPV6) && glance6_goes_on(skb, src);
+		return glance4_goes_on(skb, src, dst);
+	return skb->protocol == be16(ETH_IPV6) && glance6_goes_on(skb, src, dst);
 }
 
 #endif

@@ -13,8 +13,8 @@
 #include "glance.h"
 #include "judge.h"
 #include "link.h"
+#include "sk_kept.h"
 #include "sk_self.h"
-#include "sk_tcp.h"
 #include "source.h"
 #include "udp.h"
 
@@ -24,15 +24,6 @@ static __always_inline int guard_way(const struct tw_view *view, __u8 proto, boo
 	__u8 action = judge(view, proto, egress, &rule);
 
 	return judged(view, action, rule, egress);
-}
-
-static __always_inline int guard_either(const struct tw_view *view, __u8 proto, bool out)
-{
-	__u64 rule = 0;
-
-	if (judge(view, proto, !out, &rule) == TW_ALLOW)
-		return TW_GO_ON;
-	return guard_way(view, proto, out);
 }
 
 /*
@@ -47,18 +38,30 @@ static __always_inline void guard_note_cookie(const struct tw_pkt *pkt)
 		notes->cookie = ct_now();
 }
 
-/*
- * Of no connection of the pod's kernel: whoever makes his own, with a raw socket or a packet one, is
- * bound to none. The kernel's own resets are such, too, and SYN cookies: they answer what was let in.
- */
-static __always_inline int guard_made_up(const struct tw_pkt *pkt, const struct tw_view *view)
+static __always_inline bool guard_is_open(const struct tw_view *view, __u8 proto, bool egress)
 {
-	__u64 rule = 0, ingress_rule = 0;
+	__u64 rule;
+
+	return judge(view, proto, egress, &rule) == TW_ALLOW;
+}
+
+/*
+ * Bound to no socket: whoever makes his own segments, with a raw socket or a packet one, has none. The
+ * kernel's own resets are such, too, and SYN cookies, which answer what was let in, and TIME_WAIT's.
+ */
+static __always_inline int guard_made_up(struct __sk_buff *skb, const struct tw_pkt *pkt,
+					 const struct tw_view *view)
+{
+	__u64 rule = 0;
 	__u8 action = judge(view, PROTO_TCP, 1, &rule);
 
 	guard_note_cookie(pkt);
-	if (action == TW_ALLOW || (udp_answers(view, PROTO_TCP, TW_UDP_RECEIVED) &&
-				   judge(view, PROTO_TCP, 0, &ingress_rule) == TW_ALLOW))
+	if (action == TW_ALLOW)
+		return TW_GO_ON;
+	if (guard_is_open(view, PROTO_TCP, 0) && udp_answers(view, PROTO_TCP, TW_UDP_RECEIVED))
+		return TW_GO_ON;
+	if (!glance_begins(pkt->tcp) &&
+	    sk_kept(skb, view->local, view->remote, view->turn.netns, 1))
 		return TW_GO_ON;
 	return judged(view, action, rule, 1);
 }
@@ -107,34 +110,52 @@ static __always_inline int guard_accepted(struct __sk_buff *skb, struct bpf_sock
 	return judged(view, action, rule, opener);
 }
 
+/* A socket that is bound to a device of its namespace is not found from another one: it is remembered. */
+static __always_inline bool guard_is_hidden(struct __sk_buff *skb, struct bpf_sock *sk)
+{
+	return sk->bound_dev_if && sk->bound_dev_if != skb->ifindex;
+}
+
 static __always_inline int guard_leaves(struct __sk_buff *skb, const struct tw_pkt *pkt,
 					const struct tw_view *view)
 {
 	bool begins = glance_begins(pkt->tcp);
 	struct bpf_sock *sk = skb->sk;
 	struct tw_sk *given;
+	int rc;
 
 	if (!sk)
-		return guard_made_up(pkt, view);
+		return guard_made_up(skb, pkt, view);
 	sk = bpf_sk_fullsock(sk);
 	/* a request's, which answers what began, or a TIME_WAIT's */
 	if (!sk)
 		return pkt->tcp & TCP_SYN ? guard_way(view, PROTO_TCP, 0) : TW_GO_ON;
 	if (!tcp_is_stream(sk))
-		return guard_made_up(pkt, view);
+		return guard_made_up(skb, pkt, view);
 	given = tw_sk_v2.sk_storage_get(sk, 0, 0);
-	return given ? guard_connected(view, given, begins) : guard_accepted(skb, sk, view, begins);
+	rc = given ? guard_connected(view, given, begins) : guard_accepted(skb, sk, view, begins);
+	if (!rc && guard_is_hidden(skb, sk))
+		udp_remember(view, PROTO_TCP, TW_UDP_SENT);
+	return rc;
 }
 
-/* What may begin although the pod could not speak to the peer of itself is answered, also by a closed port. */
-static __always_inline int guard_arrives(const struct tw_view *view)
+/*
+ * What may begin although the pod could not speak to the peer of itself is answered, also where no
+ * socket does. What goes on is of a connection that is kept (guard_goes_on), or begins as well.
+ */
+static __always_inline int guard_arrives(const struct tw_pkt *pkt, const struct tw_view *view)
 {
 	__u64 rule = 0;
-	int rc = guard_way(view, PROTO_TCP, 0);
+	__u8 action = judge(view, PROTO_TCP, 0, &rule);
 
-	if (!rc && judge(view, PROTO_TCP, 1, &rule) != TW_ALLOW)
-		udp_remember(view, PROTO_TCP, TW_UDP_RECEIVED);
-	return rc;
+	if (action == TW_ALLOW) {
+		if (!guard_is_open(view, PROTO_TCP, 1))
+			udp_remember(view, PROTO_TCP, TW_UDP_RECEIVED);
+		return TW_GO_ON;
+	}
+	if (!glance_begins(pkt->tcp) && udp_answers(view, PROTO_TCP, TW_UDP_SENT))
+		return TW_GO_ON;
+	return judged(view, action, rule, 0);
 }
 
 static __always_inline int guard_segment(struct __sk_buff *skb, const struct tw_pkt *pkt,
@@ -142,7 +163,11 @@ static __always_inline int guard_segment(struct __sk_buff *skb, const struct tw_
 {
 	if (out)
 		return guard_leaves(skb, pkt, view);
-	return glance_begins(pkt->tcp) ? guard_arrives(view) : TW_GO_ON;
+	/* what a glance could not make out is not known to be kept, either */
+	if (!glance_begins(pkt->tcp) &&
+	    sk_kept(skb, view->local, view->remote, view->turn.netns, 0))
+		return TW_GO_ON;
+	return guard_arrives(pkt, view);
 }
 
 /*
@@ -186,21 +211,43 @@ static __always_inline int guard_fragment(struct __sk_buff *skb, const struct tw
 }
 
 /*
- * An error from the pod tells of a packet it was sent: told only to whom might send it. One for
- * the pod tells of a packet of its own.
+ * Is there what an error quotes? It is told to whom sent that, by the pod of what was sent to it. Of
+ * TCP a connection that is kept; of others something remembered, or nothing that would have been.
  */
-static __always_inline int guard_error(struct __sk_buff *skb, const struct tw_pkt *pkt, bool out)
+static __always_inline bool guard_is_related(struct __sk_buff *skb, const struct tw_pkt *pkt,
+					     const struct tw_pkt *quoted, bool out)
 {
 	struct tw_view view = {};
+
+	if (!addr_equal(pkt->dst.addr, quoted->src.addr) ||
+	    (out && !addr_equal(pkt->src.addr, quoted->dst.addr)))
+		return 0;
+	view_set(&view, quoted, !out);
+	if (quoted->proto == PROTO_TCP) {
+		if (sk_kept(skb, view.local, view.remote, view.turn.netns, 0))
+			return 1;
+		/* no peer of a connection alone tells the pod of it: nobody else's word will do */
+		if (!out)
+			return udp_answers(&view, PROTO_TCP, TW_UDP_SENT);
+	}
+	if (!guard_is_open(&view, quoted->proto, !out))
+		return 0;
+	return guard_is_open(&view, quoted->proto, out) ||
+	       udp_answers(&view, quoted->proto, out ? TW_UDP_RECEIVED : TW_UDP_SENT);
+}
+
+/* An error that tells of nothing that is there is a packet like any other. */
+static __always_inline int guard_error(struct __sk_buff *skb, const struct tw_pkt *pkt,
+				       const struct tw_view *view, bool out)
+{
 	struct tw_pkt quoted = {};
 	int rc = parse_quoted(skb, pkt, &quoted);
 
 	if (rc)
 		return rc;
-	view_set(&view, &quoted, !out);
-	if (!view.turn.set)
+	if (guard_is_related(skb, pkt, &quoted, out))
 		return TW_GO_ON;
-	return out ? guard_way(&view, quoted.proto, 0) : guard_either(&view, quoted.proto, 1);
+	return udp_check(view, pkt->proto, out);
 }
 
 static __always_inline int guard_judge(struct __sk_buff *skb, const struct tw_pkt *pkt,
@@ -209,7 +256,7 @@ static __always_inline int guard_judge(struct __sk_buff *skb, const struct tw_pk
 	if (pkt->proto == PROTO_TCP)
 		return guard_segment(skb, pkt, view, out);
 	if (pkt->icmp == TW_ICMP_ERROR)
-		return guard_error(skb, pkt, out);
+		return guard_error(skb, pkt, view, out);
 	return udp_check(view, pkt->proto, out);
 }
 
@@ -237,24 +284,27 @@ static __always_inline int guard_check(struct __sk_buff *skb, struct tw_pkt *pkt
 	return rc ? rc : TW_PASS_STACK;
 }
 
-/* Most packets: of a connection that goes on, whose socket was judged, and its address with it. */
-static __always_inline bool guard_goes_on(struct __sk_buff *skb, bool out)
+/* Of a connection that the pod's kernel keeps? */
+static __always_inline bool guard_is_kept(struct __sk_buff *skb, const struct tw_end *src,
+					  const struct tw_end *dst)
 {
+	struct tw_ep *ep = ep_get(dst->addr);
+
+	return ep && ep->policy && sk_kept(skb, dst, src, ep->netns, 0);
+}
+
+/* Of a socket whose connection was judged, and its address with it? */
+static __always_inline bool guard_is_judged(struct __sk_buff *skb)
+{
+	struct bpf_sock *sk = skb->sk;
 	struct tw_skpol *known;
 	struct tw_cfg *cfg;
 	struct tw_sk *given;
-	struct tw_addr src;
-	struct bpf_sock *sk;
 
-	if (!glance_goes_on(skb, &src))
-		return 0;
-	if (!out)
-		return 1;
-	sk = skb->sk;
 	if (!sk || source_is_tagged(skb))
 		return 0;
 	sk = bpf_sk_fullsock(sk);
-	if (!sk || !tcp_is_stream(sk))
+	if (!sk || !tcp_is_stream(sk) || guard_is_hidden(skb, sk))
 		return 0;
 	given = tw_sk_v2.sk_storage_get(sk, 0, 0);
 	if (given)
@@ -262,6 +312,16 @@ static __always_inline bool guard_goes_on(struct __sk_buff *skb, bool out)
 	known = tw_skpol_v3.sk_storage_get(sk, 0, 0);
 	cfg = cfg_get();
 	return known && cfg && known->said == said_of(cfg->rev + 1, TW_ALLOW);
+}
+
+/* Most packets: of a connection that goes on. */
+static __always_inline bool guard_goes_on(struct __sk_buff *skb, bool out)
+{
+	struct tw_end src = {}, dst = {};
+
+	if (!glance_goes_on(skb, &src, &dst))
+		return 0;
+	return out ? guard_is_judged(skb) : guard_is_kept(skb, &src, &dst);
 }
 
 static __always_inline int guard_ends(int reason)
@@ -297,10 +357,10 @@ int tw_guard_to(struct __sk_buff *skb)
 static __always_inline int guard_own(struct __sk_buff *skb)
 {
 	struct tw_pkt pkt = {};
-	struct tw_addr src;
+	struct tw_end src = {}, dst = {};
 	struct bpf_sock *sk = skb->sk;
 
-	if (glance_goes_on(skb, &src) || !sk)
+	if (glance_goes_on(skb, &src, &dst) || !sk)
 		return TW_GO_ON;
 	sk = bpf_sk_fullsock(sk);
 	if (!sk || parse(skb, &pkt) || !addr_equal(pkt.src.addr, pkt.dst.addr))
@@ -337,13 +397,13 @@ static __always_inline bool guard_same_pod(const struct tw_ep *a, const struct t
 static __always_inline int guard_loopback(struct __sk_buff *skb)
 {
 	struct tw_pkt pkt = {};
-	struct tw_addr src;
+	struct tw_end src = {}, dst = {};
 	struct tw_ep *to;
 	int rc;
 
 	if (source_is_tagged(skb))
 		return TW_DROP_SPOOFED;
-	if (glance_goes_on(skb, &src))
+	if (glance_goes_on(skb, &src, &dst))
 		return TW_GO_ON;
 	rc = parse(skb, &pkt);
 	if (rc || pkt.proto != PROTO_TCP || guard_is_loopback(pkt.src.addr) ||

@@ -26,7 +26,7 @@ static __always_inline struct tw_ep *ep_get(const __be32 *addr)
 	struct tw_addr key;
 
 	addr_copy(key.addr, addr);
-	return tw_ep_v2.lookup(&key);
+	return tw_ep_v3.lookup(&key);
 }
 
 static __always_inline bool ep_is_pod(const struct tw_ep *ep)
@@ -53,7 +53,8 @@ struct tw_turn {
 	__u64 set;
 	__u8 gen;
 	__u8 kind; /* enum tw_ep_kind; 0: nobody's address */
-	__u8 pad[6];
+	__u8 pad[2];
+	__s32 netns; /* as tw_ep.netns */
 };
 
 #define TURN_TRIES 2
@@ -77,10 +78,11 @@ static __always_inline void policy_turn(const __be32 *addr, struct tw_turn *turn
 		}
 		turn->kind = ep->kind;
 		turn->gen = ep->gen;
+		turn->netns = ep->netns;
 		turn->set = ep->policy;
 		again = ep_get(addr);
 		if (again == ep && again->policy == turn->set && again->gen == turn->gen &&
-		    again->kind == turn->kind) {
+		    again->kind == turn->kind && again->netns == turn->netns) {
 			if (turn->kind != TW_EP_POD)
 				turn->set = 0;
 			return;

@@ -39,7 +39,7 @@ BPF_F_TABLE("hash", struct tw_end, __u64, tw_udpbe_v1, 524288, NO_PREALLOC);
  * address -> the pod or the node itself that has it, on this node.
  * Written by the agent. Missing: somebody elsewhere.
  */
-BPF_F_TABLE("hash", struct tw_addr, struct tw_ep, tw_ep_v2, 65536, NO_PREALLOC);
+BPF_F_TABLE("hash", struct tw_addr, struct tw_ep, tw_ep_v3, 65536, NO_PREALLOC);
 
 /*
  * address prefix -> class, for policy.

@@ -76,6 +76,8 @@ struct tw_ep {
 	__u8 host_mac[6]; /* the host side's own, or the node's on the pod's parent */
 	__u16 pad;
 	__u32 stamp; /* what a packet from this pod bears where hooks are in the pod; 0: nothing */
+	__s32 netns; /* its namespace, as that of its hooks numbers it; below 0: it is the same */
+	__u32 pad2;
 };
 
 /* LPM key: prefixlen counts from addr, so a v4 prefix /n is 96 + n. */

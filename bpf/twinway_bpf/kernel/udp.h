@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Packets that no connection table knows, of any protocol but TCP: every peer of a pod's port (or
- * echo identifier) counts for itself. Where only one direction is open, who spoke first is
- * remembered, and nothing else.
+ * Packets that no connection table knows: every peer of a pod's port (or echo identifier) counts for
+ * itself. Where only one direction is open, who spoke first is remembered, and nothing else. Of TCP
+ * that is noted of beginnings that no socket may answer, and of sockets that cannot be looked up.
  */
 #ifndef TW_UDP_H
 #define TW_UDP_H
@@ -101,7 +101,8 @@ static __always_inline bool udp_answers(const struct tw_view *view, __u8 proto, 
 
 	udp_key(&key, view, proto);
 	found = tw_udp_v4.lookup(&key);
-	if (!found || !(found->flags & flag) || now - found->seen > CT_IDLE_UDP)
+	if (!found || !(found->flags & flag) ||
+	    now - found->seen > (proto == PROTO_TCP ? CT_IDLE_TCP : CT_IDLE_UDP))
 		return 0;
 	/* a stream may come from one side alone once it was asked for */
 	if (found->seen != now)

@@ -37,7 +37,7 @@ def class_of(tables: Contents, peer: IPAddress, generation: int) -> int:
 
 def verdict(tables: Contents, pod: IPAddress, direction: Direction, peer: IPAddress, port: int) -> Action | None:
     """What a TCP connection is told at one end of it; None where no pod has the address."""
-    raw = tables["tw_ep_v2"].get(address(pod))
+    raw = tables["tw_ep_v3"].get(address(pod))
     ep = Ep.from_buffer_copy(raw) if raw else None
     if ep is None or ep.kind != EpKind.POD:
         return None

@@ -21,7 +21,7 @@ SHAPES = {
     "tw_udpbe_v1": (HASH, "tw_end", None),
     "tw_slot_v1": (HASH, "tw_slot_key", None),
     "tw_be_v1": (HASH, None, "tw_be"),
-    "tw_ep_v2": (HASH, "tw_addr", "tw_ep"),
+    "tw_ep_v3": (HASH, "tw_addr", "tw_ep"),
     "tw_class_v1": (LPM_TRIE, "tw_class_key", "tw_class"),
     "tw_verdict_v1": (LPM_TRIE, "tw_verdict_key", "tw_verdict"),
 }

@@ -79,12 +79,12 @@ def test_second_process_uses_the_same_maps(cache: Path, pins: Pins) -> None:
     """What one process wrote into a table, programs of the next one look up."""
     first = Loader(pins, cache, {})
     first.open_maps(SOURCE)
-    table = first.maps["tw_ep_v2"]
+    table = first.maps["tw_ep_v3"]
     entry = {bytes(table.decl.key_size): bytes(table.decl.value_size)}
     table.write(entry)
     second = Loader(pins, cache, {})
     loaded = second.load([programs.GUARD_TO])
-    assert second.maps["tw_ep_v2"].entries() == entry
+    assert second.maps["tw_ep_v3"].entries() == entry
     _close(loaded, first, second)
 
 

@@ -85,6 +85,7 @@ class Site:
             f"[twinway.drivers]\n{entries}\n[twinway.commands]\nextra = memory_commands:app\n"
         )
         self.environment = {**os.environ, "PYTHONPATH": f"{packages}:{REPOSITORY}", "HOME": str(folder)}
+        self.environment.pop("COLUMNS", None)  # it would fold tables
         self.running: list[Agent] = []
 
     def put(self, name: str, *objects: dict[str, Any]) -> str:

@@ -72,6 +72,8 @@ def _rows(found: list[dict[str, Any]]) -> Iterator[tuple[Any, ...]]:
         name = f"{entry['driver']} *" if entry["chosen"] else entry["driver"]
         if entry["fault"]:
             yield name, "the driver itself", False, True, entry["fault"]
+        elif not entry["requirements"]:
+            yield name, "needs nothing", True, False, ""
         for need in entry["requirements"]:
             yield (
                 name,

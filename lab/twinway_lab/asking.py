@@ -13,6 +13,7 @@ from twinway_lab import manifests, netns, places
 from twinway_lab.addresses import EXTERNAL_HOST, ROUTER
 from twinway_lab.attempts import Attempt, has_sctp
 from twinway_lab.denials import Connection, Denials, Denied
+from twinway_lab.denials import told as told_of
 from twinway_lab.names import EXTERNAL, LabName, Place
 from twinway_lab.plan import Plan
 from twinway_lab.queries import Query
@@ -42,7 +43,7 @@ def explained(lab: LabName, plan: Plan, queries: Sequence[Query]) -> list[Answer
             if told.connection not in known:
                 known[told.connection] = denials.of(told.connection)
             denied = known[told.connection]
-        detail = f"dropped by {'; '.join(map(str, denied))}" if denied else told.detail
+        detail = f"dropped by {told_of(denied)}" if denied else told.detail
         whole.append({**answer, "denied_by": [each.as_json() for each in denied], "detail": detail})
     return whole
 

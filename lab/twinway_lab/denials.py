@@ -7,8 +7,8 @@ as the kernel asks them: first what the client's own pod may reach, then whom th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from twinway.compute.desired import desired
@@ -56,6 +56,14 @@ class Denied:
     def as_json(self) -> dict[str, Any]:
         """For programs."""
         return asdict(self)
+
+
+def told(denied: Iterable[Denied]) -> str:
+    """All of it in one line; pods that are denied alike, as a Service's backends are, stand together."""
+    pods: dict[Denied, list[str]] = {}
+    for each in denied:
+        pods.setdefault(replace(each, pod=""), []).append(each.pod)
+    return "; ".join(str(replace(alike, pod=", ".join(sorted(those)))) for alike, those in pods.items())
 
 
 class Denials:

@@ -11,7 +11,7 @@ import pytest
 from tests.lab.objects import Object, documents, pod, service
 from twinway.model.net import Protocol
 from twinway_lab import manifests, names
-from twinway_lab.denials import Connection, Denials
+from twinway_lab.denials import Connection, Denials, Denied, told
 from twinway_lab.names import LabName, parse_place
 from twinway_lab.objects import understood
 from twinway_lab.plan import Plan
@@ -59,13 +59,13 @@ def why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     lab = LabName("why")
     lab.manifests().mkdir(parents=True)
 
-    def told(source: str, host: str, *policies: Object, port: int = 80) -> list[str]:
+    def ask(source: str, host: str, *policies: Object, port: int = 80) -> list[str]:
         made = understood(documents(*CLUSTER, *policies), Plan(), {})
         manifests.publish(lab, published(made.objects, made.plan))
         connection = Connection(parse_place(source), None, ip_address(host), port, Protocol.TCP)
         return [str(each) for each in Denials(lab, made.plan).of(connection)]
 
-    return told
+    return ask
 
 
 def test_isolation_names_all_that_isolate(why: Any) -> None:
@@ -115,3 +115,10 @@ def test_what_always_passes_is_not_blamed(why: Any) -> None:
     ]
     # Through the Service it is judged, both ways.
     assert len(why("shop/web", "10.96.0.9", shut)) == 2
+
+
+def test_backends_that_are_denied_alike_stand_together() -> None:
+    """A Service of many pods is one line."""
+    shut = ("NetworkPolicy shop/shut",)
+    denied = [Denied("ingress", f"shop/web-{number}", shut, None) for number in (1, 0)]
+    assert told(denied) == "NetworkPolicy shop/shut (ingress of shop/web-0, shop/web-1): no policy allows it"

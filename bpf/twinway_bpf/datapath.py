@@ -17,6 +17,7 @@ from twinway.errors import DriverError
 from twinway.model.net import IPAddress, ObjectRef
 from twinway.model.node import FENCED, NO_POLICY, Attachment, Endpoint
 from twinway_bpf import clock, programs, readback, services, sockets
+from twinway_bpf.around import know_namespaces
 from twinway_bpf.clients import Clients
 from twinway_bpf.devices import PodDevice, local_addresses
 from twinway_bpf.endpoints import Devices, EndpointTables, Turn
@@ -276,6 +277,7 @@ class Datapath:
         if self._at_socket:
             self._packets.attach(endpoints, devices, check=False)
         self._packets.detach_stale(endpoints, devices)
+        know_namespaces(self._loader.map("tw_netns"), devices.values())
         self._pairs_known = pairs
         if self._at_socket:
             hooked = {ref: endpoint for ref, endpoint in endpoints.items() if endpoint.policy != NO_POLICY}

@@ -7,6 +7,7 @@ device than its config names.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from twinway.errors import DriverError
@@ -29,6 +30,10 @@ class PodDevice:
     host: Link | None
     beside: bytes = _NO_MAC
     """MAC by which a pod on a shared parent reaches its node without the wire; zero where it cannot."""
+    parent: Link | None = None
+    """What a macvlan or an ipvlan is on, in our namespace."""
+    cookie: int | None = None
+    """The kernel's number for the namespace."""
 
 
 def pod_device(path: str, ifname: str) -> PodDevice:
@@ -39,12 +44,12 @@ def pod_device(path: str, ifname: str) -> PodDevice:
     """
     try:
         with netns.inside(path):
-            inside = _device(name=ifname)
+            inside, cookie = _device(name=ifname), netns.cookie()
     except OSError as error:
         raise DriverError(f"namespace {path}: {error.strerror}") from error
     if inside is None:
         raise DriverError(f"namespace {path}: no interface {ifname}")
-    return PodDevice(path, inside, _host_side(inside), _beside(inside))
+    return PodDevice(path, inside, _host_side(inside), _beside(inside), _parent(inside), cookie)
 
 
 # An index alone may be another device's: namespaces number on their own. The pair must name each other.
@@ -66,6 +71,16 @@ def _beside(inside: Link) -> bytes:
         return _NO_MAC
     own = (link.mac for link in rtnetlink.links() if (link.kind, link.link) == ("macvlan", inside.link))
     return next(own, _NO_MAC)
+
+
+def _parent(inside: Link) -> Link | None:
+    return _device(index=inside.link) if inside.kind in ("macvlan", "ipvlan") and inside.link else None
+
+
+def shared_parents(devices: Iterable[PodDevice]) -> tuple[Link, ...]:
+    """The parents of these devices, each once."""
+    found = {device.parent.ifindex: device.parent for device in devices if device.parent and not device.host}
+    return tuple(found[index] for index in sorted(found))
 
 
 def uplinks(names: tuple[str, ...]) -> tuple[Link, ...]:

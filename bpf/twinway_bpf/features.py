@@ -13,6 +13,7 @@ HAS_SET_RETVAL = 1 << 0
 HAS_REDIRECT_PEER = 1 << 1
 HAS_COARSE_CLOCK = 1 << 2
 HAS_NETNS_COOKIE_AT_OPTIONS = 1 << 3
+HAS_NETNS_COOKIE_ON_PACKETS = 1 << 4
 
 # Source: include/uapi/linux/bpf.h, enum bpf_func_id.
 _SET_RETVAL = 187
@@ -34,6 +35,7 @@ def bits() -> int:
         HAS_REDIRECT_PEER: has_redirect_peer,
         HAS_COARSE_CLOCK: has_coarse_clock,
         HAS_NETNS_COOKIE_AT_OPTIONS: has_netns_cookie_at_options,
+        HAS_NETNS_COOKIE_ON_PACKETS: has_netns_cookie_on_packets,
     }
     return sum(bit for bit, probe in probes.items() if probe())
 
@@ -72,6 +74,12 @@ def has_netns_cookie() -> bool:
 def has_netns_cookie_at_options() -> bool:
     """bpf_get_netns_cookie at setsockopt (5.14): the host's sockets are told from pods' there, too."""
     return _helper_known(programs.CGROUP_SOCKOPT, programs.SETSOCKOPT.attach, _GET_NETNS_COOKIE)
+
+
+@cache
+def has_netns_cookie_on_packets() -> bool:
+    """bpf_get_netns_cookie in tc programs (6.15): which namespace a packet's socket is in."""
+    return _helper_known(programs.SCHED_CLS, 0, _GET_NETNS_COOKIE)
 
 
 @cache

@@ -11,7 +11,7 @@ from twinway.errors import DriverError
 from twinway.model.net import ObjectRef
 from twinway.model.node import Attachment, Endpoint
 from twinway_bpf import features, stamp, tchook
-from twinway_bpf.devices import PodDevice, pod_device, uplinks
+from twinway_bpf.devices import PodDevice, pod_device, shared_parents, uplinks
 from twinway_bpf.loader import Loader
 from twinway_bpf.pins import Pins
 from twinway_bpf.placement import Placement, Stamp, is_stamp, is_waited_for
@@ -170,8 +170,8 @@ class PacketHooks:
 
     # A program that comes back to a hook that has none is no loss.
     def _weakens(self, wanted: _Wanted) -> bool:
-        free = self._placement.free_out
-        return wanted.program == free and tchook.is_attached(self._pins, self._group, wanted.hook)
+        free = self._placement.free_out, self._placement.parent_out
+        return wanted.program in free and tchook.is_attached(self._pins, self._group, wanted.hook)
 
     # A namespace that has gone takes its hooks along, and the pod's end is on its way to us.
     def _stands(self, wanted: _Wanted) -> bool:
@@ -211,6 +211,8 @@ class PacketHooks:
             for ref in endpoints.keys() & devices.keys()
             for hook, program in self._placement.hooks(endpoints[ref], devices[ref])
         ]
+        for parent in shared_parents(devices[ref] for ref in endpoints.keys() & devices.keys()):
+            found += [_Wanted(hook, program) for hook, program in self._placement.parent(parent)]
         for uplink in self._uplinks or ():
             found += [_Wanted(hook, program) for hook, program in self._placement.uplink(uplink)]
         return found

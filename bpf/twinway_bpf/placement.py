@@ -38,6 +38,9 @@ class Placement(ABC):
     free_out: Program | None = field(default=None, kw_only=True)
     """All that pods under no policy carry, where that is not the same as under one: at what they send."""
 
+    parent_out: Program | None = field(default=None, kw_only=True)
+    """At the devices that pods share, in the host's namespace; inwards at such pods that carry `free_out`."""
+
     @property
     @abstractmethod
     def programs(self) -> tuple[Program, ...]:
@@ -53,6 +56,14 @@ class Placement(ABC):
             return []
         name = f"uplink_{link.ifindex}"
         return [(Hook(name, "", link.ifindex, Side.INGRESS, device=link.name), self.uplink_in)]
+
+    def parent(self, link: Link) -> Hooks:
+        """That of a device that pods share, before anybody who may change what it reads."""
+        if self.parent_out is None:
+            return []
+        name = f"parent_{link.ifindex}"
+        where = Hook(name, "", link.ifindex, Side.EGRESS, self.order, first=True, device=link.name)
+        return [(where, self.parent_out)]
 
     # a name of a pin may hold no dot on older kernels, and a container id may be anything
     def _hook(self, attachment: Attachment, end: str, where: tuple[str, Link], side: Side) -> Hook:
@@ -78,7 +89,7 @@ class AtDevice(Placement):
     def programs(self) -> tuple[Program, ...]:
         """Each program once."""
         at_device = (self.host_from, self.host_to, self.pod_out, self.pod_in)
-        every = (*at_device, self.loopback_in, self.uplink_in, self.free_out)
+        every = (*at_device, self.loopback_in, self.uplink_in, self.free_out, self.parent_out)
         return tuple(dict.fromkeys(program for program in every if program is not None))
 
     def hooks(self, endpoint: Endpoint, device: PodDevice) -> Hooks:
@@ -101,7 +112,8 @@ class AtDevice(Placement):
             (self._hook(attachment, STAMP, inside, Side.EGRESS), Stamp(stamp.of(attachment))),
             (self._hook(attachment, STAMPED, inside, Side.EGRESS), free or self.pod_out),
         ]
-        return out if free else [*out, (self._hook(attachment, "in", inside, Side.INGRESS), self.pod_in)]
+        into = self.parent_out or self.pod_in if free else self.pod_in
+        return [*out, (self._hook(attachment, "in", inside, Side.INGRESS), into)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +140,7 @@ PACKET_PATH = AtDevice(
     programs.POD_OUT,
     programs.POD_IN,
     uplink_in=programs.UPLINK_IN,
+    parent_out=programs.PARENT_OUT,
 )
 GUARD = AtDevice(
     "guard",
@@ -138,6 +151,7 @@ GUARD = AtDevice(
     programs.GUARD_TO,
     loopback_in=programs.GUARD_LO,
     free_out=programs.SOURCE_FROM,
+    parent_out=programs.PARENT_OUT,
 )
 GUARD_SELF = AtLoopback("self", 1, programs.GUARD_SELF)
 

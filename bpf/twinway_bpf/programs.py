@@ -59,6 +59,9 @@ GUARD = (GUARD_FROM, GUARD_TO, GUARD_LO, GUARD_SELF)
 SOURCE_FROM = Program("tw_source_from", "source.c", SCHED_CLS)
 """Beside policy at sockets, at pods under none: what they send bears their own address."""
 
+PARENT_OUT = Program("tw_parent_out", "source.c", SCHED_CLS)
+"""At the parent of pods' macvlans and ipvlans: nothing leaves that went around a pod's programs."""
+
 HOST_FROM = Program("tw_host_from", "tc.c", SCHED_CLS)
 HOST_TO = Program("tw_host_to", "tc.c", SCHED_CLS)
 UPLINK_IN = Program("tw_uplink_in", "tc.c", SCHED_CLS)
@@ -66,5 +69,5 @@ POD_OUT = Program("tw_pod_out", "tc.c", SCHED_CLS)
 POD_IN = Program("tw_pod_in", "tc.c", SCHED_CLS)
 
 PACKET = (HOST_FROM, HOST_TO, UPLINK_IN, POD_OUT, POD_IN)
-ALL = (*SOCKET, SETSOCKOPT, *PACKET, *SOCKET_POLICY, *GUARD, SOURCE_FROM)
+ALL = (*SOCKET, SETSOCKOPT, *PACKET, *SOCKET_POLICY, *GUARD, SOURCE_FROM, PARENT_OUT)
 SOURCES = tuple(dict.fromkeys(program.source for program in ALL))

@@ -127,6 +127,11 @@ def guard() -> tuple[Requirement, ...]:
         return ()
     return (
         _may(
+            "netns cookies on packets (6.15)",
+            present=features.has_netns_cookie_on_packets(),
+            without="on MacVlan and IPvlan a 32-bit program with CAP_NET_RAW can send past its pod's policy",
+        ),
+        _may(
             "tcx (6.6)",
             present=features.has_tcx(),
             without="direct-action filters on clsact, looked at again at every repair",

@@ -15,7 +15,9 @@ import struct
 from twinway.model.node import Attachment
 from twinway_bpf import libbpf, programs
 
-_CB4 = 64  # offset of cb[4] in struct __sk_buff
+_CB3, _CB4 = 60, 64  # offsets of cb[3] and cb[4] in struct __sk_buff
+_STAMPED = 0x74777374
+"""Beside a stamp: the packet went past this pod's programs (kernel/around.h)."""
 _INSN = struct.Struct("=BBhi")
 
 
@@ -31,6 +33,8 @@ def load(value: int) -> int:
     code = (
         _INSN.pack(0xB4, 0x02, 0, signed)  # w2 = value
         + _INSN.pack(0x63, 0x21, _CB4, 0)  # skb->cb[4] = w2
+        + _INSN.pack(0xB4, 0x02, 0, _STAMPED)  # w2 = the mark
+        + _INSN.pack(0x63, 0x21, _CB3, 0)  # skb->cb[3] = w2
         + _INSN.pack(0xB4, 0x00, 0, -1)  # return TC_ACT_UNSPEC
         + _INSN.pack(0x95, 0x00, 0, 0)
     )

@@ -77,6 +77,22 @@ def member(folder: Path) -> Iterator[None]:
         (before / "cgroup.procs").write_text(str(os.getpid()))
 
 
+@contextlib.contextmanager
+def left(folder: Path) -> Iterator[None]:
+    """This process, a member of a cgroup, is above it during the block: programs there do not see what it does."""
+    (cgroup2() / "cgroup.procs").write_text(str(os.getpid()))
+    try:
+        yield
+    finally:
+        (folder / "cgroup.procs").write_text(str(os.getpid()))
+
+
+def ip(namespace: Path, *commands: str) -> None:
+    """Carry out `ip` commands in a namespace."""
+    for command in commands:
+        _run("ip", "-n", namespace.name, *command.split())
+
+
 def cgroup2() -> Path:
     """Where the v2 hierarchy is mounted."""
     for line in Path("/proc/self/mounts").read_text().splitlines():

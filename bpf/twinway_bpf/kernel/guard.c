@@ -10,6 +10,7 @@
  *     host side of a veth: tw_guard_to (egress), tw_guard_from (ingress); else the pod's own device
  *     the pod's loopback: tw_guard_lo (ingress), tw_guard_self (egress)
  */
+#include "around.h"
 #include "glance.h"
 #include "judge.h"
 #include "link.h"
@@ -336,6 +337,8 @@ static __always_inline int guard_finish(struct __sk_buff *skb, bool out)
 {
 	struct tw_pkt pkt = {};
 
+	if (!out && went_around(skb))
+		return guard_ends(TW_DROP_SPOOFED);
 	if (guard_goes_on(skb, out))
 		return TC_ACT_UNSPEC;
 	return guard_ends(guard_check(skb, &pkt, out));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Options that would let a pod's frames leave past the programs at its device. Where a pod's
+ * Options that would let a pod's frames leave past the programs at its device (ADR 0019). Where a pod's
  * device has no host side, those programs stand at its egress in the pod's own namespace, and two kinds
  * of socket, which need no more than CAP_NET_RAW, hand frames to the driver without asking tc egress:
  * a packet socket with PACKET_QDISC_BYPASS, and an AF_XDP socket that sends.

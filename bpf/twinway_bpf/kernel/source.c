@@ -4,7 +4,13 @@
  * policy knows the pod by its address, so it speaks under no other.
  *
  *     host side of a veth (ingress), else the pod's own device (egress): tw_source_from
+ *
+ * With both drivers, at the device that pods share (macvlan, ipvlan), in the host's namespace: nothing leaves
+ * that went around the programs at its pod's own device.
+ *
+ *     the parent (egress); at sockets, the device of a pod under no policy there (ingress): tw_parent_out
  */
+#include "around.h"
 #include "link.h"
 
 /* Who a packet says that it is from, if its header is linear and there is no tag before it. */
@@ -40,17 +46,26 @@ static __always_inline int source_look(struct __sk_buff *skb)
 	return rc ? rc : source_check(skb, &pkt);
 }
 
-/* pod → [its device] */
-int tw_source_from(struct __sk_buff *skb)
+static __always_inline int source_ends(int reason)
 {
-	struct tw_addr src;
-	int reason;
-
-	if (source_glance(skb, &src) && source_is_still_own(skb, src.addr))
-		return TC_ACT_UNSPEC;
-	reason = source_look(skb);
 	if (reason < TW_FIRST_DROPPED)
 		return TC_ACT_UNSPEC;
 	verdict_count(reason);
 	return TC_ACT_SHOT;
+}
+
+/* pod → [its device] */
+int tw_source_from(struct __sk_buff *skb)
+{
+	struct tw_addr src;
+
+	if (source_glance(skb, &src) && source_is_still_own(skb, src.addr))
+		return TC_ACT_UNSPEC;
+	return source_ends(source_look(skb));
+}
+
+/* pods on a shared parent → [the parent] → network */
+int tw_parent_out(struct __sk_buff *skb)
+{
+	return went_around(skb) ? source_ends(TW_DROP_SPOOFED) : TC_ACT_UNSPEC;
 }

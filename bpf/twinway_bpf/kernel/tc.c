@@ -8,6 +8,7 @@
  *
  * TC_ACT_UNSPEC lets the next filter, ours or not, have its say.
  */
+#include "around.h"
 #include "pod.h"
 
 /* The one exit: count the reason, and turn it into what tc understands. */
@@ -171,6 +172,8 @@ int tw_pod_in(struct __sk_buff *skb)
 		scratch->pkt.action = TC_ACT_UNSPEC;
 		return finish(scratch, TW_PASS_TURNED);
 	}
+	if (went_around(skb))
+		return finish(scratch, TW_DROP_SPOOFED);
 	rc = towards_pod(skb, scratch, 0);
 	return finish(scratch, rc ? rc : TW_PASS_STACK);
 }

@@ -11,6 +11,7 @@
 #define TW_HAS_REDIRECT_PEER (1ULL << 1) /* bpf_redirect_peer, 5.10 */
 #define TW_HAS_COARSE_CLOCK (1ULL << 2)	 /* bpf_ktime_get_coarse_ns, 5.11 */
 #define TW_HAS_NETNS_COOKIE_AT_OPTIONS (1ULL << 3) /* bpf_get_netns_cookie at setsockopt, 5.14 */
+#define TW_HAS_NETNS_COOKIE_ON_PACKETS (1ULL << 4) /* bpf_get_netns_cookie in tc programs, 6.15 */
 
 /* bundle.py looks for this very number. */
 #define TW_FEATURES_PLACE 0x7477206665617473

@@ -75,6 +75,11 @@ def address(value: IPAddress) -> bytes:
     return value.packed if isinstance(value, IPv6Address) else _MAPPED + value.packed
 
 
+def device(place: Place) -> bytes:
+    """Key of tw_ep that no address has: the pod at a device, whatever packets there bear (device.h)."""
+    return b"\xff" * 8 + place.ifindex.to_bytes(4, sys.byteorder) + place.stamp.to_bytes(4, sys.byteorder)
+
+
 def address_back(packed: bytes) -> IPAddress:
     """The address of 16 bytes; a mapped one is IPv4."""
     return ip_address(packed[12:] if packed[:12] == _MAPPED else packed)

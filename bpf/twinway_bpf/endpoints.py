@@ -46,7 +46,7 @@ class EndpointTables:
         # a process that ended may have let pods turn and done no more
         self._judged = False
         self.moved = True
-        """Whether an address left its pod or its device since whoever uses this said that it did not."""
+        """Whether an address came, or left its pod or its device, since whoever uses this said that it did not."""
 
     def turn(self, change: Change, devices: Devices, node: Iterable[IPAddress]) -> Turn:
         """
@@ -63,7 +63,9 @@ class EndpointTables:
         wanted = self._entries(change.state.endpoints, devices, node, generation)
         # pods first: where there is no room for all, the node's addresses are what can wait
         writes = {key: value for key, value in reversed(wanted.items()) if held.get(key) != value}
-        self.moved |= any(_place_of(held[key]) != _place_of(value) for key, value in writes.items() if key in held)
+        self.moved |= any(
+            key not in held or _place_of(held[key]) != _place_of(value) for key, value in writes.items()
+        )
         self._map.write(writes)
         left = self._leave(key for key in held.keys() - wanted.keys() if _kind(held[key]) == EpKind.NODE)
         anew = not judged or bool(prepared.written) or _changes_verdicts(held, writes)
@@ -118,7 +120,11 @@ class EndpointTables:
             if attachment is not endpoint.attachment:
                 keys = [encode.address(address) for address in endpoint.attachment.addresses]
             self._keys[ref] = endpoint.attachment, keys
-            entries.update(dict.fromkeys(keys, _pod(endpoint, devices.get(ref), generation)))
+            place = _place(endpoint, devices.get(ref))
+            value = encode.endpoint_value(EpKind.POD, endpoint.policy, generation, place)
+            entries.update(dict.fromkeys(keys, value))
+            if place != encode.NOWHERE:
+                entries[encode.device(place)] = value
         return entries
 
     # An earlier process ended while pods turned from one generation to the other. Where the newer
@@ -141,10 +147,6 @@ class EndpointTables:
         self._map.write(closed)
         held.update(closed)
         self._policy.turned(staying)
-
-
-def _pod(endpoint: Endpoint, device: PodDevice | None, generation: int) -> bytes:
-    return encode.endpoint_value(EpKind.POD, endpoint.policy, generation, _place(endpoint, device))
 
 
 def _place(endpoint: Endpoint, device: PodDevice | None) -> encode.Place:

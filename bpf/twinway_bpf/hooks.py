@@ -17,7 +17,7 @@ from twinway_bpf.pins import Pins
 from twinway_bpf.placement import Placement, Stamp, is_stamp, is_waited_for
 from twinway_bpf.programs import Program
 from twinway_bpf.rtnetlink import Link
-from twinway_bpf.tchook import Hook
+from twinway_bpf.tchook import Hook, Side
 
 Endpoints = Mapping[ObjectRef, Endpoint]
 Devices = Mapping[ObjectRef, PodDevice]
@@ -199,7 +199,7 @@ class PacketHooks:
     def _attach_stamp(self, hook: Hook, value: Stamp) -> bool:
         if tchook.is_attached(self._pins, self._group, hook):
             return False
-        descriptor = stamp.load(value)
+        descriptor = stamp.load(value, leaves=hook.side is Side.EGRESS)
         try:
             return tchook.attach(self._pins, self._group, hook, descriptor)
         finally:

@@ -265,6 +265,7 @@ class Reason(IntEnum):
     DROP_REWRITE = 38
     DROP_NO_ENTRY = 39
     DROP_RACE = 40
+    DROP_NOT_IP = 41
 
 
 STRUCTS: dict[str, type[ctypes.Structure]] = {

@@ -69,7 +69,9 @@ class Placement(ABC):
     def _hook(self, attachment: Attachment, end: str, where: tuple[str, Link], side: Side) -> Hook:
         name = hashlib.sha256(f"{attachment.container_id}/{attachment.ifname}".encode()).hexdigest()[:16]
         path, link = where
-        return Hook(f"{name}_{end}", path, link.ifindex, side, self.order, first=end == STAMP, device=link.name)
+        return Hook(
+            f"{name}_{end}", path, link.ifindex, side, self.order, first=end.endswith(STAMP), device=link.name
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,8 @@ class AtDevice(Placement):
             (self._hook(attachment, STAMPED, inside, Side.EGRESS), free or self.pod_out),
         ]
         into = self.parent_out or self.pod_in if free else self.pod_in
+        if not free:
+            out.append((self._hook(attachment, f"in{STAMP}", inside, Side.INGRESS), Stamp(stamp.of(attachment))))
         return [*out, (self._hook(attachment, "in", inside, Side.INGRESS), into)]
 
 

@@ -27,14 +27,21 @@ def of(attachment: Attachment) -> int:
     return int.from_bytes(hashlib.sha256(text).digest()[:4], "big") or 1
 
 
-def load(value: int) -> int:
-    """A descriptor of the program that stamps packets with `value` and lets the next one decide."""
+def load(value: int, *, leaves: bool = True) -> int:
+    """
+    A descriptor of the program that stamps packets with `value` and lets the next one decide.
+
+    Only what leaves is marked as having passed its pod's programs: what comes in bears its sender's mark, or none.
+    """
     signed = struct.unpack("=i", struct.pack("=I", value))[0]
+    mark = (
+        _INSN.pack(0xB4, 0x02, 0, _STAMPED)  # w2 = the mark
+        + _INSN.pack(0x63, 0x21, _CB3, 0)  # skb->cb[3] = w2
+    )
     code = (
         _INSN.pack(0xB4, 0x02, 0, signed)  # w2 = value
         + _INSN.pack(0x63, 0x21, _CB4, 0)  # skb->cb[4] = w2
-        + _INSN.pack(0xB4, 0x02, 0, _STAMPED)  # w2 = the mark
-        + _INSN.pack(0x63, 0x21, _CB3, 0)  # skb->cb[3] = w2
+        + (mark if leaves else b"")
         + _INSN.pack(0xB4, 0x00, 0, -1)  # return TC_ACT_UNSPEC
         + _INSN.pack(0x95, 0x00, 0, 0)
     )

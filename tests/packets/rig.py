@@ -75,6 +75,7 @@ NEIGHBOUR_MAC = bytes.fromhex("02000000ee02")
 HOST = (
     *(f"link add name {name} type veth peer name {name}1" for name in ("hosta", "hostb", "uplink")),
     *(f"link set {name} up" for name in ("hosta", "hosta1", "hostb", "hostb1", "uplink", "uplink1")),
+    "link set uplink address 02:00:00:00:bb:01",
     "addr add 192.168.0.1/24 dev uplink",
     "addr add fd01::1/64 dev uplink nodad",
     "neigh add 192.168.0.254 dev uplink lladdr 02:00:00:00:ee:01 nud permanent",
@@ -140,7 +141,15 @@ class Rig:
         return encode.Place(device.ifindex, CLIENT_MAC, HOST_MAC)
 
     def run(
-        self, program: Program, packet: bytes, at: str, *, mark: int = 0, segments: int = 0, whole: bool = True
+        self,
+        program: Program,
+        packet: bytes,
+        at: str,
+        *,
+        mark: int = 0,
+        segments: int = 0,
+        whole: bool = True,
+        came_by: int = 0,
     ) -> Outcome:
         """
         Run `program` on a packet met at the device `at`.
@@ -152,6 +161,7 @@ class Rig:
         size = 1000 if segments else 0
         context = testrun.Context(ifindex=device.ifindex, mark=mark, gso_segs=segments, gso_size=size)
         context.cb[4] = device.stamp
+        context.ingress_ifindex = came_by or (device.ifindex if device.stamp else 0)
         before = self.tables.counts()
         with netns.inside(str(device.namespace)):
             ran = testrun.run(self._loaded[program.name], packet, context)

@@ -29,6 +29,7 @@ class Given(TypedDict, total=False):
     mark: int
     segments: int
     whole: bool
+    came_by: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,7 +101,7 @@ class Tables:
     def pod(self, address: IPAddress, place: encode.Place, *, policy: int = 0, generation: int = 0) -> None:
         """A pod of this node."""
         value = encode.endpoint_value(EpKind.POD, PolicySetId(policy), generation, place)
-        self.maps["ep"].write({encode.address(address): value})
+        self.maps["ep"].write({encode.address(address): value, encode.device(place): value})
 
     def node(self, address: IPAddress) -> None:
         """An address of the node itself."""

@@ -324,7 +324,7 @@ def test_ping_is_answered(scene: Scene) -> None:
 
 def test_both_directions_of_a_key(scene: Scene, net: Net) -> None:
     """Whichever end is the smaller one, record and answer find each other."""
-    low, high = sorted((net.server, net.away))
+    low, high = sorted((net.other, net.away))
     for src, dst in ((low, high), (high, low)):
         scene.tables.clear()
         scene.furnish()

@@ -410,6 +410,7 @@ def _denied(scene: Scene, direction: Direction) -> Outcome:
 REACHED: dict[Reason, Callable[[Scene], Outcome]] = {
     Reason.DROP_SHORT: lambda s: leaves(s)(tcp(s.client, s.server)[:-10]),
     Reason.DROP_SPOOFED: lambda s: leaves(s)(tcp(s.server, s.client)),
+    Reason.DROP_NOT_IP: lambda s: leaves(s)(bytes(12) + b"\x12\x34" + bytes(60)),
     Reason.DROP_POLICY_INGRESS: lambda s: _denied(s, INGRESS),
     Reason.DROP_POLICY_EGRESS: lambda s: _denied(s, EGRESS),
     Reason.DROP_FRAGMENT: lambda s: _denied(s, EGRESS) and leaves(s)(parts(s.client, s.server)[1]),

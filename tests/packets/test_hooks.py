@@ -31,7 +31,7 @@ COMMANDS = (
     f"addr add {ADDRESS}/24 dev eth0",
     f"neigh add {PEER} dev eth0 lladdr 02:00:00:00:00:03 nud permanent",
 )
-SET = ("stamp", "out", "in", "lo")
+SET = ("stamp", "out", "instamp", "in", "lo")
 """The pod's hooks."""
 TURNS = 12
 """Half of them would fail if the hooks left in any order."""

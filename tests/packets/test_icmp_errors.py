@@ -194,7 +194,7 @@ def test_error_about_a_connection_of_an_earlier_policy_is_judged(scene: Scene, n
 def test_error_about_what_is_over_is_judged(scene: Scene, net: Net) -> None:
     """A connection that has been silent for too long is known no longer."""
     confine(scene)
-    scene.tables.age(31)
+    scene.tables.age(181)
     message = unreachable(net.client, net.server, udp(scene.server, scene.client))
     assert scene.client_sends(message).reason == Reason.DROP_POLICY_EGRESS
 

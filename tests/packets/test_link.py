@@ -156,8 +156,9 @@ def test_false_names(scene: Scene, net: Net, frame: Callable[[Net], bytes], poli
 @only_v6
 def test_free_pod_may_send_what_it_likes(scene: Scene, net: Net) -> None:
     """Without a policy, a message of neighbour discovery to somebody far away goes there, as any other does."""
-    packet = neighbour(net.client, net.outside, 136, net.client, TEXT)
-    assert scene.client_sends(packet).reason == Reason.PASS_OUT
+    for target in (net.client, NOBODY):
+        packet = neighbour(net.client, net.outside, 136, target, TEXT)
+        assert scene.client_sends(packet).reason == Reason.PASS_OUT
 
 
 def test_frame_is_what_it_says(leaves: Leaves, scene: Scene) -> None:

@@ -56,6 +56,11 @@ def _under_policy(scene: Scene, which: str) -> Outcome:
     return scene.client_sends(tcp(scene.client, scene.server))
 
 
+def _unreadable(scene: Scene) -> Outcome:
+    scene.furnish(client_policy=7)
+    return scene.client_sends(bytes(12) + b"\x12\x34" + bytes(60))
+
+
 def _no_slots(scene: Scene) -> Outcome:
     slots = scene.tables.maps["slot"]
     slots.remove(list(slots.entries()))
@@ -76,6 +81,7 @@ REACHED: dict[Reason, tuple[int, Callable[[Scene], Outcome]]] = {
     Reason.DROP_SHORT: (SHOT, lambda s: s.client_sends(tcp(s.client, s.server)[:-10])),
     Reason.DROP_FRAGMENT: (SHOT, _fragment_to_service),
     Reason.DROP_SPOOFED: (SHOT, lambda s: s.client_sends(tcp(s.server, s.client))),
+    Reason.DROP_NOT_IP: (SHOT, _unreadable),
     Reason.DROP_POLICY_INGRESS: (SHOT, lambda s: _under_policy(s, "server_policy")),
     Reason.DROP_POLICY_EGRESS: (SHOT, lambda s: _under_policy(s, "client_policy")),
     Reason.DROP_SERVICE_OTHER: (SHOT, lambda s: s.client_sends(echo(s.net.client, s.net.vip))),

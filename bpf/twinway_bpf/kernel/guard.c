@@ -11,6 +11,7 @@
  *     the pod's loopback: tw_guard_lo (ingress), tw_guard_self (egress)
  */
 #include "around.h"
+#include "device.h"
 #include "glance.h"
 #include "judge.h"
 #include "link.h"
@@ -268,6 +269,9 @@ static __always_inline int guard_check(struct __sk_buff *skb, struct tw_pkt *pkt
 
 	if (out)
 		rc = link_from_pod(skb, pkt, rc);
+	/* nobody knows what it says, and the guard stands where policy is */
+	if (rc == TW_PASS_NOT_IP && skb->protocol != be16(ETH_ARP))
+		return TW_DROP_NOT_IP;
 	if (rc)
 		return rc;
 	if (out) {
@@ -276,8 +280,12 @@ static __always_inline int guard_check(struct __sk_buff *skb, struct tw_pkt *pkt
 			return rc;
 	}
 	view_set(&view, pkt, out);
+	if (!out && view.turn.kind != TW_EP_POD)
+		device_turn(skb, &view.turn, device_is_pods(skb));
 	if (!view.turn.set)
 		return TW_PASS_STACK;
+	if (!out && view.node)
+		view.node = device_node_sends(skb, pkt, device_is_pods(skb));
 	if (pkt->frag != TW_FRAG_LATER)
 		rc = guard_judge(skb, pkt, &view, out);
 	if (!rc && pkt->frag)

@@ -11,12 +11,14 @@ struct tw_view {
 	struct tw_turn turn; /* the pod's; set 0: no pod, or under no policy */
 	const struct tw_end *local;
 	const struct tw_end *remote;
+	bool node; /* the peer is the node itself */
 };
 
 static __always_inline void view_set(struct tw_view *view, const struct tw_pkt *pkt, bool out)
 {
 	view->local = out ? &pkt->src : &pkt->dst;
 	view->remote = out ? &pkt->dst : &pkt->src;
+	view->node = ep_is_node(view->remote->addr);
 	policy_turn(view->local->addr, &view->turn);
 }
 
@@ -28,7 +30,7 @@ static __always_inline __u8 judge(const struct tw_view *view, __u8 proto, bool e
 {
 	struct tw_ends ends = {};
 
-	if (!egress && ep_is_node(view->remote->addr))
+	if (!egress && view->node)
 		return TW_ALLOW;
 	ends.proto = proto;
 	ends.port = egress ? view->remote->port : view->local->port;

@@ -88,11 +88,12 @@ static __always_inline int link_neighbour(struct __sk_buff *skb, const struct tw
 	const __be32 *src = pkt->src.addr;
 	int rc = link_message(skb, pkt);
 
-	if (rc != TW_PASS_NEIGHBOUR || addr_is_unspecified(src) || addr_is_link_local(src))
+	if (rc == TW_GO_ON || addr_is_unspecified(src) || addr_is_link_local(src))
 		return rc;
 	if (!source_is_own(skb, src))
 		return TW_DROP_SPOOFED;
-	return link_reaches(src, pkt->dst.addr) ? TW_PASS_NEIGHBOUR : TW_GO_ON;
+	/* off the link nobody believes it: a router has lowered its hop limit */
+	return link_reaches(src, pkt->dst.addr) ? rc : TW_GO_ON;
 }
 
 /* ARP from a pod: from its own address, or a probe, from none (RFC 5227). */

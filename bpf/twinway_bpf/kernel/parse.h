@@ -21,6 +21,14 @@ enum tw_icmp {
 	TW_ICMP_OTHER = 4,
 };
 
+/* Where a packet is met. */
+enum tw_where {
+	TW_FROM_POD = 0,
+	TW_AT_HOST_SIDE = 1, /* on its way into the pod, from the host's stack */
+	TW_IN_POD = 2,	     /* at the pod's own device, where it comes in */
+	TW_AT_UPLINK = 3,
+};
+
 struct tw_pkt {
 	struct tw_end src;
 	struct tw_end dst;
@@ -34,7 +42,8 @@ struct tw_pkt {
 	__u8 ttl;
 	__u16 len;    /* of the IP packet, host order */
 	__u8 changed; /* an end is not what the packet says any more: nat_write() */
-	__u8 pad[3];
+	__u8 where;   /* enum tw_where */
+	__u8 pad[2];
 	int action; /* TC_ACT_* once a stage has decided where the packet goes */
 	__u32 end; /* offset behind the IP packet's last byte: padding follows, and nothing is read there */
 };
@@ -136,6 +145,9 @@ static __always_inline int parse_ip6(struct __sk_buff *skb, __u16 at, struct tw_
 	if (packet_get(skb, at, &ip))
 		return TW_DROP_SHORT;
 	if ((be32(ip.version_class_flow) >> 28) != 6)
+		return TW_DROP_SHORT;
+	/* nobody's address: no receiver takes it, and tw_ep has keys of this form (device.h) */
+	if (!quoted && (ip.saddr[0] & be32(0xff000000)) == be32(0xff000000))
 		return TW_DROP_SHORT;
 	addr_copy(pkt->src.addr, ip.saddr);
 	addr_copy(pkt->dst.addr, ip.daddr);

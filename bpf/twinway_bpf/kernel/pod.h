@@ -10,6 +10,7 @@
 
 #include "conntrack.h"
 #include "deliver.h"
+#include "device.h"
 #include "ending.h"
 #include "icmp.h"
 #include "link.h"
@@ -128,7 +129,8 @@ static __always_inline int pod_translate(struct tw_pkt *pkt, struct tw_conn *con
 	return ct_name(pkt, conn, hash);
 }
 
-static __always_inline int pod_judge(const struct tw_pkt *pkt, const struct tw_conn *conn)
+static __always_inline int pod_judge(struct __sk_buff *skb, const struct tw_pkt *pkt,
+				     const struct tw_conn *conn)
 {
 	const struct tw_end *from = conn->names->forward ? &pkt->src : &pkt->dst;
 	const struct tw_end *to = conn->names->forward ? &pkt->dst : &pkt->src;
@@ -139,6 +141,8 @@ static __always_inline int pod_judge(const struct tw_pkt *pkt, const struct tw_c
 	addr_copy(ends.to, to->addr);
 	ends.port = to->port;
 	ends.proto = pkt->proto;
+	ends.forged = pkt->where && conn->names->forward &&
+		      !device_node_sends(skb, pkt, pkt->where == TW_IN_POD);
 	return policy_judge(&ends);
 }
 
@@ -164,7 +168,7 @@ static __always_inline int pod_admit(struct __sk_buff *skb, const struct tw_pkt 
 	int rc;
 
 	if (!conn->ct || conn->ct->rev != rev) {
-		rc = pod_judge(pkt, conn);
+		rc = pod_judge(skb, pkt, conn);
 		if (rc)
 			return rc;
 	}

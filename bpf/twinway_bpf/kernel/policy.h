@@ -18,7 +18,8 @@ struct tw_ends {
 	__be32 to[4];
 	__be16 port; /* at `to` */
 	__u8 proto;
-	__u8 pad[5];
+	__u8 forged; /* it did not come from the node itself, whatever address it bears */
+	__u8 pad[4];
 };
 
 static __always_inline struct tw_ep *ep_get(const __be32 *addr)
@@ -149,7 +150,7 @@ static __always_inline int policy_judge(const struct tw_ends *ends)
 		verdict_denied(rule, ends->from, TW_EGRESS);
 		return TW_DROP_POLICY_EGRESS;
 	}
-	if (to.set && from.kind != TW_EP_NODE &&
+	if (to.set && (from.kind != TW_EP_NODE || ends->forged) &&
 	    policy_verdict(&to, TW_INGRESS, ends->from, ends, &rule) != TW_ALLOW) {
 		verdict_denied(rule, ends->to, TW_INGRESS);
 		return TW_DROP_POLICY_INGRESS;

@@ -10,6 +10,7 @@
  */
 #include "around.h"
 #include "pod.h"
+#include "uplink.h"
 
 /* The one exit: count the reason, and turn it into what tc understands. */
 static __always_inline int finish(const struct tw_scratch *scratch, int reason)
@@ -55,6 +56,8 @@ static __always_inline int from_pod(struct __sk_buff *skb, struct tw_scratch *sc
 	struct tw_cfg *cfg = cfg_get();
 	int rc = link_from_pod(skb, &scratch->pkt, parse(skb, &scratch->pkt));
 
+	if (rc == TW_PASS_NOT_IP)
+		return device_unread(skb, in_pod);
 	if (rc)
 		return rc;
 	if (!cfg)
@@ -66,22 +69,30 @@ static __always_inline int from_pod(struct __sk_buff *skb, struct tw_scratch *sc
 	return rc ? refuse(skb, scratch, rc, in_pod) : translated(skb, &scratch->pkt);
 }
 
-/* `through_host`: concern only pods behind a host side, into which we can deliver. */
 static __always_inline int towards_pod(struct __sk_buff *skb, struct tw_scratch *scratch,
-				       bool through_host)
+				       enum tw_where where)
 {
 	struct tw_conn conn = {.names = &scratch->names};
 	struct tw_cfg *cfg = cfg_get();
 	struct tw_ep *ep;
 	int rc = parse(skb, &scratch->pkt);
 
+	scratch->pkt.where = where;
+	if (rc == TW_PASS_NOT_IP && where != TW_AT_UPLINK)
+		return device_unread(skb, where == TW_IN_POD);
 	if (rc)
 		return rc;
 	if (!cfg)
 		return TW_DROP_NO_ENTRY;
 	ep = ep_get(scratch->pkt.dst.addr);
-	if (!ep_is_pod(ep) || (through_host && !ep->ifindex))
-		return TW_PASS_FOREIGN;
+	/* from outside we deliver into pods behind a host side alone */
+	if (!ep_is_pod(ep) || (where != TW_IN_POD && !ep->ifindex))
+		return where == TW_AT_UPLINK
+			       ? TW_PASS_FOREIGN
+			       : device_receives(skb, &scratch->pkt, where == TW_IN_POD);
+	rc = where == TW_AT_UPLINK ? uplink_check(skb, &scratch->pkt) : TW_GO_ON;
+	if (rc)
+		return rc;
 	rc = pod_receives(skb, scratch, &conn, cfg);
 	return rc ? rc : translated(skb, &scratch->pkt);
 }
@@ -113,7 +124,7 @@ int tw_host_to(struct __sk_buff *skb)
 
 	if (!scratch)
 		return no_scratch();
-	rc = towards_pod(skb, scratch, 1);
+	rc = towards_pod(skb, scratch, TW_AT_HOST_SIDE);
 	return finish(scratch, rc ? rc : TW_PASS_STACK);
 }
 
@@ -125,7 +136,7 @@ int tw_uplink_in(struct __sk_buff *skb)
 
 	if (!scratch)
 		return no_scratch();
-	rc = towards_pod(skb, scratch, 1);
+	rc = towards_pod(skb, scratch, TW_AT_UPLINK);
 	return finish(scratch, rc ? rc : deliver_inwards(skb, &scratch->pkt));
 }
 
@@ -174,6 +185,6 @@ int tw_pod_in(struct __sk_buff *skb)
 	}
 	if (went_around(skb))
 		return finish(scratch, TW_DROP_SPOOFED);
-	rc = towards_pod(skb, scratch, 0);
+	rc = towards_pod(skb, scratch, TW_IN_POD);
 	return finish(scratch, rc ? rc : TW_PASS_STACK);
 }

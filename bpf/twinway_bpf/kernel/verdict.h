@@ -40,6 +40,8 @@ enum tw_reason {
 	TW_DROP_NO_ENTRY =
 		39,	   /* a table that is never empty was, or the connection table refused */
 	TW_DROP_RACE = 40, /* the backend set was replaced twice during one packet */
+	TW_DROP_NOT_IP =
+		41, /* neither IP nor ARP, or behind a tag, from or to a pod under a policy */
 
 	TW_REASONS = 64,
 };

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What comes in at a pod's own device is for that pod, whatever address it bears: broadcast,
+ * multicast, link-local, or none at all. Who the pod is then its device tells, not the packet.
+ */
+#ifndef TW_DEVICE_H
+#define TW_DEVICE_H
+
+#include "parse.h"
+#include "policy.h"
+
+/*
+ * The policy of the pod at this device: tw_ep has it under a key that no address has, made of the
+ * host side's index or of the stamp (encode.py). `stamped`: this is the pod's own device.
+ */
+static __always_inline void device_turn(struct __sk_buff *skb, struct tw_turn *turn, bool stamped)
+{
+	__u32 ifindex = skb->ifindex, stamp = skb->cb[4];
+	__be32 key[4];
+
+	/* verifier: each is loaded from its place, none from one that depends */
+	asm volatile("" : "+r"(ifindex), "+r"(stamp));
+	key[0] = 0xffffffff;
+	key[1] = 0xffffffff;
+	key[2] = stamped ? 0 : ifindex;
+	key[3] = stamped ? stamp : 0;
+	policy_turn(key, turn);
+}
+
+/* For a program that stands at either: only a device where a packet comes in is where it came in. */
+static __always_inline bool device_is_pods(const struct __sk_buff *skb)
+{
+	return skb->ingress_ifindex == skb->ifindex;
+}
+
+/* What parse() could not read: ARP passes; of the rest nobody knows what it says. */
+static __always_inline int device_unread(struct __sk_buff *skb, bool stamped)
+{
+	struct tw_turn turn = {};
+
+	if (skb->protocol == be16(ETH_ARP))
+		return TW_PASS_NOT_IP;
+	device_turn(skb, &turn, stamped);
+	return turn.set ? TW_DROP_NOT_IP : TW_PASS_NOT_IP;
+}
+
+/*
+ * Does a packet under the node's address come from the node? At a host side it has not come in by
+ * any device; on a shared parent it bears the MAC of the node's own device there, if that is known.
+ */
+static __always_inline bool device_node_sends(struct __sk_buff *skb, const struct tw_pkt *pkt,
+					      bool stamped)
+{
+	struct tw_ep *ep;
+	__u16 mac[3];
+
+	if (!stamped)
+		return !skb->ingress_ifindex;
+	ep = ep_get(pkt->dst.addr);
+	if (!ep || !mac_known(ep->host_mac))
+		return 1;
+	return !bpf_skb_load_bytes(skb, __builtin_offsetof(struct eth_hdr, src), mac, 6) &&
+	       mac_equal(mac, ep->host_mac);
+}
+
+/* Judge what comes in under no pod's address: without a connection, since its answer has none, either. */
+static __always_inline int device_receives(struct __sk_buff *skb, const struct tw_pkt *pkt,
+					   bool stamped)
+{
+	struct tw_turn turn = {};
+	struct tw_ends ends = {};
+	__u64 rule = 0;
+
+	device_turn(skb, &turn, stamped);
+	if (!turn.set)
+		return TW_PASS_FOREIGN;
+	if (pkt->frag)
+		return TW_DROP_FRAGMENT;
+	if (ep_is_node(pkt->src.addr) && device_node_sends(skb, pkt, stamped))
+		return TW_PASS_FOREIGN;
+	ends.proto = pkt->proto;
+	ends.port = pkt->dst.port;
+	if (policy_verdict(&turn, TW_INGRESS, pkt->src.addr, &ends, &rule) == TW_ALLOW)
+		return TW_PASS_FOREIGN;
+	verdict_denied(rule, pkt->dst.addr, TW_INGRESS);
+	return TW_DROP_POLICY_INGRESS;
+}
+
+#endif

@@ -41,6 +41,10 @@ class Emitter(Remote):
         """The address that this place sends to `to` from."""
         return str(self.call("source", to=to))
 
+    def hop(self, to: str) -> str:
+        """The MAC address of this place's next hop to `to`."""
+        return str(self.call("hop", to=to))
+
     def datagram(self, source: str, to: str, port: int, text: str, **how: Any) -> None:
         """A UDP datagram in a frame, with whatever source address."""
         body = frames.udp(source, how.pop("source_port", 40000), to, port, frames.marked(text))

@@ -69,6 +69,13 @@ class Remote:
         """An MPTCP socket, as `udp`; raises `CallError` where the kernel has none."""
         return self._open("mptcp", family, how)
 
+    def accepted(self, listener: int, seconds: float) -> tuple[Socket, tuple[str, int]]:
+        """The next connection of a listener's number, and its client."""
+        self._made += 1
+        number = self._made
+        host, port = self.call("accept", name=listener, made=number, timeout=seconds * self.slow)
+        return Socket(self, number), (host, port)
+
     def call(self, verb: str, **words: Any) -> Any:
         """The result of one call; raises `CallError` with the errno's name."""
         assert self._process.stdin is not None
@@ -126,6 +133,26 @@ class Socket:
         """The next datagram, and the address it came from."""
         answer, sender = self._call("hear", timeout=ANSWER_SECONDS * self._remote.slow)
         return str(answer), sender
+
+    def listen(self) -> None:
+        """Connections are taken."""
+        self._call("listen")
+
+    def accept(self, seconds: float = ANSWER_SECONDS) -> tuple[Socket, tuple[str, int]]:
+        """The next connection, and its client's address and port."""
+        return self._remote.accepted(self._name, seconds)
+
+    def tell(self, text: str) -> None:
+        """A line is sent to the peer."""
+        self._call("tell", text=text)
+
+    def read(self, seconds: float = ANSWER_SECONDS) -> str:
+        """The peer's next line; empty where the peer has closed."""
+        return str(self._call("read", timeout=seconds * self._remote.slow))
+
+    def finish(self) -> None:
+        """A FIN is sent; the other direction stays open."""
+        self._call("finish")
 
     def peer(self) -> list[Any]:
         """getpeername()."""

@@ -5,6 +5,7 @@ Send packets as they are given, by sockets that need CAP_NET_RAW: one JSON objec
     {"do": "raw", "packet": HEX, "to": ADDRESS}      by a raw IP socket: the kernel finds the route
     {"do": "accept", "peer": ADDRESS, "text": TEXT}  a connection that PEER never began, made over lo, says TEXT
     {"do": "source", "to": ADDRESS}                  the address that the kernel would send from
+    {"do": "hop", "to": ADDRESS}                     the MAC address of the next hop to ADDRESS
     {"do": "shout", "port": N, "text": TEXT}         datagrams to broadcast and multicast, by plain sockets
 
 `frame` also takes "mac" (another station), "tags" (numbers of VLANs), "ethertype" (what the socket says of a
@@ -60,6 +61,11 @@ def source(to: str) -> str:
     with socket.socket(_family(to), socket.SOCK_DGRAM) as asked:
         asked.connect((to, 9))
         return str(asked.getsockname()[0])
+
+
+def hop(to: str) -> str:
+    """The MAC address of the next hop to `to`."""
+    return _next_hop(to).hex(":")
 
 
 def accept(peer: str, text: str, syn: str, finish: str) -> bool:
@@ -172,6 +178,7 @@ def main() -> None:
         "frame": frame,
         "raw": raw,
         "source": source,
+        "hop": hop,
         "accept": accept,
         "shout": shout,
     }

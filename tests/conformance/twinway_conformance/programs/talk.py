@@ -74,6 +74,31 @@ def hear(name: int, timeout: float) -> tuple[str, Address]:
     return answer.decode().rstrip("\n"), sender[:2]
 
 
+def listen(name: int) -> None:
+    _sockets[name].listen()
+
+
+def accept(name: int, made: int, timeout: float) -> Address:
+    listener = _sockets[name]
+    listener.settimeout(timeout)
+    _sockets[made], (host, port, *_) = listener.accept()
+    return host, port
+
+
+def tell(name: int, text: str) -> None:
+    _sockets[name].send(text.encode() + b"\n")
+
+
+def read(name: int, timeout: float) -> str:
+    talker = _sockets[name]
+    talker.settimeout(timeout)
+    return talker.recv(65536).decode().rstrip("\n")
+
+
+def finish(name: int) -> None:
+    _sockets[name].shutdown(socket.SHUT_WR)
+
+
 def flood(name: int, size: int, timeout: float) -> int:
     talker = _sockets[name]
     talker.settimeout(timeout)
@@ -118,6 +143,11 @@ _VERBS: dict[str, Callable[..., Any]] = {
     "ask_at": ask_at,
     "send_at": send_at,
     "hear": hear,
+    "listen": listen,
+    "accept": accept,
+    "tell": tell,
+    "read": read,
+    "finish": finish,
     "flood": flood,
     "ended": ended,
     "peer": peer,

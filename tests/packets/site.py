@@ -78,6 +78,17 @@ def member(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def inhabitant(folder: Path) -> Iterator[None]:
+    """A process that does nothing is in a cgroup during the block."""
+    with subprocess.Popen(["sleep", "infinity"]) as process:
+        try:
+            (folder / "cgroup.procs").write_text(str(process.pid))
+            yield
+        finally:
+            process.kill()
+
+
+@contextlib.contextmanager
 def left(folder: Path) -> Iterator[None]:
     """This process, a member of a cgroup, is above it during the block: programs there do not see what it does."""
     (cgroup2() / "cgroup.procs").write_text(str(os.getpid()))

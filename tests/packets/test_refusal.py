@@ -26,9 +26,13 @@ pytestmark = pytest.mark.skipif(older.SYSTEM_CALL is None, reason="bpf(2)'s numb
 
 @pytest.fixture
 def node(tmp_path: Path) -> Iterator[Path]:
-    """A node's config in a folder of its own, with a BPF file system and a cgroup."""
+    """A node's config in a folder of its own, with a BPF file system and a cgroup that a process is in."""
     (tmp_path / "manifests").mkdir()
-    with site.bpf_file_system(tmp_path / "bpf") as bpffs, site.cgroup("refusal") as cgroup:
+    with (
+        site.bpf_file_system(tmp_path / "bpf") as bpffs,
+        site.cgroup("refusal") as cgroup,
+        site.inhabitant(cgroup),
+    ):
         config = {
             "node_name": "n1",
             "source": {"kind": "manifests", "paths": [str(tmp_path / "manifests")]},

@@ -14,7 +14,7 @@ from twinway_conformance.objects import both, family_of
 from twinway_conformance.policies import labels, namespaces, policy, source
 from twinway_conformance.stage import Stage
 
-pytestmark = [pytest.mark.policy, pytest.mark.xfail(reason="not every driver holds every row yet", strict=False)]
+pytestmark = pytest.mark.policy
 
 EXTERNAL = "external"
 HEARD = "6000"

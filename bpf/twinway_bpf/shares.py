@@ -54,9 +54,12 @@ def connection_expired(key: bytes, value: bytes, now: int) -> bool:
 
 
 def note_expired(key: bytes, value: bytes, now: int) -> bool:
-    """Whether an entry of tw_udp counts no more."""
-    del key
-    return _silent(Udp.from_buffer_copy(value).seen, now) > IDLE_UDP
+    """Whether an entry of tw_udp counts no more: udp_idle()."""
+    entry = Udp.from_buffer_copy(value)
+    longest = IDLE_UDP
+    if key[CtKey.proto.offset] == _TCP:
+        longest = IDLE_TCP if entry.answered else IDLE_TCP_UNANSWERED
+    return _silent(entry.seen, now) > longest
 
 
 # A program may have read a later time than we did.

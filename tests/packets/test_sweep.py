@@ -6,10 +6,13 @@ import re
 
 import pytest
 
-from tests.packets.build import ACK, FIN, TCP, UDP, End, tcp, udp
+from tests.packets.build import ACK, FIN, SYN, TCP, UDP, End, tcp, udp
 from tests.packets.rig import Net
 from tests.packets.scene import Scene
-from twinway_bpf import encode, shares
+from tests.packets.tables import verdict
+from twinway.model.policy import Direction
+from twinway_bpf import encode, programs, shares
+from twinway_bpf.layout import Reason
 from twinway_bpf.shares import Sweep
 from twinway_bpf.source import KERNEL
 
@@ -62,3 +65,35 @@ def test_what_a_pod_left_goes(scene: Scene, net: Net) -> None:
     swept(scene)
     assert {address for address, _ in scene.tables.shares("ct")} == {net.server}
     assert {each.protocol for each in scene.tables.connections()} == {UDP}
+
+
+NOTED = {
+    "udp": (UDP, False, shares.IDLE_UDP),
+    "udp answered": (UDP, True, shares.IDLE_UDP),
+    "tcp": (TCP, False, shares.IDLE_TCP_UNANSWERED),
+    "tcp answered": (TCP, True, shares.IDLE_TCP),
+}
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["in time", "late"])
+@pytest.mark.parametrize("kind", NOTED)
+def test_note_counts_until_it_is_swept(scene: Scene, net: Net, kind: str, late: bool) -> None:
+    """What is noted at a guarded pod allows answers for a connection's idle time, while the agent keeps it."""
+    protocol, answered, idle = NOTED[kind]
+    scene.furnish(client_policy=7)
+    for direction in Direction:
+        allow = direction == Direction.INGRESS
+        scene.tables.policy(7, verdict(direction, allow=allow, rule=1, protocol=protocol))
+    there, run = End(net.away, 4000), scene.rig.run
+    asked = tcp(there, scene.client) if protocol == TCP else udp(there, scene.client)
+    answer = tcp(scene.client, there, SYN | ACK) if protocol == TCP else udp(scene.client, there)
+    run(programs.GUARD_TO, asked, "hosta")
+    if answered:
+        run(programs.GUARD_FROM, answer, "hosta")
+    scene.tables.age_notes(idle + 2 if late else idle - 2)
+    if late:
+        assert run(programs.GUARD_FROM, answer, "hosta").reason == Reason.DROP_POLICY_EGRESS
+    swept(scene)
+    assert scene.tables.maps["udp"].count() == (0 if late else 1)
+    if not late:
+        assert run(programs.GUARD_FROM, answer, "hosta").reason == Reason.GO_ON

@@ -21,10 +21,22 @@ BPF_F_TABLE("hash", struct tw_ct_key, struct tw_udp, tw_udp_v4, 262144, NO_PREAL
 /* As tw_ct_share, of tw_udp. */
 BPF_F_TABLE("hash", struct tw_share_key, struct tw_share, tw_udp_share_v1, 65536, NO_PREALLOC);
 
+/*
+ * How long a note counts, as the same flow does in tw_ct (ct_expired): what is noted of TCP stands for
+ * a connection. verifier: computed, as in worth.h.
+ */
+static __always_inline __u64 udp_idle(__u8 proto, __u64 answered)
+{
+	__u64 tcp = ((__u64)(proto ^ PROTO_TCP) - 1) >> 63;
+	__u64 idle = worth_choose(answered & 1, CT_IDLE_TCP, CT_IDLE_TCP_UNANSWERED);
+
+	return worth_choose(tcp, idle, CT_IDLE_UDP);
+}
+
 static __always_inline __u64 share_worth(const struct tw_ct_key *key, const struct tw_udp *udp,
 					 __u32 now)
 {
-	__u64 silent = worth_silent(now - udp->seen, CT_IDLE_UDP);
+	__u64 silent = worth_silent(now - udp->seen, udp_idle(key->proto, udp->answered));
 
 	return worth_choose(silent, TW_WORTH_OVER, TW_WORTH_ASKED + (udp->answered & 1));
 }
@@ -102,7 +114,7 @@ static __always_inline bool udp_answers(const struct tw_view *view, __u8 proto, 
 	udp_key(&key, view, proto);
 	found = tw_udp_v4.lookup(&key);
 	if (!found || !(found->flags & flag) ||
-	    now - found->seen > (proto == PROTO_TCP ? CT_IDLE_TCP : CT_IDLE_UDP))
+	    now - found->seen > udp_idle(proto, found->answered))
 		return 0;
 	/* a stream may come from one side alone once it was asked for */
 	if (found->seen != now)

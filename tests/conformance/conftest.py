@@ -19,6 +19,7 @@ ELSEWHERE = (
     "test_services_endpoints",
     "test_policy_isolation",
     "test_policy_exempt",
+    "test_attacks_packets",
     "test_fuzz",
 )
 """What it takes on others, for time: there packets come and go in another way. `make conformance` takes all."""

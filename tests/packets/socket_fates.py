@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.packets.build import TCP, UDP, End
-from tests.packets.sockets import LOOPBACK, PODS, SECONDS, Kind, Site
+from tests.packets.sockets import LOOPBACK, PODS, SECONDS, Kind, Site, is_ready
 from tests.packets.tables import verdict
 from twinway.model.policy import Direction
 from twinway_bpf import programs
@@ -111,9 +111,7 @@ def connecting(site: Site, client: socket.socket, to: tuple[str, int]) -> Fate:
     client.connect_ex(to)
 
     def is_connected() -> bool:
-        return bool(select.select([], [client], [], 0.01)[1]) and not client.getsockopt(
-            socket.SOL_SOCKET, socket.SO_ERROR
-        )
+        return is_ready(client, select.POLLOUT, 0.01) and not client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
 
     return fate(site, before, is_connected)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import select
 import socket
 import struct
 from collections.abc import Iterator
@@ -200,6 +201,13 @@ def node(loader: Loader, tables: Tables, bpffs: Path) -> Iterator[Site]:
         finally:
             site.detach()
             site.let_go()
+
+
+def is_ready(of: socket.socket, event: int, seconds: float = 0.0) -> bool:
+    """Whether poll() names this event within the time. select() takes no descriptor above 1023."""
+    asked = select.poll()
+    asked.register(of, event)
+    return any(found & event for _, found in asked.poll(seconds * 1000))
 
 
 def disconnect(connected: socket.socket) -> None:

@@ -13,7 +13,7 @@ import pytest
 from tests.packets import site as places
 from tests.packets.build import TCP, UDP, End
 from tests.packets.processes import process
-from tests.packets.sockets import Kind, Site, disconnect, node, plain
+from tests.packets.sockets import Kind, Site, disconnect, is_ready, node, plain
 from tests.packets.tables import Tables
 from twinway.model.net import Protocol
 from twinway_bpf import sockdiag
@@ -76,7 +76,7 @@ def listed(namespace: str) -> tuple[sockdiag.Socket, ...]:
 
 def is_connected(client: socket.socket) -> bool:
     """Whether it still speaks with somebody, and nothing has happened to it."""
-    return bool(client.getpeername()) and not select.select([client], [], [], 0)[0]
+    return bool(client.getpeername()) and not is_ready(client, select.POLLIN)
 
 
 def ended(client: socket.socket) -> bool:

@@ -16,23 +16,26 @@ from twinway.driver import Change, Health, Inspection, NodeContext, Report
 from twinway.errors import DriverError
 from twinway.model.net import IPAddress, ObjectRef
 from twinway.model.node import FENCED, NO_POLICY, Attachment, Endpoint
-from twinway_bpf import clock, programs, readback, services, sockets
-from twinway_bpf.around import know_namespaces
-from twinway_bpf.clients import Clients
-from twinway_bpf.devices import PodDevice, local_addresses
-from twinway_bpf.endpoints import Devices, EndpointTables, Turn
-from twinway_bpf.hooks import PacketHooks, PodDevices
-from twinway_bpf.layout import CfgFlag
-from twinway_bpf.loader import Loader
-from twinway_bpf.pins import Pins
-from twinway_bpf.placement import GUARD, PACKET_PATH
-from twinway_bpf.policy import PolicyTables
-from twinway_bpf.seed import seed
-from twinway_bpf.shares import Sweep, write_limits
+from twinway_bpf.attach import probe
+from twinway_bpf.attach.around import know_namespaces
+from twinway_bpf.attach.cgroup import CgroupHooks
+from twinway_bpf.attach.hooks import PacketHooks, PodDevices
+from twinway_bpf.attach.placement import GUARD, PACKET_PATH
+from twinway_bpf.connections.clients import Clients
+from twinway_bpf.connections.seed import seed
+from twinway_bpf.connections.users import namespaces
+from twinway_bpf.load import programs
+from twinway_bpf.load.loader import Loader
+from twinway_bpf.load.pins import Pins
+from twinway_bpf.netlink.devices import PodDevice, local_addresses
 from twinway_bpf.socket_policy import CALM_SECONDS, SocketPolicy
-from twinway_bpf.sockets import CgroupHooks, Notices, Settings
-from twinway_bpf.sync import Step
-from twinway_bpf.users import namespaces
+from twinway_bpf.tables import clock, readback, services
+from twinway_bpf.tables.endpoints import Devices, EndpointTables, Turn
+from twinway_bpf.tables.layout import CfgFlag
+from twinway_bpf.tables.policy import PolicyTables
+from twinway_bpf.tables.settings import Notices, Settings
+from twinway_bpf.tables.shares import Sweep, write_limits
+from twinway_bpf.tables.sync import Step
 
 
 class Datapath:
@@ -94,7 +97,7 @@ class Datapath:
             if self._at_socket:
                 self._policy_at_socket.reload()
             self._loader.let_earlier_go()
-        sockets.learn_host(self._settings, self._notices, self._cgroup)
+        probe.learn_host(self._settings, self._notices, self._cgroup)
         self._started = True
 
     def apply(self, change: Change) -> Report:
@@ -146,7 +149,7 @@ class Datapath:
         fault = self._pins.fault()
         if fault:
             return Health(ok=False, detail=fault)
-        found = sockets.health(self._notices, self._cgroup)
+        found = probe.health(self._notices, self._cgroup)
         if found.ok and (missing := self._missing()):
             found = Health(ok=False, detail=f"missing: {_few(missing)}")
         if not self._at_socket:

@@ -12,10 +12,10 @@ from ipaddress import ip_network
 from twinway.model.net import IPAddress, Protocol
 from twinway.model.node import Action
 from twinway.model.policy import Direction
-from twinway_bpf import encode
-from twinway_bpf.layout import Class, Ep, EpKind, Sk, Verdict, VerdictKey
-from twinway_bpf.maps import Map
-from twinway_bpf.sockdiag import End, Socket
+from twinway_bpf.connections.sockdiag import End, Socket
+from twinway_bpf.load.maps import Map
+from twinway_bpf.tables import encode
+from twinway_bpf.tables.layout import Class, Ep, EpKind, Sk, Verdict, VerdictKey
 
 _WHOLE_PORT = encode.VERDICT_PREFIX + 16
 """Bits of a verdict's key with its port."""

@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterator, Sequence
 from twinway.errors import DriverError
 from twinway.model.net import Protocol
 from twinway.model.node import Attachment
-from twinway_bpf import clock
+from twinway_bpf.connections.older import LISTENING, Noted, is_opener, listeners
+from twinway_bpf.connections.openers import Openers
+from twinway_bpf.connections.sockdiag import Socket, State
 from twinway_bpf.judgement import Judgement
-from twinway_bpf.layout import Sk
-from twinway_bpf.older import LISTENING, Noted, is_opener, listeners
-from twinway_bpf.openers import Openers
-from twinway_bpf.sockdiag import Socket, State
-from twinway_bpf.sockets import Notices
+from twinway_bpf.tables import clock
+from twinway_bpf.tables.layout import Sk
+from twinway_bpf.tables.settings import Notices
 
 COOKIE_UNITS = 128
 """How long a SYN cookie may be answered. Source: include/net/tcp.h, MAX_SYNCOOKIE_AGE of 2 periods of 60 s."""

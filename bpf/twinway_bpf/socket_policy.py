@@ -19,16 +19,18 @@ from pathlib import Path
 from twinway.driver import Change
 from twinway.model.net import ObjectRef
 from twinway.model.node import NO_POLICY, Endpoint
-from twinway_bpf import clock, programs
-from twinway_bpf.endpoints import Devices
-from twinway_bpf.hooks import PacketHooks
+from twinway_bpf.attach.cgroup import CgroupHooks
+from twinway_bpf.attach.hooks import PacketHooks
+from twinway_bpf.attach.placement import GUARD_SELF
+from twinway_bpf.connections.openers import Openers
 from twinway_bpf.judgement import Judgement
-from twinway_bpf.loader import Loader
-from twinway_bpf.openers import Openers
-from twinway_bpf.pins import Pins
-from twinway_bpf.placement import GUARD_SELF
+from twinway_bpf.load import programs
+from twinway_bpf.load.loader import Loader
+from twinway_bpf.load.pins import Pins
 from twinway_bpf.rest import AGAIN_SECONDS, until_allowed, until_answered
-from twinway_bpf.sockets import CgroupHooks, Notices, Settings
+from twinway_bpf.tables import clock
+from twinway_bpf.tables.endpoints import Devices
+from twinway_bpf.tables.settings import Notices, Settings
 
 CALM_SECONDS = 5.0
 """From a change of policy until its connections are asked about, where nobody says otherwise."""

@@ -165,7 +165,7 @@ def _make_folder(key: str, folder: Path, hint: str = "") -> None:
 
 
 def _source(config: NodeConfig) -> Source:
-    from twinway.sources.manifests import ManifestSource
+    from twinway.sources.manifests.source import ManifestSource
 
     return ManifestSource(config.source.paths, config.source.hold_seconds)
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 from urllib.parse import parse_qs, urlsplit
 
-from twinway.compute.explain import explain
+from twinway.compute.policy.explain import explain
 from twinway.driver import Inspection
 from twinway.errors import ConfigError, TwinwayError
 from twinway.listener import Limits, Listener, Visit

@@ -207,7 +207,7 @@ def _parsed(text: str, path: Path) -> Any:
             return json.loads(text, object_pairs_hook=_once)
         except ValueError as error:
             raise ConfigError(f"{path}: no JSON: {error}") from error
-    from twinway.sources.yaml_loader import documents
+    from twinway.sources.manifests.yaml_loader import documents
 
     try:
         found = list(documents(path, text))

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from ipaddress import ip_address
 from typing import Any
 
-from twinway.compute.explain import Judgement, Place
-from twinway.compute.plan import DEFAULT_RULE, ISOLATION
+from twinway.compute.policy.explain import Judgement, Place
+from twinway.compute.policy.plan import DEFAULT_RULE, ISOLATION
 from twinway.driver import Denial
 from twinway.model.net import IPAddress, ObjectRef
 from twinway.model.node import FENCED, NO_POLICY, Action, Endpoint, NodeState, RuleId, RuleRef

@@ -6,8 +6,10 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from twinway_lab import cgroups, lock, netns, store, syscalls
+from twinway_lab import lock, store
 from twinway_lab.names import LabName, lab_of_netns
+from twinway_lab.network import netns, syscalls
+from twinway_lab.nodes import cgroups
 
 _PATIENCE_SECONDS = 20.0
 

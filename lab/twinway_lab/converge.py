@@ -12,15 +12,18 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from twinway_lab import agents, cgroups, manifests, netns, nodes, places, routes, store, wiring
-from twinway_lab.difference import Difference, difference
+from twinway_lab import store
 from twinway_lab.names import LabName, node_place
-from twinway_lab.objects import Understood
-from twinway_lab.plan import NodePlan, Plan, PodPlan
-from twinway_lab.processes import Home, side_by_side
-from twinway_lab.publish import published
+from twinway_lab.network import netns, routes, wiring
+from twinway_lab.network.wiring import Wiring
+from twinway_lab.nodes import agents, cgroups, manifests, nodes
+from twinway_lab.nodes.processes import Home, side_by_side
+from twinway_lab.nodes.publish import published
+from twinway_lab.objects.objects import Understood
+from twinway_lab.plan.difference import Difference, difference
+from twinway_lab.plan.plan import NodePlan, Plan, PodPlan
+from twinway_lab.probe import places
 from twinway_lab.store import LabState
-from twinway_lab.wiring import Wiring
 
 
 @dataclass(frozen=True, slots=True)

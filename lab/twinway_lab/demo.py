@@ -129,7 +129,7 @@ class Demo:
     def traffic(self) -> Iterator[subprocess.Popen[str]]:
         """Steady traffic from the visitor, from here to the end of the block."""
         web, names = self.addresses("web")[0], self.addresses("names")[0]
-        program = (sys.executable, "-P", "-m", "twinway_lab.traffic", web, "80", names, "53")
+        program = (sys.executable, "-P", "-m", "twinway_lab.probe.traffic", web, "80", names, "53")
         self.say(f"\nsteady traffic from shop/visitor to {web}:80 and {names}:53 begins")
         command = self.command("exec", "shop/visitor", "--", *program)
         client = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)

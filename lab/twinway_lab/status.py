@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from twinway_lab import agents, manifests
 from twinway_lab.names import LabName
-from twinway_lab.plan import NodePlan, PodPlan
+from twinway_lab.nodes import agents, manifests
+from twinway_lab.plan.plan import NodePlan, PodPlan
 from twinway_lab.store import LabState
 
 

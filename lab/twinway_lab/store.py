@@ -10,9 +10,9 @@ from typing import Any
 
 from twinway.errors import LabError
 from twinway.files import write_whole
-from twinway.sources.parse import Document
+from twinway.sources.manifests.parse import Document
 from twinway_lab.names import STATE_ROOT, LabName
-from twinway_lab.plan import Plan
+from twinway_lab.plan.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,15 +12,19 @@ from typing import NamedTuple, NoReturn
 
 from twinway.errors import LabError
 from twinway.model.net import ObjectRef
-from twinway.sources.parse import Document
-from twinway_lab import agents, cgroups, cleanup, documents, lock, manifests, places, store, summary, syscalls
+from twinway.sources.manifests.parse import Document
+from twinway_lab import cleanup, lock, store
 from twinway_lab.converge import converge, raise_up
-from twinway_lab.documents import Reading
 from twinway_lab.names import NETNS_DIR, LabName, Place
-from twinway_lab.objects import Understood, understood
-from twinway_lab.plan import Plan
+from twinway_lab.network import syscalls
+from twinway_lab.nodes import agents, cgroups, manifests
+from twinway_lab.objects import documents, summary
+from twinway_lab.objects.documents import Reading
+from twinway_lab.objects.objects import Understood, understood
+from twinway_lab.objects.summary import Done
+from twinway_lab.plan.plan import Plan
+from twinway_lab.probe import places
 from twinway_lab.store import LabState
-from twinway_lab.summary import Done
 from twinway_lab.usage import WrongUsage
 
 

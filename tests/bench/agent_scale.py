@@ -21,8 +21,9 @@ from tests.bench.results import Bar, Effort, Figure, Section
 from twinway.client import AgentClient
 from twinway.errors import SourceError
 from twinway.files import write_whole
-from twinway_bpf import encode, libbpf
-from twinway_bpf.layout import Fe
+from twinway_bpf.load import libbpf
+from twinway_bpf.tables import encode
+from twinway_bpf.tables.layout import Fe
 
 DRIVERS = ("tc", "sockops")
 SIZES = (10, 5_000)

@@ -18,8 +18,8 @@ from tests.bench.http import PORT
 from tests.bench.places import FIRST, BenchFailed, Lab, Place, lab
 from tests.bench.results import NONE, Bar, Effort, Figure, Section
 from twinway.files import write_whole
-from twinway_lab import agents, manifests
 from twinway_lab.names import LabName
+from twinway_lab.nodes import agents, manifests
 
 ENDS = 10
 """Clients, and as many servers."""

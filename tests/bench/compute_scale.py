@@ -24,7 +24,7 @@ from typing import Any
 from twinway.compute.desired import Memo, desired
 from twinway.model.cluster import Cluster
 from twinway.model.net import NodeName
-from twinway.sources.decode import cluster, decode_object
+from twinway.sources.decode.registry import cluster, decode_object
 
 SIZES = (10, 100, 1_000, 5_000, 50_000)
 ENDPOINTS = 20

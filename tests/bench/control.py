@@ -16,7 +16,7 @@ from twinway.compute.desired import Memo
 from twinway.driver import Change, Driver
 from twinway.model.cluster import Cluster
 from twinway.model.node import NodeState
-from twinway.sources.decode import Value, changed, cluster, decode_object
+from twinway.sources.decode.registry import Value, changed, cluster, decode_object
 
 SERVICES = 5_000
 DRIVERS = ("tc", "sockops")

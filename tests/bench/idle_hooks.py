@@ -8,10 +8,12 @@ from contextlib import ExitStack, contextmanager
 
 from tests.bench.places import Lab
 from tests.bench.programs import nothing
-from twinway_bpf import libbpf, netns, programs
-from twinway_bpf.devices import pod_device
-from twinway_lab import places, store
+from twinway_bpf.load import libbpf, programs
+from twinway_bpf.netlink import netns
+from twinway_bpf.netlink.devices import pod_device
+from twinway_lab import store
 from twinway_lab.names import NETNS_DIR, LabName, node_place
+from twinway_lab.probe import places
 
 NODE = "n1"
 

@@ -13,8 +13,8 @@ from tests.bench.results import Effort, Section
 from tests.kernels import table, vm
 from tests.kernels.fetch import fetch
 from tests.kernels.table import HarnessError
-from twinway_bpf import programs
-from twinway_bpf.loader import ensure_bundle
+from twinway_bpf.load import programs
+from twinway_bpf.load.loader import ensure_bundle
 
 KERNEL = "6.12"
 SECONDS = 1800

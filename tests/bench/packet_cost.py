@@ -23,8 +23,8 @@ from twinway.compute.desired import Memo
 from twinway.driver import Change
 from twinway.model.net import NodeName, ObjectRef
 from twinway.model.node import Attachment
-from twinway.sources.decode import cluster, decode
-from twinway_bpf import libbpf
+from twinway.sources.decode.registry import cluster, decode
+from twinway_bpf.load import libbpf
 
 COUNTS = (0, 1, 120)
 PACKETS = 1_000

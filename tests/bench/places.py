@@ -16,9 +16,11 @@ from types import MappingProxyType
 from typing import Any
 
 from tests.packets import site
-from twinway_lab import agents, places, store
+from twinway_lab import store
 from twinway_lab.names import NETNS_DIR, LabName
-from twinway_lab.processes import Home
+from twinway_lab.nodes import agents
+from twinway_lab.nodes.processes import Home
+from twinway_lab.probe import places
 
 _PROGRAM = "from twinway.cli.main import main; main()"
 SHORT_LIVED: Mapping[str, str] = {

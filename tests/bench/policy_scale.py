@@ -22,7 +22,7 @@ from dataclasses import replace
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_network
 
-from twinway.compute.policies import PolicyMemo, compile_policies
+from twinway.compute.policy.policies import PolicyMemo, compile_policies
 from twinway.model.cluster import Cluster, ContainerPort, Namespace, Node, Pod
 from twinway.model.net import NodeName, ObjectRef, Protocol
 from twinway.model.node import Attachment, PolicyState

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.packets import site
-from twinway_bpf import libbpf, netns
-from twinway_bpf.programs import SCHED_CLS, TCX_EGRESS
+from twinway_bpf.load import libbpf
+from twinway_bpf.load.programs import SCHED_CLS, TCX_EGRESS
+from twinway_bpf.netlink import netns
 
 RUN_TIME = 0
 """enum bpf_stats_type. Source: include/uapi/linux/bpf.h."""

@@ -17,8 +17,8 @@ from tests.kernels.fetch import Unpacked, fetch
 from tests.kernels.fleet import Fleet
 
 from twinway.driver import ENTRY_POINTS
-from twinway_bpf import programs
-from twinway_bpf.loader import ensure_bundle
+from twinway_bpf.load import programs
+from twinway_bpf.load.loader import ensure_bundle
 
 ROWS = {kernel.name: kernel for kernel in table.kernels(table.TABLE.read_text())}
 DRIVERS = sorted(point.name for point in entry_points(group=ENTRY_POINTS))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from twinway.sources.parse import Document
+from twinway.sources.manifests.parse import Document
 
 Object = dict[str, Any]
 FILE = Path("shop.yaml")

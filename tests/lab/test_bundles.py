@@ -11,10 +11,10 @@ import pytest
 from tests.lab.labs import Lab
 from tests.lab.objects import Object, deployment, documents, node, pod, service
 from twinway.errors import ManifestError
-from twinway_lab import documents as docs
-from twinway_lab.objects import Understood, understood
-from twinway_lab.plan import Plan
-from twinway_lab.publish import published
+from twinway_lab.nodes.publish import published
+from twinway_lab.objects import documents as docs
+from twinway_lab.objects.objects import Understood, understood
+from twinway_lab.plan.plan import Plan
 
 
 def made_of(*objects: Object) -> Understood:

@@ -10,12 +10,13 @@ import pytest
 
 from tests.lab.objects import Object, documents, pod, service
 from twinway.model.net import Protocol
-from twinway_lab import manifests, names
-from twinway_lab.denials import Connection, Denials, Denied, told
+from twinway_lab import names
 from twinway_lab.names import LabName, parse_place
-from twinway_lab.objects import understood
-from twinway_lab.plan import Plan
-from twinway_lab.publish import published
+from twinway_lab.nodes import manifests
+from twinway_lab.nodes.publish import published
+from twinway_lab.objects.objects import understood
+from twinway_lab.plan.plan import Plan
+from twinway_lab.probe.denials import Connection, Denials, Denied, told
 
 
 def policy(name: str, selects: str, **spec: Any) -> Object:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from tests.lab.objects import Object, documents, node, pod
-from twinway_lab.difference import Difference, difference
-from twinway_lab.objects import understood
-from twinway_lab.plan import NodePlan, Plan, PodPlan
+from twinway_lab.objects.objects import understood
+from twinway_lab.plan.difference import Difference, difference
+from twinway_lab.plan.plan import NodePlan, Plan, PodPlan
 
 
 def plan(*objects: Object) -> Plan:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from twinway_bpf import libbpf
+from twinway_bpf.load import libbpf
 from twinway_conformance import cast
 from twinway_conformance.cast import DOG, FAR, GATE, VAULT
 from twinway_conformance.lab import Lab
@@ -21,8 +21,8 @@ from twinway_conformance.policies import labels, namespaces, policy, source
 from twinway_conformance.probes import Query
 from twinway_conformance.running import SERVED, serving
 from twinway_conformance.sockets import Remote
-from twinway_lab import agents
 from twinway_lab.names import LabName
+from twinway_lab.nodes import agents
 
 GUARDED = policy("bank/guarded", labels(name="vault"), ingress=[source(namespaces(labels(team="yard")))])
 """bank/vault hears pods of `yard` alone."""

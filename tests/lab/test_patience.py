@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from twinway_lab.patience import Patience
+from twinway_lab.probe.patience import Patience
 
 
 async def measured(seconds: float, work: float, busy: float) -> float:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from tests.lab.objects import Object, deployment, documents, node, pod
 from twinway.errors import ManifestError
 from twinway_lab.names import pod_place
-from twinway_lab.objects import understood
-from twinway_lab.plan import Plan
+from twinway_lab.objects.objects import understood
+from twinway_lab.plan.plan import Plan
 
 NOTHING = Plan()
 

@@ -8,11 +8,11 @@ import pytest
 
 from tests.lab.objects import Object, deployment, documents, node, pod, service
 from twinway.errors import ManifestError
-from twinway.sources.decode import decode
+from twinway.sources.decode.registry import decode
 from twinway_lab.names import Place, pod_place
-from twinway_lab.objects import understood
-from twinway_lab.plan import Plan
-from twinway_lab.publish import published
+from twinway_lab.nodes.publish import published
+from twinway_lab.objects.objects import understood
+from twinway_lab.plan.plan import Plan
 
 
 def shown(*objects: Object, waiting: tuple[Place, ...] = ()) -> dict[tuple[str, str], Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from twinway.errors import LabError
-from twinway_lab.queries import Target, batch, query_of
+from twinway_lab.probe.queries import Target, batch, query_of
 from twinway_lab.usage import WrongUsage
 
 ASKED = {"from": "shop/client", "to": "10.0.0.1:80"}

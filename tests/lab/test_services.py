@@ -9,8 +9,8 @@ import pytest
 from tests.lab.objects import Object, documents, service
 from twinway.errors import ManifestError
 from twinway.model.net import ObjectRef
-from twinway_lab.objects import understood
-from twinway_lab.plan import Plan
+from twinway_lab.objects.objects import understood
+from twinway_lab.plan.plan import Plan
 
 
 def spec(*services: Object, before: dict[ObjectRef, Object] | None = None) -> list[dict[str, Any]]:

@@ -17,9 +17,10 @@ from tests.packets.rig import HOST, POD, V4, V6, Device, Net, Rig
 from tests.packets.scene import Doctor, Scene
 from tests.packets.sockets import KINDS, Kind, Site, node
 from tests.packets.tables import Tables
-from twinway_bpf import netns, programs
-from twinway_bpf.loader import Loader
-from twinway_bpf.pins import Pins
+from twinway_bpf.load import programs
+from twinway_bpf.load.loader import Loader
+from twinway_bpf.load.pins import Pins
+from twinway_bpf.netlink import netns
 
 STAMPS = 0x5EA1_ED01, 0x5EA1_ED02
 CAPACITIES = {"fe": 512, "slot": 1024, "be": 512, "ep": 64, "class": 512, "verdict": 1024, "ct": 1024}

@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.packets.rig import Rig
-from twinway_bpf import features, libbpf, maps, programs
-from twinway_bpf.loader import Loader, ensure_bundle
+from twinway_bpf.load import features, libbpf, maps, programs
+from twinway_bpf.load.loader import Loader, ensure_bundle
 
 HASH, PER_CPU_HASH = 1, 5
 """Kinds of maps. Source: include/uapi/linux/bpf.h, enum bpf_map_type."""

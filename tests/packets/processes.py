@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.packets import site
-from twinway_bpf import netns
+from twinway_bpf.netlink import netns
 
 
 @contextlib.contextmanager

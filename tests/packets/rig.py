@@ -18,9 +18,11 @@ from tests.packets import testrun
 from tests.packets.build import IPAddress
 from tests.packets.read import Seen, read
 from tests.packets.tables import Tables
-from twinway_bpf import encode, netns, programs
-from twinway_bpf.layout import Reason
-from twinway_bpf.programs import Program
+from twinway_bpf.load import programs
+from twinway_bpf.load.programs import Program
+from twinway_bpf.netlink import netns
+from twinway_bpf.tables import encode
+from twinway_bpf.tables.layout import Reason
 
 UNSPEC, SHOT, REDIRECT = -1, 2, 7
 """TC_ACT_*."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
-from twinway_bpf import netns
+from twinway_bpf.netlink import netns
 
 NETNS = Path("/run/netns")
 _numbers = count()

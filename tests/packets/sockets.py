@@ -22,11 +22,14 @@ from tests.packets.build import End
 from tests.packets.rig import V4, V6, Net
 from tests.packets.tables import Tables
 from twinway.driver import Health
-from twinway_bpf import netns, programs, tchook
-from twinway_bpf.loader import Loader
-from twinway_bpf.pins import Pins
-from twinway_bpf.programs import Program
-from twinway_bpf.sockets import CgroupHooks, health, learn_host
+from twinway_bpf.attach import tchook
+from twinway_bpf.attach.cgroup import CgroupHooks
+from twinway_bpf.attach.probe import health, learn_host
+from twinway_bpf.load import programs
+from twinway_bpf.load.loader import Loader
+from twinway_bpf.load.pins import Pins
+from twinway_bpf.load.programs import Program
+from twinway_bpf.netlink import netns
 
 PODS = tuple(address for net in (V4, V6) for address in (net.client, net.server, net.other, net.away))
 ADDRESSES = tuple(f"addr add {address} dev lo" for address in PODS)

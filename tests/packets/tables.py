@@ -25,12 +25,12 @@ from twinway.model.node import (
     VerdictEntry,
 )
 from twinway.model.policy import Direction
-from twinway_bpf import encode
-from twinway_bpf.layout import Ct, CtFlag, CtKey, EpKind, Limit, Reason, Share, ShareKey, Udp
-from twinway_bpf.layout import End as RawEnd
-from twinway_bpf.maps import Map, short_name
-from twinway_bpf.readback import denials
-from twinway_bpf.sockets import Notices, Settings
+from twinway_bpf.load.maps import Map, short_name
+from twinway_bpf.tables import encode
+from twinway_bpf.tables.layout import Ct, CtFlag, CtKey, EpKind, Limit, Reason, Share, ShareKey, Udp
+from twinway_bpf.tables.layout import End as RawEnd
+from twinway_bpf.tables.readback import denials
+from twinway_bpf.tables.settings import Notices, Settings
 
 _PROTOCOLS = {protocol.number: protocol for protocol in Protocol}
 _CLEARED = ("fe", "slot", "be", "udpbe", "ep", "class", "verdict", "ct", "ct_share", "opener", "udp", "udp_share")

@@ -16,8 +16,8 @@ from tests.packets.rig import SHOT, UNSPEC, Net
 from tests.packets.scene import Scene, only_v4, only_v6
 from tests.packets.tables import verdict
 from twinway.model.policy import Direction
-from twinway_bpf import programs
-from twinway_bpf.layout import Reason
+from twinway_bpf.load import programs
+from twinway_bpf.tables.layout import Reason
 
 HEAD = {4: 20, 6: 40}
 ROUTING = 43

@@ -18,7 +18,7 @@ from twinway.driver import Change
 from twinway.errors import ConfigError
 from twinway.locks import only_one_on
 from twinway.node_context import build_driver, context_of
-from twinway_bpf import libbpf
+from twinway_bpf.load import libbpf
 
 __all__ = ["node"]  # the fixture
 

@@ -10,8 +10,8 @@ from tests.packets.build import RECEIVER_MAC, SENDER_MAC, UDP, End, end, tcp, ud
 from tests.packets.read import macs
 from tests.packets.rig import CLIENT_MAC, GATEWAY_MAC, HOST_MAC, NEIGHBOUR_MAC, REDIRECT, UNSPEC, Net
 from tests.packets.scene import Doctor, Scene
-from twinway_bpf import encode
-from twinway_bpf.layout import Reason
+from twinway_bpf.tables import encode
+from twinway_bpf.tables.layout import Reason
 
 MTU = 1500
 

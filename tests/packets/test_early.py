@@ -14,10 +14,11 @@ from tests.packets.sockets import KINDS, Kind, Site
 from tests.packets.test_stale import DATAGRAM, STREAM, ended, is_connected, whole_site, whom
 from twinway.model.net import Protocol
 from twinway.model.node import BackendSet, BackendSetId, Frontend, Scope
-from twinway_bpf import encode, sockdiag
-from twinway_bpf.early import destroy_early
-from twinway_bpf.layout import CfgFlag
-from twinway_bpf.users import namespaces
+from twinway_bpf.connections import sockdiag
+from twinway_bpf.connections.early import destroy_early
+from twinway_bpf.connections.users import namespaces
+from twinway_bpf.tables import encode
+from twinway_bpf.tables.layout import CfgFlag
 
 __all__ = ["whole_site"]
 

@@ -7,7 +7,7 @@ import pytest
 from tests.packets.build import UDP, End, Fragment, frame, udp
 from tests.packets.rig import SHOT, UNSPEC, Net
 from tests.packets.scene import Scene
-from twinway_bpf.layout import Reason
+from twinway_bpf.tables.layout import Reason
 
 FIRST, MIDDLE, LAST = Fragment(0, more=True), Fragment(185, more=True), Fragment(370, more=False)
 

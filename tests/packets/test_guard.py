@@ -31,8 +31,8 @@ from tests.packets.rig import SHOT, UNSPEC, Net, Outcome
 from tests.packets.scene import Scene
 from tests.packets.tables import verdict
 from twinway.model.policy import Direction
-from twinway_bpf import programs
-from twinway_bpf.layout import Reason
+from twinway_bpf.load import programs
+from twinway_bpf.tables.layout import Reason
 
 INGRESS, EGRESS = Direction.INGRESS, Direction.EGRESS
 DENIED = {INGRESS: Reason.DROP_POLICY_INGRESS, EGRESS: Reason.DROP_POLICY_EGRESS}

@@ -15,13 +15,15 @@ from tests.packets import site
 from tests.packets.tables import Tables
 from twinway.model.net import ObjectRef
 from twinway.model.node import Attachment, Endpoint, PolicySetId
-from twinway_bpf import encode, netns, stamp
-from twinway_bpf.devices import PodDevice, pod_device
-from twinway_bpf.hooks import PacketHooks
-from twinway_bpf.layout import Reason
-from twinway_bpf.loader import Loader
-from twinway_bpf.pins import Pins
-from twinway_bpf.placement import GUARD
+from twinway_bpf.attach.hooks import PacketHooks
+from twinway_bpf.attach.placement import GUARD
+from twinway_bpf.load import stamp
+from twinway_bpf.load.loader import Loader
+from twinway_bpf.load.pins import Pins
+from twinway_bpf.netlink import netns
+from twinway_bpf.netlink.devices import PodDevice, pod_device
+from twinway_bpf.tables import encode
+from twinway_bpf.tables.layout import Reason
 
 ADDRESS, PEER = "10.9.0.2", "10.9.0.3"
 COMMANDS = (

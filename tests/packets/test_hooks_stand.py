@@ -17,9 +17,10 @@ from tests.packets.test_rest import Policy, hears
 from tests.packets.test_takeover import ADDRESSES, NODE, SERVED, Conversation, Node, conversation, node
 from twinway.driver import Change, NodeContext
 from twinway.errors import DriverError
-from twinway_bpf import libbpf, netns, programs, rtnetlink, stamp
+from twinway_bpf.connections.sockdiag import SockDiag, Socket
 from twinway_bpf.datapath import Datapath
-from twinway_bpf.sockdiag import SockDiag, Socket
+from twinway_bpf.load import libbpf, programs, stamp
+from twinway_bpf.netlink import netns, rtnetlink
 
 __all__ = ["conversation", "node"]
 PORT = 6000

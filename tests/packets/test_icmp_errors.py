@@ -11,8 +11,8 @@ from tests.packets.rig import SHOT, Net
 from tests.packets.scene import Scene
 from tests.packets.tables import verdict
 from twinway.model.policy import Direction
-from twinway_bpf import programs
-from twinway_bpf.layout import Reason
+from twinway_bpf.load import programs
+from twinway_bpf.tables.layout import Reason
 
 both = pytest.mark.parametrize("protocol", [TCP, UDP], ids=["tcp", "udp"])
 

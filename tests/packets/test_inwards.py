@@ -12,8 +12,8 @@ from tests.packets.rig import HOST_MAC, SHOT, UNSPEC, V4, Net, Outcome
 from tests.packets.scene import Scene, only_v6
 from tests.packets.tables import verdict
 from twinway.model.policy import Direction
-from twinway_bpf import programs
-from twinway_bpf.layout import Reason
+from twinway_bpf.load import programs
+from twinway_bpf.tables.layout import Reason
 
 SET, OPEN = 7, 53
 PLACES = {

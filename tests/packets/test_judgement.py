@@ -14,9 +14,9 @@ from tests.packets.tables import verdict
 from tests.packets.test_socket_connections import established
 from twinway.model.net import Protocol
 from twinway.model.policy import Direction
-from twinway_bpf import sockdiag
+from twinway_bpf.connections import sockdiag
 from twinway_bpf.judgement import Judgement
-from twinway_bpf.layout import SkPol
+from twinway_bpf.tables.layout import SkPol
 
 __all__ = ["site"]
 

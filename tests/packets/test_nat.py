@@ -7,7 +7,7 @@ import pytest
 from tests.packets.build import ACK, TCP, UDP, End, checksum, pseudo_header, tcp, udp
 from tests.packets.rig import Net
 from tests.packets.scene import Scene, only_v4
-from twinway_bpf.layout import Reason
+from twinway_bpf.tables.layout import Reason
 
 PAYLOADS = {"empty": b"", "one byte": b"x", "odd": b"three", "long": bytes(range(256)) * 5}
 

@@ -18,14 +18,15 @@ from tests.packets import site
 from tests.packets.sockets import cookie
 from twinway.model.net import ObjectRef, Protocol
 from twinway.model.node import Attachment
-from twinway_bpf import maps, netns
-from twinway_bpf.bundle import MapDecl
-from twinway_bpf.layout import Cfg, CfgFlag, Sk
-from twinway_bpf.maps import Map
-from twinway_bpf.older import ENDING, Place, is_opener, opener_key
-from twinway_bpf.openers import Openers
-from twinway_bpf.sockdiag import SockDiag, Socket, State
-from twinway_bpf.sockets import Settings
+from twinway_bpf.connections.older import ENDING, Place, is_opener, opener_key
+from twinway_bpf.connections.openers import Openers
+from twinway_bpf.connections.sockdiag import SockDiag, Socket, State
+from twinway_bpf.load import maps
+from twinway_bpf.load.bundle import MapDecl
+from twinway_bpf.load.maps import Map
+from twinway_bpf.netlink import netns
+from twinway_bpf.tables.layout import Cfg, CfgFlag, Sk
+from twinway_bpf.tables.settings import Settings
 
 SO_ATTACH_FILTER, SO_DETACH_FILTER = 26, 27
 HASH, ARRAY = 1, 2

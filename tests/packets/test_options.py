@@ -11,7 +11,7 @@ import pytest
 
 from tests.packets.socket_fates import DATAGRAM, site
 from tests.packets.sockets import KINDS, Site
-from twinway_bpf import netns
+from twinway_bpf.netlink import netns
 
 __all__ = ["site"]
 SOL_PACKET, PACKET_QDISC_BYPASS, PACKET_VERSION = 263, 20, 10

@@ -9,7 +9,7 @@ from tests.packets.rig import HOST_MAC, SHOT, Net, Outcome
 from tests.packets.scene import Scene
 from tests.packets.tables import verdict
 from twinway.model.policy import Direction
-from twinway_bpf.layout import CtFlag, Reason
+from twinway_bpf.tables.layout import CtFlag, Reason
 
 INGRESS, EGRESS = Direction.INGRESS, Direction.EGRESS
 CLIENTS_SET, SERVERS_SET = 7, 9

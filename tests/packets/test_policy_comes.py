@@ -26,8 +26,8 @@ from tests.packets.test_takeover import (
 )
 from twinway.driver import Change, NodeContext
 from twinway.model.node import NodeState, PolicySet, PolicyState
-from twinway_bpf import netns
 from twinway_bpf.datapath import Datapath
+from twinway_bpf.netlink import netns
 
 __all__ = ["conversation", "node"]
 CHANGES = 30

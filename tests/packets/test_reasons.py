@@ -16,8 +16,8 @@ from tests.packets.test_parse import PADDING
 from tests.packets.test_socket_names import REACHED as BY_NAMES
 from tests.packets.test_socket_reasons import REACHED as BY_SOCKET_POLICY
 from tests.packets.test_sockets import REACHED as OF_SOCKETS
-from twinway_bpf.layout import Reason
-from twinway_bpf.source import flatten
+from twinway_bpf.load.source import flatten
+from twinway_bpf.tables.layout import Reason
 
 
 def _to_closed_port(scene: Scene, **ip: object) -> bytes:

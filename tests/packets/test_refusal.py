@@ -14,7 +14,7 @@ import pytest
 from tests.packets import older, site
 from twinway.driver import Driver, NodeContext
 from twinway.model.net import NodeName
-from twinway_bpf import features, libbpf
+from twinway_bpf.load import features, libbpf
 from twinway_sockops.driver import SockopsDriver
 from twinway_tc.driver import TcDriver
 

@@ -9,7 +9,7 @@ from tests.packets.read import macs
 from tests.packets.rig import REDIRECT, SHOT, Net, Outcome
 from tests.packets.scene import Scene, only_v4, only_v6
 from tests.packets.test_parse import PADDING
-from twinway_bpf.layout import Reason
+from twinway_bpf.tables.layout import Reason
 
 TURNED = 0x74770000
 QUOTED = 8

@@ -43,11 +43,13 @@ from twinway.model.node import (
     Scope,
     ServiceState,
 )
-from twinway_bpf import libbpf, netns, rest, socket_policy
+from twinway_bpf import rest, socket_policy
+from twinway_bpf.connections.openers import Openers
+from twinway_bpf.connections.sockdiag import SockDiag, Socket
 from twinway_bpf.datapath import Datapath
-from twinway_bpf.layout import Cfg
-from twinway_bpf.openers import Openers
-from twinway_bpf.sockdiag import SockDiag, Socket
+from twinway_bpf.load import libbpf
+from twinway_bpf.netlink import netns
+from twinway_bpf.tables.layout import Cfg
 
 __all__ = ["conversation", "node"]
 WATCHING = {"tw_skb_in", "tw_skb_out"}
@@ -351,7 +353,7 @@ def test_rests_only_after_a_calm(node: Node, bundles: Path, tmp_path: Path) -> N
 def test_hook_that_is_missing_keeps_it_awake(node: Node, policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
     """A pod whose beginnings nobody would judge cannot be left to rest."""
     with monkeypatch.context() as patch:
-        patch.setattr("twinway_bpf.hooks.PacketHooks._attach", lambda *_: False)
+        patch.setattr("twinway_bpf.attach.hooks.PacketHooks._attach", lambda *_: False)
         policy.turn(node.state("one", server_may_open=True))
         assert not policy.settle()
     policy.turn(node.state("one", server_may_open=True), repair=True)

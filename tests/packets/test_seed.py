@@ -20,10 +20,12 @@ from tests.packets.tables import verdict
 from twinway.model.net import ObjectRef, Protocol
 from twinway.model.node import Attachment, BackendSet, BackendSetId, Frontend, Scope, ServiceState
 from twinway.model.policy import Direction
-from twinway_bpf import netns, programs, sockdiag
-from twinway_bpf.layout import CfgFlag, CtFlag, Reason, Sk
-from twinway_bpf.openers import Openers
-from twinway_bpf.seed import connection_key, seed
+from twinway_bpf.connections import sockdiag
+from twinway_bpf.connections.openers import Openers
+from twinway_bpf.connections.seed import connection_key, seed
+from twinway_bpf.load import programs
+from twinway_bpf.netlink import netns
+from twinway_bpf.tables.layout import CfgFlag, CtFlag, Reason, Sk
 
 INGRESS, EGRESS = Direction.INGRESS, Direction.EGRESS
 CLIENTS_SET, SERVERS_SET = 7, 9

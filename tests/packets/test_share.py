@@ -13,8 +13,8 @@ from tests.packets.scene import Scene, only_v4
 from tests.packets.tables import Connection, verdict
 from tests.packets.test_connections import reaches_client
 from twinway.model.policy import Direction
-from twinway_bpf import programs
-from twinway_bpf.layout import Ct, CtFlag, Reason
+from twinway_bpf.load import programs
+from twinway_bpf.tables.layout import Ct, CtFlag, Reason
 
 WINDOWS = 4
 ROOM = 8 * WINDOWS

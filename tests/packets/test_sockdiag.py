@@ -16,9 +16,10 @@ from tests.packets import site
 from tests.packets.sockets import cookie
 from twinway.errors import DriverError
 from twinway.model.net import Protocol
-from twinway_bpf import maps, netns
-from twinway_bpf.bundle import MapDecl
-from twinway_bpf.sockdiag import End, SockDiag, Socket, State
+from twinway_bpf.connections.sockdiag import End, SockDiag, Socket, State
+from twinway_bpf.load import maps
+from twinway_bpf.load.bundle import MapDecl
+from twinway_bpf.netlink import netns
 
 TCP, UDP = Protocol.TCP, Protocol.UDP
 CONNECTED = (State.ESTABLISHED,)

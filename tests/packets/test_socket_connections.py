@@ -28,8 +28,8 @@ from tests.packets.socket_fates import (
 from tests.packets.sockets import LOOPBACK, Kind, Site, cookie, disconnect
 from tests.packets.tables import verdict
 from twinway.model.policy import Direction
-from twinway_bpf.encode import Place
-from twinway_bpf.layout import CfgFlag, Reason
+from twinway_bpf.tables.encode import Place
+from twinway_bpf.tables.layout import CfgFlag, Reason
 
 __all__ = ["site"]
 

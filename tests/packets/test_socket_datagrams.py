@@ -19,7 +19,7 @@ from tests.packets.socket_fates import (
 from tests.packets.sockets import Kind, Site
 from tests.packets.tables import verdict
 from twinway.model.policy import Direction
-from twinway_bpf.layout import Udp
+from twinway_bpf.tables.layout import Udp
 
 __all__ = ["site"]
 pytestmark = at_rest

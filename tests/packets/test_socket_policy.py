@@ -27,7 +27,7 @@ from tests.packets.socket_fates import (
 from tests.packets.sockets import Kind, Site
 from tests.packets.tables import verdict
 from twinway.model.policy import Direction
-from twinway_bpf.encode import Place
+from twinway_bpf.tables.encode import Place
 
 __all__ = ["site"]
 

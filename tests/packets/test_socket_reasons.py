@@ -20,7 +20,7 @@ from tests.packets.socket_fates import (
     site,
 )
 from tests.packets.sockets import KINDS, Site
-from twinway_bpf.layout import CfgFlag, Reason
+from twinway_bpf.tables.layout import CfgFlag, Reason
 
 __all__ = ["site"]
 V4 = KINDS["v4"]

@@ -16,10 +16,10 @@ from tests.packets import site as places
 from tests.packets.build import TCP, UDP, End
 from tests.packets.sockets import SECONDS, Kind, Site, disconnect, node, plain, reply
 from tests.packets.tables import Tables
-from twinway_bpf import netns
-from twinway_bpf.layout import Cfg, CfgFlag, Reason
-from twinway_bpf.loader import Loader
-from twinway_bpf.sockets import Settings
+from twinway_bpf.load.loader import Loader
+from twinway_bpf.netlink import netns
+from twinway_bpf.tables.layout import Cfg, CfgFlag, Reason
+from twinway_bpf.tables.settings import Settings
 
 STREAM, DATAGRAM = socket.SOCK_STREAM, socket.SOCK_DGRAM
 each_type = pytest.mark.parametrize("what", [STREAM, DATAGRAM], ids=["tcp", "udp"])

@@ -10,8 +10,8 @@ import pytest
 from tests.packets.build import End, end, tcp, udp
 from tests.packets.rig import SHOT, UNSPEC
 from tests.packets.scene import Scene, only_v6
-from twinway_bpf import programs
-from twinway_bpf.layout import Reason
+from twinway_bpf.load import programs
+from twinway_bpf.tables.layout import Reason
 
 
 @pytest.mark.parametrize("who", ["server", "outside", "node", "vip"])

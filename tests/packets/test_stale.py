@@ -16,10 +16,10 @@ from tests.packets.processes import process
 from tests.packets.sockets import Kind, Site, disconnect, is_ready, node, plain
 from tests.packets.tables import Tables
 from twinway.model.net import Protocol
-from twinway_bpf import sockdiag
-from twinway_bpf.layout import CfgFlag
-from twinway_bpf.loader import Loader
-from twinway_bpf.stale import destroy_stale, udp_backends
+from twinway_bpf.connections import sockdiag
+from twinway_bpf.connections.stale import destroy_stale, udp_backends
+from twinway_bpf.load.loader import Loader
+from twinway_bpf.tables.layout import CfgFlag
 
 STREAM, DATAGRAM = socket.SOCK_STREAM, socket.SOCK_DGRAM
 

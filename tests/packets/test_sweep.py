@@ -11,10 +11,11 @@ from tests.packets.rig import Net
 from tests.packets.scene import Scene
 from tests.packets.tables import verdict
 from twinway.model.policy import Direction
-from twinway_bpf import encode, programs, shares
-from twinway_bpf.layout import Reason
-from twinway_bpf.shares import Sweep
-from twinway_bpf.source import KERNEL
+from twinway_bpf.load import programs
+from twinway_bpf.load.source import KERNEL
+from twinway_bpf.tables import encode, shares
+from twinway_bpf.tables.layout import Reason
+from twinway_bpf.tables.shares import Sweep
 
 
 def swept(scene: Scene) -> None:

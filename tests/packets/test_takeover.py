@@ -35,8 +35,8 @@ from twinway.model.node import (
     VerdictEntry,
 )
 from twinway.model.policy import Direction
-from twinway_bpf import netns
 from twinway_bpf.datapath import Datapath
+from twinway_bpf.netlink import netns
 
 NODE = NodeName("n1")
 ADDRESSES = {"a": "10.1.0.5", "b": "10.1.0.9"}

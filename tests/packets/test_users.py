@@ -17,8 +17,9 @@ import pytest
 from tests.packets import site
 from tests.packets.processes import process, running
 from twinway.model.net import Protocol
-from twinway_bpf import netns, sockdiag_holders, users
-from twinway_bpf.sockdiag import SockDiag, Socket, State
+from twinway_bpf.connections import sockdiag_holders, users
+from twinway_bpf.connections.sockdiag import SockDiag, Socket, State
+from twinway_bpf.netlink import netns
 
 Speak = Callable[[int], socket.socket]
 

@@ -9,7 +9,7 @@ from ctypes import c_uint32 as u32
 from ctypes import c_uint64 as u64
 from typing import NamedTuple
 
-from twinway_bpf import libbpf
+from twinway_bpf.load import libbpf
 
 ROOM = 8192
 

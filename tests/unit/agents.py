@@ -90,7 +90,7 @@ class Site:
 
     def put(self, name: str, *objects: dict[str, Any]) -> str:
         """Write a manifest in one step; the version of what is there now."""
-        from twinway.sources.manifests import version_of
+        from twinway.sources.manifests.source import version_of
 
         text = "\n---\n".join(json.dumps(item) for item in objects)
         scratch = self.folder / name

@@ -10,8 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.unit.compute.towns import NODE, Town, attachments, policy, wide
 from twinway import metrics
 from twinway.compute.desired import desired
-from twinway.compute.explain import Place, explain
-from twinway.compute.plan import ISOLATION, rule_id
+from twinway.compute.policy.explain import Place, explain
+from twinway.compute.policy.plan import ISOLATION, rule_id
 from twinway.driver import Denial, Inspection
 from twinway.model.node import NodeState, RuleId, RuleRef
 from twinway.model.policy import Direction

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from types import MappingProxyType
 
-from twinway.compute.all_services import Served, ServicesMemo, all_services
 from twinway.compute.endpoints import endpoints, known
-from twinway.compute.policies import Compiled, PolicyMemo, compile_policies
+from twinway.compute.policy.policies import Compiled, PolicyMemo, compile_policies
+from twinway.compute.services.all_services import Served, ServicesMemo, all_services
 from twinway.model.cluster import Cluster, Node
 from twinway.model.net import NodeName, NotServed, ObjectRef
 from twinway.model.node import Attachment, NodeState

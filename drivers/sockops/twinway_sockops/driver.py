@@ -14,9 +14,9 @@ from twinway.driver import (
     Report,
     Requirement,
 )
-from twinway_bpf import requirements
+from twinway_bpf.attach import requirements
 from twinway_bpf.datapath import Datapath
-from twinway_bpf.options import KernelOptions
+from twinway_bpf.load.options import KernelOptions
 from twinway_bpf.socket_policy import CALM_SECONDS
 
 

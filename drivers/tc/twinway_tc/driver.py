@@ -12,10 +12,10 @@ from twinway.driver import (
     Report,
     Requirement,
 )
-from twinway_bpf import requirements
+from twinway_bpf.attach import requirements
+from twinway_bpf.connections.users import peers_of_pods
 from twinway_bpf.datapath import Datapath
-from twinway_bpf.options import KernelOptions
-from twinway_bpf.users import peers_of_pods
+from twinway_bpf.load.options import KernelOptions
 
 
 class TcDriver(Driver):

@@ -46,7 +46,8 @@ def probe(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     json: JsonOption = False,
 ) -> None:
     """Try to connect, and tell who answered and what it saw; and which policy dropped it."""
-    from twinway_lab import asking, queries, store
+    from twinway_lab import store
+    from twinway_lab.probe import asking, queries
 
     lab = lab_called(name)
     if batch is not None:
@@ -76,8 +77,9 @@ def matrix(
     json: JsonOption = False,
 ) -> None:
     """Probe every pod from every other one, at every address and declared port."""
-    from twinway_lab import asking, store
-    from twinway_lab import matrix as every
+    from twinway_lab import store
+    from twinway_lab.probe import asking
+    from twinway_lab.probe import matrix as every
 
     lab = lab_called(name)
     plan = store.load(lab).plan

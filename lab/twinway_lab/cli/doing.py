@@ -9,8 +9,8 @@ import typer
 
 from twinway_lab.cli import complete
 from twinway_lab.cli.app import PATIENCE, NameOption, TimeoutOption, app, lab_called, usage
-from twinway_lab.kinds import number_of
 from twinway_lab.names import DEFAULT_LAB, parse_place
+from twinway_lab.objects.kinds import number_of
 
 
 class AgentVerb(StrEnum):

@@ -25,9 +25,9 @@ from twinway_lab.cli.app import (
     lab_called,
     tell,
 )
-from twinway_lab.kinds import number_of
 from twinway_lab.names import DEFAULT_LAB, LabName
-from twinway_lab.summary import Done
+from twinway_lab.objects.kinds import number_of
+from twinway_lab.objects.summary import Done
 
 
 class PodDevice(StrEnum):
@@ -65,7 +65,7 @@ def up(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     from twinway_lab import status as account
     from twinway_lab import store, verbs
     from twinway_lab.options import node_options
-    from twinway_lab.plan import Plan
+    from twinway_lab.plan.plan import Plan
 
     begun, lab, defaults = time.monotonic(), lab_called(name), NodeConfig()
     options = node_options(node_config)

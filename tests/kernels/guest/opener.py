@@ -14,8 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from twinway.model.net import Protocol
-from twinway_bpf.older import ENDING, is_opener
-from twinway_bpf.sockdiag import SockDiag, State
+from twinway_bpf.connections.older import ENDING, is_opener
+from twinway_bpf.connections.sockdiag import SockDiag, State
 
 SETTLES = 0.3
 """Seconds until the last acknowledgement of a talk has been sent, at a delay of 40 ms."""

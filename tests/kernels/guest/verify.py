@@ -16,10 +16,10 @@ import re
 import sys
 from pathlib import Path
 
-from twinway_bpf import features
-from twinway_bpf.loader import Loader, ensure_bundle
-from twinway_bpf.pins import Pins
-from twinway_bpf.programs import ALL, Program
+from twinway_bpf.load import features
+from twinway_bpf.load.loader import Loader, ensure_bundle
+from twinway_bpf.load.pins import Pins
+from twinway_bpf.load.programs import ALL, Program
 
 SYS_BPF, PROG_LOAD, LOG_STATISTICS = 321, 5, 4
 LICENCE = ctypes.create_string_buffer(b"Dual BSD/GPL")

@@ -32,11 +32,11 @@ from twinway.model.node import (
 )
 from twinway.model.policy import Direction
 from twinway.model.prefixes import PrefixClasses
-from twinway_bpf import policy
-from twinway_bpf.endpoints import EndpointTables
-from twinway_bpf.maps import Map
-from twinway_bpf.policy import PolicyTables
-from twinway_bpf.sync import Step
+from twinway_bpf.load.maps import Map
+from twinway_bpf.tables import policy
+from twinway_bpf.tables.endpoints import EndpointTables
+from twinway_bpf.tables.policy import PolicyTables
+from twinway_bpf.tables.sync import Step
 
 PODS = [ip_address(f"10.0.0.{number}") for number in (1, 2, 3)]
 PEERS = [*PODS, *map(ip_address, ("10.0.0.6", "10.0.1.1", "fd00::1"))]

@@ -8,8 +8,8 @@ from tests.unit.bpf.recording import Contents
 from twinway.model.net import IPAddress
 from twinway.model.node import Action
 from twinway.model.policy import Direction
-from twinway_bpf.encode import VERDICT_PREFIX, address
-from twinway_bpf.layout import Be, Class, ClassKey, Ep, EpKind, Fe, FeKey, SlotKey, Verdict, VerdictKey
+from twinway_bpf.tables.encode import VERDICT_PREFIX, address
+from twinway_bpf.tables.layout import Be, Class, ClassKey, Ep, EpKind, Fe, FeKey, SlotKey, Verdict, VerdictKey
 
 TRIES = 2
 """How often a frontend is looked up when its slots are gone (service.h)."""

@@ -7,10 +7,10 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from twinway_bpf import maps
-from twinway_bpf.bundle import MapDecl
-from twinway_bpf.layout import STRUCTS
-from twinway_bpf.maps import Map
+from twinway_bpf.load import maps
+from twinway_bpf.load.bundle import MapDecl
+from twinway_bpf.load.maps import Map
+from twinway_bpf.tables.layout import STRUCTS
 
 HASH, LPM_TRIE = 1, 11
 NO_PREALLOC = 1

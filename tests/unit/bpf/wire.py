@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.packets import site
-from twinway_bpf import libbpf, netns, programs
+from twinway_bpf.load import libbpf, programs
+from twinway_bpf.netlink import netns
 
 COMMANDS = (
     "link add name eth0 type veth peer name eth1",

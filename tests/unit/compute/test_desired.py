@@ -133,7 +133,7 @@ def test_an_address_is_answered_by_one_service(cluster: Cluster) -> None:
 PROGRAM = """
 import json, sys
 from twinway.compute.desired import desired
-from twinway.sources.decode import cluster, decode
+from twinway.sources.decode.registry import cluster, decode
 values, rejected = decode(json.load(sys.stdin))
 print(repr(desired(cluster("1", values.values(), rejected), "n1", {})))
 """

@@ -14,13 +14,13 @@ from typing import Any
 
 import yaml
 
-from twinway.compute.evaluate import Tables
-from twinway.compute.policies import Compiled, compile_policies
+from twinway.compute.policy.evaluate import Tables
+from twinway.compute.policy.policies import Compiled, compile_policies
 from twinway.model.cluster import Cluster
 from twinway.model.net import IPAddress, NodeName, ObjectRef, Protocol, Rejected
 from twinway.model.node import NO_POLICY, Action, Attachment, PolicySetId, PolicyState, Verdict
 from twinway.model.policy import Direction
-from twinway.sources.decode import cluster, decode
+from twinway.sources.decode.registry import cluster, decode
 
 NODE = NodeName("n1")
 ICMP = 1

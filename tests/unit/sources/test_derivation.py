@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.documents import POD, SERVICE, SLICE, Document, having
 from twinway.model.net import ObjectRef
-from twinway.sources.manifests import load
+from twinway.sources.manifests.source import load
 
 
 def endpoints(folder: Path, *documents: Document) -> dict[str, list[str]]:

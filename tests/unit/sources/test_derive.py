@@ -11,7 +11,7 @@ import pytest
 from tests.unit.documents import POD, SERVICE, having
 from twinway.model.cluster import EndpointSlice, Pod, Service, SlicePort
 from twinway.model.net import Family, Protocol
-from twinway.sources.decode import decode_object
+from twinway.sources.decode.registry import decode_object
 from twinway.sources.derive import derive
 
 HTTP = {"name": "http", "port": 80, "targetPort": "http"}

@@ -1,0 +1,1 @@
+"""Where programs are attached, and what a kernel must offer for that."""

@@ -1,0 +1,219 @@
+"""The programs of one placement at pods' devices and the node's uplinks, and seeing that they stay there."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from twinway.errors import DriverError
+from twinway.model.net import ObjectRef
+from twinway.model.node import Attachment, Endpoint
+from twinway_bpf.attach import tchook
+from twinway_bpf.attach.placement import Placement, Stamp, is_stamp, is_waited_for
+from twinway_bpf.attach.tchook import Hook, Side
+from twinway_bpf.load import features, stamp
+from twinway_bpf.load.loader import Loader
+from twinway_bpf.load.pins import Pins
+from twinway_bpf.load.programs import Program
+from twinway_bpf.netlink.devices import PodDevice, pod_device, shared_parents, uplinks
+from twinway_bpf.netlink.rtnetlink import Link
+
+Endpoints = Mapping[ObjectRef, Endpoint]
+Devices = Mapping[ObjectRef, PodDevice]
+
+logger = logging.getLogger(__name__)
+
+
+class PodDevices:
+    """The devices of this node's pods, found once each."""
+
+    def __init__(self) -> None:
+        self._known: dict[Attachment, PodDevice] = {}
+
+    def find(self, endpoints: Endpoints, *, again: bool) -> dict[ObjectRef, PodDevice]:
+        """Devices by pod, without those whose namespace has gone, which are told of; `again` looks anew."""
+        known = {} if again else self._known
+        self._known = {}
+        found = {}
+        for ref, endpoint in endpoints.items():
+            attachment = endpoint.attachment
+            try:
+                device = known.get(attachment) or pod_device(attachment.netns, attachment.ifname)
+            except DriverError as error:
+                logger.warning("a pod's device is gone pod=%s reason=%s", ref, error)
+                continue
+            found[ref] = self._known[attachment] = device
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A program that is to stand at a hook."""
+
+    hook: Hook
+    program: Program | Stamp
+    pod: ObjectRef | None = None
+    """None: at an uplink."""
+
+    def __str__(self) -> str:
+        return f"{self.pod.namespace}/{self.pod.name}, {self.hook.place}" if self.pod else self.hook.place
+
+
+class PacketHooks:
+    """One placement of tc programs, at all pods and uplinks that want it."""
+
+    def __init__(self, placement: Placement, loader: Loader, pins: Pins, uplink_names: tuple[str, ...]) -> None:
+        """`uplink_names`: empty for the devices of the default routes."""
+        self._placement = placement
+        self._group = placement.group
+        self._loader = loader
+        self._pins = pins
+        self._uplink_names = uplink_names
+        self._loaded: dict[str, int] = {}
+        self._placed: dict[str, _Wanted] = {}
+        self._refused: dict[str, tuple[_Wanted, str]] = {}
+        self._uplinks: tuple[Link, ...] | None = None
+
+    def load(self) -> None:
+        """Load the programs. Raises LoadError."""
+        if not self._loaded:
+            self._loaded = self._loader.load(self._placement.programs)
+
+    def reload(self) -> None:
+        """Have hooks of an earlier process run what was loaded now. (Filters are replaced at the first apply.)"""
+        self._pins.reload(self._group, self._loaded)
+
+    def new(self, endpoints: Endpoints, devices: Devices) -> tuple[Attachment, ...]:
+        """Pods at whose devices there is no program of ours, of this process or an earlier one."""
+        found = ((endpoints[ref], devices[ref]) for ref in endpoints.keys() & devices.keys())
+        return tuple(pod.attachment for pod, device in found if not self._is_hooked(pod, device))
+
+    def attach(
+        self, endpoints: Endpoints, devices: Devices, *, check: bool, weaken: bool = True
+    ) -> tuple[str, ...]:
+        """
+        Put programs where they are missing; names of the hooks that had to be set.
+
+        With `check` hooks that were set before are looked at again. Without `weaken` a pod that is under no
+        policy any more keeps what it carries: it has not turned yet. What could not be set, `refused` tells.
+        """
+        if check or self._uplinks is None:
+            self._uplinks = uplinks(self._uplink_names) if self._placement.uplink_in else ()
+        placed = []
+        for wanted in self._wanted(endpoints, devices):
+            name = wanted.hook.name
+            if not check and self._placed.get(name) == wanted:
+                continue
+            if not weaken and self._weakens(wanted):
+                continue
+            if self._attach(wanted):
+                placed.append(name)
+        return tuple(placed)
+
+    def stand(self, endpoints: Endpoints, devices: Devices) -> bool:
+        """Whether each of these pods that has a device has all its programs, for all that we know."""
+        return all(self._placed.get(wanted.hook.name) == wanted for wanted in self._wanted(endpoints, devices))
+
+    @property
+    def refused(self) -> Mapping[ObjectRef | None, str]:
+        """Why a hook could not be set, by pod; None: at an uplink."""
+        return {
+            wanted.pod: f"{wanted.hook.place}: {reason}" for wanted, reason in reversed(self._refused.values())
+        }
+
+    def missing(self) -> tuple[str, ...]:
+        """Where a program of ours does not stand, as the kernel tells now: pod and place."""
+        lost = [wanted for wanted in self._placed.values() if not self._stands(wanted)]
+        never = [wanted for wanted, _ in self._refused.values()]
+        return tuple(sorted(str(wanted) for wanted in (*lost, *never)))
+
+    def detach_stale(self, endpoints: Endpoints, devices: Devices) -> int:
+        """Let go of hooks that belong to no pod of now; how many."""
+        wanted = {wanted.hook.name for wanted in self._wanted(endpoints, devices)}
+        stale = {*self._placed, *self._pins.links(self._group)} - wanted
+        for name in sorted(stale, key=is_stamp):
+            self._detach(name)
+        self._refused = {name: why for name, why in self._refused.items() if name in wanted}
+        return len(stale)
+
+    def detach_all(self, namespaces: Iterable[str]) -> None:
+        """Take every program of ours away, of this process and of earlier ones; `namespaces`: where pods are."""
+        for name in sorted({*self._placed, *self._pins.links(self._group)}, key=is_stamp):
+            self._detach(name, at_once=True)
+        self._pins.remove_group(self._group)
+        if not features.has_tcx():
+            for path in ("", *namespaces):
+                tchook.sweep(path, self._placement.order)
+
+    def close(self) -> None:
+        """Let go of the loaded programs; attached ones stay."""
+        for descriptor in self._loaded.values():
+            os.close(descriptor)
+        self._loaded = {}
+
+    def _detach(self, name: str, *, at_once: bool = False) -> None:
+        placed = self._placed.pop(name, None)
+        if at_once or is_waited_for(name):
+            self._pins.end_link(self._group, name)
+        if placed is not None:
+            tchook.detach(self._pins, self._group, placed.hook)
+        else:
+            self._pins.unpin_link(self._group, name)
+
+    def _is_hooked(self, pod: Endpoint, device: PodDevice) -> bool:
+        return any(self._is_there(hook) for hook, _ in self._placement.hooks(pod, device))
+
+    def _is_there(self, hook: Hook) -> bool:
+        placed = self._placed.get(hook.name)
+        return (placed is not None and placed.hook == hook) or tchook.is_attached(self._pins, self._group, hook)
+
+    # A program that comes back to a hook that has none is no loss.
+    def _weakens(self, wanted: _Wanted) -> bool:
+        free = self._placement.free_out, self._placement.parent_out
+        return wanted.program in free and tchook.is_attached(self._pins, self._group, wanted.hook)
+
+    # A namespace that has gone takes its hooks along, and the pod's end is on its way to us.
+    def _stands(self, wanted: _Wanted) -> bool:
+        return tchook.is_attached(self._pins, self._group, wanted.hook) or tchook.is_over(wanted.hook)
+
+    def _attach(self, wanted: _Wanted) -> bool:
+        hook, program = wanted.hook, wanted.program
+        self._refused.pop(hook.name, None)
+        try:
+            if isinstance(program, Program):
+                changed = tchook.attach(self._pins, self._group, hook, self._loaded[program.name])
+            else:
+                changed = self._attach_stamp(hook, program)
+        except DriverError as error:
+            self._placed.pop(hook.name, None)
+            if tchook.is_over(hook):
+                logger.warning("cannot set a hook, the pod is going hook=%s reason=%s", wanted, error)
+            else:
+                self._refused[hook.name] = wanted, str(error)
+            return False
+        self._placed[hook.name] = wanted
+        return changed
+
+    # A pod's stamp never changes: where it is, it stays.
+    def _attach_stamp(self, hook: Hook, value: Stamp) -> bool:
+        if tchook.is_attached(self._pins, self._group, hook):
+            return False
+        descriptor = stamp.load(value, leaves=hook.side is Side.EGRESS)
+        try:
+            return tchook.attach(self._pins, self._group, hook, descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _wanted(self, endpoints: Endpoints, devices: Devices) -> list[_Wanted]:
+        found = [
+            _Wanted(hook, program, ref)
+            for ref in endpoints.keys() & devices.keys()
+            for hook, program in self._placement.hooks(endpoints[ref], devices[ref])
+        ]
+        for parent in shared_parents(devices[ref] for ref in endpoints.keys() & devices.keys()):
+            found += [_Wanted(hook, program) for hook, program in self._placement.parent(parent)]
+        for uplink in self._uplinks or ():
+            found += [_Wanted(hook, program) for hook, program in self._placement.uplink(uplink)]
+        return found

@@ -1,0 +1,39 @@
+"""Sockets that a Service's change is news to: they asked before it, and would not ask again by themselves."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from twinway_bpf.connections.early import destroy_early
+from twinway_bpf.connections.stale import destroy_stale, udp_backends
+from twinway_bpf.connections.users import Namespace, namespaces
+from twinway_bpf.load.maps import Map
+
+logger = logging.getLogger(__name__)
+
+
+class Clients:
+    """Those of the node, and of its pods where `pods` are served at their sockets, too."""
+
+    def __init__(self, cgroup: Path, given: Map, *, pods: bool) -> None:
+        """`cgroup` is the node's, `given` is tw_sk."""
+        self._cgroup = cgroup
+        self._given = given
+        self._pods = pods
+
+    def leave(self, backends: Mapping[bytes, bytes]) -> None:
+        """Have them leave backends (entries of tw_be) that are over."""
+        ended = destroy_stale(self._cgroup, self._given, udp_backends(backends))
+        if ended:
+            logger.info("connected UDP sockets lost their backend sockets=%d", ended)
+
+    def ask_again(self, frontends: Collection[bytes]) -> None:
+        """Have those ask again that asked for an address before it was one of `frontends` (keys of tw_fe)."""
+        if not frontends:
+            return
+        places = namespaces(self._cgroup) if self._pods else (Namespace((), is_own=True),)
+        ended = destroy_early(places, frontends)
+        if ended:
+            logger.info("sockets had connected before there was a Service sockets=%d", ended)

@@ -1,0 +1,1 @@
+"""From BPF sources to loaded programs, open maps and their pins."""

@@ -1,0 +1,1 @@
+"""Network devices and namespaces, as the kernel reports them."""

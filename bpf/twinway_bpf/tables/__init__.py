@@ -1,0 +1,1 @@
+"""What the programs read, and how a change of state becomes writes to it."""

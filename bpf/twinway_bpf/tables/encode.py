@@ -1,0 +1,212 @@
+"""
+Values to bytes, purely: what a `NodeState` is in the kernel's tables.
+
+Layouts are tw_types.h's (mirrored and proved in `layout`); byte order of the machine unless a
+field is an address or a port.
+"""
+
+from __future__ import annotations
+
+import struct
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from ipaddress import IPv6Address, IPv6Network, ip_address
+
+from twinway.model.net import IPAddress, IPNetwork, Protocol
+from twinway.model.node import (
+    NO_POLICY,
+    Backend,
+    BackendSet,
+    ClassId,
+    Frontend,
+    PolicySet,
+    PolicySetId,
+)
+from twinway.model.policy import Direction
+from twinway.model.verdicts import GroupedEntries, VerdictRow
+from twinway_bpf.tables.layout import EpKind
+
+_MAPPED = bytes(10) + b"\xff\xff"
+_U64 = struct.Struct("=Q")
+_ONE = _U64.pack(1)
+_FE = struct.Struct("=QII")
+_SLOT_KEY = struct.Struct("=QII")
+_EP = struct.Struct("=QIBB6s6s2xIi4x")
+_CLASS_KEY = struct.Struct("=I16s")
+_CLASS = struct.Struct("=QQ")
+_SINGLE = (128).to_bytes(4, sys.byteorder)
+_VERDICT_KEY_HEAD = struct.Struct("=IBBH")
+_VERDICT_KEY_NAMES = struct.Struct("=QQ")
+_VERDICT = struct.Struct("=QII")
+
+VerdictParts = tuple[bytes, bytes, bytes]
+"""The key of an entry before policy set and class, and after them, and the value."""
+VERDICT_PREFIX = 8 * (1 + 1 + 2 + 8 + 8)
+"""Bits of a verdict's key, after prefixlen, that stand before its port."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """
+    Where a pod is, so that its packets can be known: behind a veth, or by a stamp.
+
+    `ifindex` and `host_mac` are the host side's, `mac` the pod's. Where there is no host side `ifindex`
+    is zero, `host_mac` is the node's on the same parent, and `stamp` is what a program in the pod's
+    namespace writes on its packets. `netns` is the pod's namespace as that of its hooks numbers it, below
+    zero where it is the same.
+    """
+
+    ifindex: int = 0
+    mac: bytes = bytes(6)
+    host_mac: bytes = bytes(6)
+    stamp: int = 0
+    netns: int = -1
+
+
+NOWHERE = Place()
+
+SERVED = frozenset({Protocol.TCP, Protocol.UDP})
+"""Protocols that a port can be translated of; SCTP's checksum covers the whole packet."""
+
+
+def address(value: IPAddress) -> bytes:
+    """16 bytes, IPv4 mapped."""
+    return value.packed if isinstance(value, IPv6Address) else _MAPPED + value.packed
+
+
+def device(place: Place) -> bytes:
+    """Key of tw_ep that no address has: the pod at a device, whatever packets there bear (device.h)."""
+    return b"\xff" * 8 + place.ifindex.to_bytes(4, sys.byteorder) + place.stamp.to_bytes(4, sys.byteorder)
+
+
+def address_back(packed: bytes) -> IPAddress:
+    """The address of 16 bytes; a mapped one is IPv4."""
+    return ip_address(packed[12:] if packed[:12] == _MAPPED else packed)
+
+
+def frontend_key(frontend: Frontend) -> bytes:
+    """Key of tw_fe."""
+    port = frontend.port.to_bytes(2, "big")
+    return address(frontend.address) + port + bytes((frontend.protocol.number, frontend.scope))
+
+
+def frontend_value(backends: BackendSet) -> bytes:
+    """Value of tw_fe."""
+    return _FE.pack(backends.id, len(backends.backends), 0)
+
+
+def address_key(value: IPAddress) -> bytes:
+    """Key of tw_fe that says "some Service lives at this address"."""
+    return address(value) + bytes(4)
+
+
+ADDRESS_VALUE = _FE.pack(0, 0, 0)
+
+
+def slots(backends: BackendSet) -> Iterator[tuple[bytes, bytes]]:
+    """Entries of tw_slot for one set."""
+    for number, backend in enumerate(backends.backends):
+        yield _SLOT_KEY.pack(backends.id, number, 0), _U64.pack(backend.id)
+
+
+def backend_key(identity: int) -> bytes:
+    """Key of tw_be."""
+    return _U64.pack(identity)
+
+
+def backend_id(key: bytes) -> int:
+    """The id that a key of tw_be is."""
+    return int(_U64.unpack(key)[0])
+
+
+def backend_value(backend: Backend) -> bytes:
+    """Value of tw_be."""
+    return (
+        address(backend.address) + backend.port.to_bytes(2, "big") + bytes((backend.protocol.number,)) + bytes(5)
+    )
+
+
+def datagram_ends(backends: Iterable[Backend]) -> dict[bytes, bytes]:
+    """Entries of tw_udpbe: those of these backends that are asked by UDP."""
+    return {
+        address(backend.address) + backend.port.to_bytes(2, "big") + bytes(2): _ONE
+        for backend in backends
+        if backend.protocol == Protocol.UDP
+    }
+
+
+def endpoint_value(
+    kind: EpKind, policy: PolicySetId = NO_POLICY, generation: int = 0, place: Place = NOWHERE
+) -> bytes:
+    """Value of tw_ep."""
+    return _EP.pack(policy, place.ifindex, kind, generation, place.mac, place.host_mac, place.stamp, place.netns)
+
+
+def class_key(network: IPNetwork) -> bytes:
+    """Key of tw_class: a prefix of the 16-byte address."""
+    bits = network.prefixlen if isinstance(network, IPv6Network) else 96 + network.prefixlen
+    return _CLASS_KEY.pack(bits, address(network.network_address))
+
+
+def class_prefix(key: bytes) -> tuple[int, int]:
+    """The bits that count of a key of tw_class, and its mapped address as a number."""
+    return int.from_bytes(key[:4], sys.byteorder), int.from_bytes(key[4:], "big")
+
+
+def is_single(key: bytes) -> bool:
+    """Whether a key of tw_class is a single address."""
+    return key.startswith(_SINGLE)
+
+
+def class_value(first: int, second: int) -> bytes:
+    """Value of tw_class: the class ids of both generations."""
+    return class_half(first) + class_half(second)
+
+
+def class_half(identity: int) -> bytes:
+    """What a value of tw_class says of one generation."""
+    return _U64.pack(identity)
+
+
+def class_ids(value: bytes) -> tuple[int, int]:
+    """The class ids of both generations."""
+    first, second = _CLASS.unpack(value)
+    return first, second
+
+
+def verdict_set(key: bytes) -> PolicySetId:
+    """The policy set that a key of tw_verdict belongs to."""
+    return PolicySetId(_VERDICT_KEY_NAMES.unpack_from(key, _VERDICT_KEY_HEAD.size)[0])
+
+
+def verdict_parts(direction: Direction, rows: Iterable[VerdictRow]) -> list[VerdictParts]:
+    """What entries of tw_verdict have in common whatever policy set and class they are for."""
+    return [
+        (
+            _VERDICT_KEY_HEAD.pack(VERDICT_PREFIX + bits, direction, protocol, 0),
+            port.to_bytes(2, "big") + bytes(6),
+            _VERDICT.pack(verdict.rule, verdict.action, 0),
+        )
+        for protocol, port, bits, verdict in rows
+    ]
+
+
+def verdict_entries(
+    policy: PolicySetId, address_class: ClassId, parts: Iterable[VerdictParts]
+) -> dict[bytes, bytes]:
+    """Entries of tw_verdict for one policy set and class."""
+    names = _VERDICT_KEY_NAMES.pack(policy, address_class)
+    return {head + names + tail: value for head, tail, value in parts}
+
+
+def verdicts(policy: PolicySet) -> Iterator[tuple[bytes, bytes]]:
+    """Entries of tw_verdict for one policy set."""
+    for group in GroupedEntries.of(policy.entries).groups:
+        parts = verdict_parts(group.direction, group.rows)
+        yield from verdict_entries(policy.id, group.address_class, parts).items()
+
+
+def servable(frontends: Iterable[Frontend]) -> tuple[Frontend, ...]:
+    """Frontends of protocols that can be served."""
+    return tuple(frontend for frontend in frontends if frontend.protocol in SERVED)

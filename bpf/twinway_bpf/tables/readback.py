@@ -1,0 +1,98 @@
+"""What the kernel's tables hold, in the words of the model: for people, and for `explain`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from twinway.driver import Denial, Inspection, KernelFrontend, MapUsage
+from twinway.model.net import IPAddress, Protocol
+from twinway.model.node import RuleId
+from twinway.model.policy import Direction
+from twinway_bpf.load.maps import ARRAYS, SK_STORAGE, Map, short_name
+from twinway_bpf.tables import encode
+from twinway_bpf.tables.layout import Be, DeniedKey, Fe, FeKey, Reason, SlotKey
+
+_PROTOCOLS = {protocol.number: protocol for protocol in Protocol}
+
+
+def inspect(maps: Mapping[str, Map]) -> Inspection:
+    """Everything that can be read back."""
+    by_name = {short_name(name): table for name, table in maps.items()}
+    return replace(counted(maps), frontends=frontends(by_name))
+
+
+def counted(maps: Mapping[str, Map]) -> Inspection:
+    """What can be told without reading tables back: how full they are, and the counters."""
+    by_name = {short_name(name): table for name, table in maps.items()}
+    return Inspection(maps=usage(maps), counters=counters(by_name["count"]), denials=denials(by_name["denied"]))
+
+
+def frontends(maps: Mapping[str, Map]) -> tuple[KernelFrontend, ...]:
+    """Frontends and where each leads, sorted by address and port."""
+    backends = {
+        int.from_bytes(key, "little"): _backend(Be.from_buffer_copy(value))
+        for key, value in maps["be"].entries().items()
+    }
+    slots = {
+        (row.set, row.slot): int.from_bytes(value, "little")
+        for row, value in ((SlotKey.from_buffer_copy(k), v) for k, v in maps["slot"].entries().items())
+    }
+    found = []
+    for raw_key, raw_value in maps["fe"].entries().items():
+        key, value = FeKey.from_buffer_copy(raw_key), Fe.from_buffer_copy(raw_value)
+        if key.proto not in _PROTOCOLS:
+            continue  # the entry that says "some Service lives at this address"
+        ids = (slots.get((value.set, slot), 0) for slot in range(value.count))
+        leads = tuple(backends[identity] for identity in ids if identity in backends)
+        address = encode.address_back(bytes(key.addr))
+        found.append(KernelFrontend(address, key.port, _PROTOCOLS[key.proto], key.scope, leads))
+    return tuple(sorted(found, key=lambda f: (f.address.version, int(f.address), f.port, f.protocol, f.scope)))
+
+
+def service_addresses(frontend_table: Map) -> frozenset[IPAddress]:
+    """Every address that some Service has."""
+    return frozenset(encode.address_back(key[:16]) for key in frontend_table.entries())
+
+
+def usage(maps: Mapping[str, Map]) -> tuple[MapUsage, ...]:
+    """How full each table is, by name."""
+    return tuple(
+        MapUsage(short_name(name), _count(table), table.decl.max_entries, _memory(table))
+        for name, table in sorted(maps.items())
+        if table.decl.kind != SK_STORAGE
+    )
+
+
+def counters(table: Map) -> dict[str, int]:
+    """Packets and socket calls by reason, those that never happened left out."""
+    counts = {reason.name.lower(): table.lookup_sum(int(reason).to_bytes(4, "little")) for reason in Reason}
+    return {name: count for name, count in counts.items() if count}
+
+
+def denials(table: Map) -> tuple[Denial, ...]:
+    """What each rule denied to each pod."""
+    found = ((DeniedKey.from_buffer_copy(raw), count) for raw, count in table.sums().items())
+    return tuple(
+        Denial(RuleId(key.rule), encode.address_back(bytes(key.pod)), Direction(key.direction), count)
+        for key, count in found
+    )
+
+
+def _backend(value: Be) -> tuple[IPAddress, int]:
+    return encode.address_back(bytes(value.addr)), value.port
+
+
+def _count(table: Map) -> int:
+    if table.decl.kind in ARRAYS:
+        return table.decl.max_entries
+    return table.count()
+
+
+# The kernel's own figure, of tables that count it. Source: bpf_map_show_fdinfo.
+def _memory(table: Map) -> int:
+    for line in Path(f"/proc/self/fdinfo/{table.descriptor}").read_text().splitlines():
+        if line.startswith("memlock:"):
+            return int(line.split()[1])
+    return 0

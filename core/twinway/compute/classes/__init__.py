@@ -1,0 +1,1 @@
+"""Address classes: which addresses the rules of policies cannot tell apart."""

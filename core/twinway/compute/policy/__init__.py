@@ -1,0 +1,1 @@
+"""Policies: from rules to the verdicts that the kernel looks up."""

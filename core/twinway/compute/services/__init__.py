@@ -1,0 +1,1 @@
+"""Services: from objects of the API to frontends and backends."""

@@ -1,0 +1,1 @@
+"""Kubernetes objects into values, each field checked once."""

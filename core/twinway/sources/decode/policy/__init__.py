@@ -1,0 +1,1 @@
+"""Policies of every kind into values."""

@@ -1,0 +1,1 @@
+"""The source that reads manifests from files and watches them."""

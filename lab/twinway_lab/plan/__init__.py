@@ -1,0 +1,1 @@
+"""What a lab should be: nodes, pods, addresses. Pure."""

@@ -1,0 +1,1 @@
+"""Connections that a lab makes between its places, and what became of them."""

@@ -1,0 +1,147 @@
+"""From sources to loaded programs, by way of a cache that may be empty, old or damaged."""
+
+from __future__ import annotations
+
+import os
+import struct
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from twinway.errors import LoadError
+from twinway_bpf.load import bundle, libbpf, loader, programs
+from twinway_bpf.load.loader import Loader, bundle_path, ensure_bundle
+from twinway_bpf.load.pins import Pins
+from twinway_bpf.load.source import FLAGS
+
+SOURCE = "guard.c"
+"""The smallest of the sources."""
+
+
+@pytest.fixture(scope="session")
+def compiled(pytestconfig: pytest.Config) -> Path:
+    """A cache that has every source's bundle, kept from run to run."""
+    cache = pytestconfig.cache.mkdir("twinway-bundles")
+    for source in programs.SOURCES:
+        ensure_bundle(source, cache)
+    return cache
+
+
+@pytest.fixture
+def cache(compiled: Path, tmp_path: Path) -> Path:
+    """A cache of this test's own, with what was compiled already."""
+    own = tmp_path / "cache"
+    own.mkdir()
+    for source in programs.SOURCES:
+        path = bundle_path(source, compiled)
+        (own / path.name).write_bytes(path.read_bytes())
+    return own
+
+
+@pytest.fixture
+def pins(pins_root: Path) -> Iterator[Pins]:
+    """Pins of this test's own."""
+    made = Pins(pins_root)
+    yield made
+    made.remove_all()
+
+
+@pytest.mark.parametrize("source", programs.SOURCES)
+def test_bundle_has_what_the_source_has(compiled: Path, source: str) -> None:
+    """A bundle holds the source's programs, and every map that they load."""
+    found = ensure_bundle(source, compiled)
+    assert set(found.programs) == {program.name for program in programs.ALL if program.source == source}
+    used = {name for code in found.programs.values() for _, name in code.maps}
+    assert used <= set(found.maps)
+
+
+def test_sources_agree_on_their_maps(compiled: Path) -> None:
+    """A map that two sources use has one shape in both."""
+    seen: dict[str, bundle.MapDecl] = {}
+    for source in programs.SOURCES:
+        for name, decl in ensure_bundle(source, compiled).maps.items():
+            assert seen.setdefault(name, decl) == decl
+
+
+def test_every_program_loads(cache: Path, pins: Pins) -> None:
+    """The verifier takes every program, and the maps are as large as was asked."""
+    found = Loader(pins, cache, {"ct": 1000})
+    loaded = found.load(programs.ALL)
+    assert set(loaded) == {program.name for program in programs.ALL}
+    assert {libbpf.map_info(found.maps["tw_ct_v2"].descriptor).max_entries} == {1000}
+    _close(loaded, found)
+
+
+def test_second_process_uses_the_same_maps(cache: Path, pins: Pins) -> None:
+    """What one process wrote into a table, programs of the next one look up."""
+    first = Loader(pins, cache, {})
+    first.open_maps(SOURCE)
+    table = first.maps["tw_ep_v3"]
+    entry = {bytes(table.decl.key_size): bytes(table.decl.value_size)}
+    table.write(entry)
+    second = Loader(pins, cache, {})
+    loaded = second.load([programs.GUARD_TO])
+    assert second.maps["tw_ep_v3"].entries() == entry
+    _close(loaded, first, second)
+
+
+def test_nothing_is_compiled_twice(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bundle that is there is used: no compiler is asked."""
+    monkeypatch.setattr(sys, "executable", "/nowhere")
+    assert ensure_bundle(SOURCE, cache).programs
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"format": 2}'])
+def test_damaged_bundle_is_made_anew(cache: Path, damage: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A file that is no bundle is told of, and replaced."""
+    path = bundle_path(SOURCE, cache)
+    whole = bundle.load(path)
+    path.write_text(damage)
+    assert ensure_bundle(SOURCE, cache).maps == whole.maps
+    assert bundle.load(path).programs.keys() == whole.programs.keys()
+    assert "damaged" in caplog.text
+
+
+def test_key_covers_what_is_compiled_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other flags, or other stub headers, are another bundle."""
+    before = bundle_path(SOURCE, tmp_path)
+    monkeypatch.setattr(loader, "FLAGS", (*FLAGS, "-DX"))
+    assert bundle_path(SOURCE, tmp_path) != before
+    monkeypatch.undo()
+    (tmp_path / "include").mkdir()
+    (tmp_path / "include" / "more.h").write_text("")
+    monkeypatch.setattr(loader, "KERNEL", tmp_path)
+    assert bundle_path(SOURCE, tmp_path) != before
+
+
+def test_compiler_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing can be compiled, the error says what failed and what may be missing."""
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(LoadError, match=r"program guard\.c: does not compile .* is python3-bpfcc installed\?"):
+        ensure_bundle(SOURCE, tmp_path / "cache")
+
+
+def test_refused_program_brings_the_verifiers_words(cache: Path, pins: Pins) -> None:
+    """A program that the verifier refuses is told with its reason, and the log holds the whole story."""
+    path = bundle_path(SOURCE, cache)
+    whole = bundle.load(path)
+    reads_nowhere = struct.pack("=BBhi", 0x61, 0x00, 0, 0) + struct.pack("=BBhi", 0x95, 0, 0, 0)  # r0 = *(u32 *)r0
+    code = replace(whole.programs["tw_guard_to"], instructions=reads_nowhere, maps=())
+    bundle.save(replace(whole, programs={**whole.programs, "tw_guard_to": code}), path)
+    found = Loader(pins, cache, {})
+    with pytest.raises(LoadError, match=r"program tw_guard_to: the verifier refuses it: R0 !read_ok") as raised:
+        found.load([programs.GUARD_TO])
+    assert "\n" not in str(raised.value)
+    assert "R0 !read_ok" in raised.value.log
+    _close({}, found)
+
+
+def _close(loaded: dict[str, int], *loaders: Loader) -> None:
+    for descriptor in loaded.values():
+        os.close(descriptor)
+    for each in loaders:
+        for table in each.maps.values():
+            os.close(table.descriptor)

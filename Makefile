@@ -26,7 +26,7 @@ conformance: setup ## what every driver must do, on every device, in every addre
 		-n $(or $(JOBS),2) --dist loadgroup $(if $(PAGE),--semantics $(PAGE))
 
 fuzz: setup ## every parser, for longer than in `make test` (ROUNDS=)
-	@$(MAKE) --silent -C integrations/terway/plugin fuzz ROUNDS=$(or $(ROUNDS),20000000) SEED=$$RANDOM
+	@$(MAKE) --silent -C cni/plugin fuzz ROUNDS=$(or $(ROUNDS),20000000) SEED=$$RANDOM
 	@$(PYTEST) --hypothesis-profile=long --timeout=3600 tests/unit/sources tests/unit/cni tests/packets/test_any_frame.py
 
 test-kernels: setup ## the same on other kernels, in virtual machines (KERNELS= DRIVERS= DEVICES= SUITE= BUDGET= PAGE=)

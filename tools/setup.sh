@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
 python=/usr/bin/python3 # Debian's own: BCC belongs to it
-projects=(core bpf drivers/tc drivers/sockops integrations/terway lab tests/conformance)
+projects=(core bpf drivers/tc drivers/sockops cni lab tests/conformance)
 
 fail() {
 	echo "setup: $*" >&2
@@ -59,4 +59,4 @@ debian_packages tools/apt/base.txt
 python_packages dev
 [ -z "${1:-}" ] || debian_packages "tools/apt/$1.txt"
 [ "${1:-}" != bench ] || python_packages bench
-make --silent -C integrations/terway/plugin
+make --silent -C cni/plugin

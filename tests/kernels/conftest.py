@@ -99,7 +99,7 @@ def fleet(
     """The guests of all kernels that are chosen, each with all cases, under way."""
     words = [f"{driver}/{device}" for device in CHOICES["device"] for driver in CHOICES["driver"]]
     with timed(request.config, "byte code"):
-        for folder in ("core", "bpf", "drivers", "lab", "integrations"):
+        for folder in ("core", "bpf", "drivers", "lab", "cni"):
             compile_dir(table.TREE / folder, quiet=2)  # once here, not in every guest
     made = Fleet(tmp_path_factory.mktemp("smoke"), words)
     request.config.stash[FLEET] = made

@@ -90,7 +90,7 @@ def _write(wiring: Wiring, record: Mapping[str, Any]) -> None:
 
 
 def _chain(wiring: Wiring, record: Mapping[str, Any]) -> Chain:
-    from twinway_terway.plugin import plugin_path
+    from twinway_cni.plugin import plugin_path
 
     return Chain(f"twinway-{wiring.lab}", record["plugins"], [CNI_PATH, plugin_path().parent])
 

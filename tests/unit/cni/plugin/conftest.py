@@ -7,18 +7,13 @@ from pathlib import Path
 
 import pytest
 
-SOURCES = Path(__file__).parents[3] / "integrations" / "terway" / "plugin"
-
-
-@pytest.fixture(autouse=True)
-def _place(pod_netns: str) -> None:
-    """The namespace of the requests' pod is there."""
+SOURCES = Path(__file__).parents[4] / "cni" / "plugin"
 
 
 @pytest.fixture(scope="session")
 def plugin() -> Path:
     """The real binary, made by its own Makefile."""
-    from twinway_terway.plugin import plugin_path
+    from twinway_cni.plugin import plugin_path
 
     subprocess.run(["make", "--silent", "-C", SOURCES], check=True)
     return plugin_path()

@@ -1,0 +1,1 @@
+"""The CNI plugin, one static binary that calls the agent, and where it is."""

@@ -1,1 +1,0 @@
-"""The link in the CNI chain: the plugin, and its installer behind Terway."""

@@ -19,7 +19,7 @@ check: setup ## format, lint, types, layers
 
 bench: setup ## paired measurements (BENCH="throughput lost": some of them)
 	@tools/setup.sh bench
-	@.venv/bin/python -m tests.bench $(BENCH)
+	@.venv/bin/twinway bench $(BENCH)
 
 conformance: setup ## what every driver must do, on every device, in every address family (SEEDS= JOBS= PAGE=)
 	@CONFORMANCE=all $(PYTEST) tests/conformance --family 4 --family 6 --family dual --seeds $(or $(SEEDS),500) \

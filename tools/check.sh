@@ -4,7 +4,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 bin=.venv/bin
 packages=(core/twinway bpf/twinway_bpf drivers/tc/twinway_tc drivers/sockops/twinway_sockops
-	cni/twinway_cni lab/twinway_lab tests/conformance/twinway_conformance)
+	cni/twinway_cni lab/twinway_lab testing/twinway_testing bench/twinway_bench
+	tests/conformance/twinway_conformance)
 
 $bin/ruff format --check --quiet
 $bin/ruff check --quiet

@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
 python=/usr/bin/python3 # Debian's own: BCC belongs to it
-projects=(core bpf drivers/tc drivers/sockops cni lab tests/conformance)
+projects=(core bpf drivers/tc drivers/sockops cni lab testing bench tests/conformance)
 
 fail() {
 	echo "setup: $*" >&2

@@ -12,13 +12,14 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
-from tests.kernels import report, table
-from tests.kernels.fetch import Unpacked, fetch
+from tests.kernels import report
 from tests.kernels.fleet import Fleet
 
 from twinway.driver import ENTRY_POINTS
 from twinway_bpf.load import programs
 from twinway_bpf.load.loader import ensure_bundle
+from twinway_testing.machines import table
+from twinway_testing.machines.fetch import Unpacked, fetch
 
 ROWS = {kernel.name: kernel for kernel in table.kernels(table.TABLE.read_text())}
 DRIVERS = sorted(point.name for point in entry_points(group=ENTRY_POINTS))

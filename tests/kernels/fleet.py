@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.kernels.fetch import Unpacked
-from tests.kernels.table import HarnessError
-from tests.kernels.vm import Finished, boot, with_bundles
+from twinway_testing.machines.fetch import Unpacked
+from twinway_testing.machines.table import HarnessError
+from twinway_testing.machines.vm import Finished, boot, with_bundles
 
 BOOT_SECONDS, START_SECONDS, CASE_SECONDS = 120, 240, 400
 

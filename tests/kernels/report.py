@@ -54,7 +54,7 @@ HEAD = """\
 # Kernels and devices
 
 Made by `make test-kernels PAGE=docs/kernels.md`, under emulation: every driver on every pod device, under each
-kernel of `tests/kernels/kernels.toml`, from programs that were compiled elsewhere.
+kernel of `testing/twinway_testing/machines/kernels.toml`, from programs that were compiled elsewhere.
 
 A number is checks that hold, of all: the smoke of `tests/kernels/guest/smoke.py`, which is Services and a policy,
 over TCP and UDP, and on ipvlan and macvlan what the wire of the pods' parent shows of it: nothing that stays

@@ -9,9 +9,10 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
-from tests.kernels.fetch import Unpacked
-from tests.kernels.table import Kernel
-from tests.kernels.vm import GuestFailure, boot
+
+from twinway_testing.machines.fetch import Unpacked
+from twinway_testing.machines.table import Kernel
+from twinway_testing.machines.vm import GuestFailure, boot
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(300)]
 

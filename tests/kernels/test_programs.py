@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 from tests.kernels import budget
-from tests.kernels.fetch import Unpacked
-from tests.kernels.vm import boot
+
+from twinway_testing.machines.fetch import Unpacked
+from twinway_testing.machines.vm import boot
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(600)]
 

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 from tests.kernels import suite
-from tests.kernels.fetch import Unpacked
-from tests.kernels.vm import boot, with_bundles
+
+from twinway_testing.machines.fetch import Unpacked
+from twinway_testing.machines.vm import boot, with_bundles
 
 SLOW = "10"
 HOURS = 6

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from tests.packets import site
 from tests.packets.doctored import doctored
 from tests.packets.rig import HOST, POD, V4, V6, Device, Net, Rig
 from tests.packets.scene import Doctor, Scene
@@ -21,6 +20,7 @@ from twinway_bpf.load import programs
 from twinway_bpf.load.loader import Loader
 from twinway_bpf.load.pins import Pins
 from twinway_bpf.netlink import netns
+from twinway_testing import site
 
 STAMPS = 0x5EA1_ED01, 0x5EA1_ED02
 CAPACITIES = {"fe": 512, "slot": 1024, "be": 512, "ep": 64, "class": 512, "verdict": 1024, "ct": 1024}

@@ -7,8 +7,8 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.packets import site
 from twinway_bpf.netlink import netns
+from twinway_testing import site
 
 
 @contextlib.contextmanager

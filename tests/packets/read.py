@@ -6,7 +6,7 @@ import struct
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from tests.packets.build import (
+from twinway_testing.frames import (
     DESTINATION,
     FRAGMENT,
     HOP_OPTIONS,

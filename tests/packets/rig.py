@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 
-from tests.packets import testrun
-from tests.packets.build import IPAddress
 from tests.packets.read import Seen, read
 from tests.packets.tables import Tables
 from twinway_bpf.load import programs
@@ -23,6 +21,8 @@ from twinway_bpf.load.programs import Program
 from twinway_bpf.netlink import netns
 from twinway_bpf.tables import encode
 from twinway_bpf.tables.layout import Reason
+from twinway_testing import testrun
+from twinway_testing.frames import IPAddress
 
 UNSPEC, SHOT, REDIRECT = -1, 2, 7
 """TC_ACT_*."""

@@ -14,10 +14,10 @@ from typing import TypedDict, Unpack
 
 import pytest
 
-from tests.packets.build import ACK, TCP, UDP, End, tcp, udp
 from tests.packets.rig import V4, V6, Net, Outcome, Rig
 from tests.packets.tables import Tables
 from twinway_bpf.load import programs
+from twinway_testing.frames import ACK, TCP, UDP, End, tcp, udp
 
 only_v4 = pytest.mark.parametrize("net", [V4], ids=["v4"], indirect=True)
 only_v6 = pytest.mark.parametrize("net", [V6], ids=["v6"], indirect=True)

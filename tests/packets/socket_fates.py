@@ -17,7 +17,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.packets.build import TCP, UDP, End
 from tests.packets.sockets import LOOPBACK, PODS, SECONDS, Kind, Site, is_ready
 from tests.packets.tables import verdict
 from twinway.model.policy import Direction
@@ -25,6 +24,7 @@ from twinway_bpf.attach.tchook import Side
 from twinway_bpf.load import programs
 from twinway_bpf.tables.encode import Place
 from twinway_bpf.tables.layout import CfgFlag, Reason
+from twinway_testing.frames import TCP, UDP, End
 
 ROOM = Path("/proc/sys/net/core/optmem_max")
 STREAM, DATAGRAM = socket.SOCK_STREAM, socket.SOCK_DGRAM

@@ -17,8 +17,6 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 
-from tests.packets import site as places
-from tests.packets.build import End
 from tests.packets.rig import V4, V6, Net
 from tests.packets.tables import Tables
 from twinway.driver import Health
@@ -30,6 +28,8 @@ from twinway_bpf.load.loader import Loader
 from twinway_bpf.load.pins import Pins
 from twinway_bpf.load.programs import Program
 from twinway_bpf.netlink import netns
+from twinway_testing import site as places
+from twinway_testing.frames import End
 
 PODS = tuple(address for net in (V4, V6) for address in (net.client, net.server, net.other, net.away))
 ADDRESSES = tuple(f"addr add {address} dev lo" for address in PODS)

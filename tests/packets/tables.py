@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_network
 
-from tests.packets.build import TCP, End, IPAddress
 from twinway.model.net import Protocol
 from twinway.model.node import (
     Action,
@@ -31,6 +30,7 @@ from twinway_bpf.tables.layout import Ct, CtFlag, CtKey, EpKind, Limit, Reason, 
 from twinway_bpf.tables.layout import End as RawEnd
 from twinway_bpf.tables.readback import denials
 from twinway_bpf.tables.settings import Notices, Settings
+from twinway_testing.frames import TCP, End, IPAddress
 
 _PROTOCOLS = {protocol.number: protocol for protocol in Protocol}
 _CLEARED = ("fe", "slot", "be", "udpbe", "ep", "class", "verdict", "ct", "ct_share", "opener", "udp", "udp_share")

@@ -8,11 +8,11 @@ from typing import NamedTuple
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.packets.build import DESTINATION, FRAGMENT, HOP_OPTIONS, SCTP, TCP, UDP, Fragment, frame
 from tests.packets.rig import SHOT, Net
 from tests.packets.scene import Scene
 from tests.packets.tables import verdict
 from twinway.model.policy import Direction
+from twinway_testing.frames import DESTINATION, FRAGMENT, HOP_OPTIONS, SCTP, TCP, UDP, Fragment, frame
 
 ROUTING, IP4, GRE, ICMP, ICMPV6 = 43, 4, 47, 1, 58
 OPEN = 8080

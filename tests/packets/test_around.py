@@ -15,14 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.packets import site
-from tests.packets.build import end, udp
 from twinway.driver import Change, NodeContext
 from twinway.model.net import NodeName, ObjectRef
 from twinway.model.node import NO_POLICY, Attachment, Endpoint, NodeState, PolicyState
 from twinway_bpf.datapath import Datapath
 from twinway_bpf.load import features
 from twinway_bpf.netlink import netns, rtnetlink
+from twinway_testing import site
+from twinway_testing.frames import end, udp
 
 SOL_PACKET, PACKET_QDISC_BYPASS = 263, 20
 ADDRESSES = {"a": "10.3.0.5", "b": "10.3.0.9"}

@@ -11,13 +11,26 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.packets.build import ACK, SYN, TCP, Extension, Fragment, echo, frame, icmp, sctp, tcp, udp, unreachable
 from tests.packets.rig import SHOT, UNSPEC, Net
 from tests.packets.scene import Scene, only_v4, only_v6
 from tests.packets.tables import verdict
 from twinway.model.policy import Direction
 from twinway_bpf.load import programs
 from twinway_bpf.tables.layout import Reason
+from twinway_testing.frames import (
+    ACK,
+    SYN,
+    TCP,
+    Extension,
+    Fragment,
+    echo,
+    frame,
+    icmp,
+    sctp,
+    tcp,
+    udp,
+    unreachable,
+)
 
 HEAD = {4: 20, 6: 40}
 ROUTING = 43

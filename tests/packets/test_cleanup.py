@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.packets import site
 from tests.packets.test_takeover import Node, node
 from twinway import plugins
 from twinway.cleanup import clean
@@ -19,6 +18,7 @@ from twinway.errors import ConfigError
 from twinway.locks import only_one_on
 from twinway.node_context import build_driver, context_of
 from twinway_bpf.load import libbpf
+from twinway_testing import site
 
 __all__ = ["node"]  # the fixture
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.packets.build import ACK, FIN, RST, SYN, TCP, UDP, End, echo, tcp, udp
 from tests.packets.rig import REDIRECT, UNSPEC, Net, Outcome
 from tests.packets.scene import Scene
 from twinway_bpf.tables.layout import CtFlag, Reason
+from twinway_testing.frames import ACK, FIN, RST, SYN, TCP, UDP, End, echo, tcp, udp
 
 both = pytest.mark.parametrize("protocol", [TCP, UDP], ids=["tcp", "udp"])
 SYN_ACK = SYN | ACK

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from tests.packets.build import RECEIVER_MAC, SENDER_MAC, UDP, End, end, tcp, udp
 from tests.packets.read import macs
 from tests.packets.rig import CLIENT_MAC, GATEWAY_MAC, HOST_MAC, NEIGHBOUR_MAC, REDIRECT, UNSPEC, Net
 from tests.packets.scene import Doctor, Scene
 from twinway_bpf.tables import encode
 from twinway_bpf.tables.layout import Reason
+from twinway_testing.frames import RECEIVER_MAC, SENDER_MAC, UDP, End, end, tcp, udp
 
 MTU = 1500
 

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.packets.build import TCP, UDP, End
 from tests.packets.rig import V4, V6
 from tests.packets.sockets import KINDS, Kind, Site
 from tests.packets.test_stale import DATAGRAM, STREAM, ended, is_connected, whole_site, whom
@@ -19,6 +18,7 @@ from twinway_bpf.connections.early import destroy_early
 from twinway_bpf.connections.users import namespaces
 from twinway_bpf.tables import encode
 from twinway_bpf.tables.layout import CfgFlag
+from twinway_testing.frames import TCP, UDP, End
 
 __all__ = ["whole_site"]
 

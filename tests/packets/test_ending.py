@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.packets.build import ACK, FIN, RST, SYN, TCP, End, tcp
 from tests.packets.rig import Outcome
 from tests.packets.scene import Scene
 from tests.packets.test_connections import reaches_client, reaches_server
+from twinway_testing.frames import ACK, FIN, RST, SYN, TCP, End, tcp
 
 ENDS = ("client", "server")
 by_whom = pytest.mark.parametrize("closer", ENDS)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.packets.build import UDP, End, Fragment, frame, udp
 from tests.packets.rig import SHOT, UNSPEC, Net
 from tests.packets.scene import Scene
 from twinway_bpf.tables.layout import Reason
+from twinway_testing.frames import UDP, End, Fragment, frame, udp
 
 FIRST, MIDDLE, LAST = Fragment(0, more=True), Fragment(185, more=True), Fragment(370, more=False)
 

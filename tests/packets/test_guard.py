@@ -11,7 +11,13 @@ from ipaddress import ip_address
 
 import pytest
 
-from tests.packets.build import (
+from tests.packets.rig import SHOT, UNSPEC, Net, Outcome
+from tests.packets.scene import Scene
+from tests.packets.tables import verdict
+from twinway.model.policy import Direction
+from twinway_bpf.load import programs
+from twinway_bpf.tables.layout import Reason
+from twinway_testing.frames import (
     ACK,
     FIN,
     RST,
@@ -27,12 +33,6 @@ from tests.packets.build import (
     udp,
     unreachable,
 )
-from tests.packets.rig import SHOT, UNSPEC, Net, Outcome
-from tests.packets.scene import Scene
-from tests.packets.tables import verdict
-from twinway.model.policy import Direction
-from twinway_bpf.load import programs
-from twinway_bpf.tables.layout import Reason
 
 INGRESS, EGRESS = Direction.INGRESS, Direction.EGRESS
 DENIED = {INGRESS: Reason.DROP_POLICY_INGRESS, EGRESS: Reason.DROP_POLICY_EGRESS}

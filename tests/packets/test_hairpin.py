@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from tests.packets.build import ACK, TCP, UDP, End, tcp, udp
 from tests.packets.read import macs
 from tests.packets.rig import CLIENT_MAC, HOST_MAC, REDIRECT, SHOT, Outcome
 from tests.packets.scene import Scene
 from tests.packets.tables import verdict
 from twinway.model.policy import Direction
 from twinway_bpf.tables.layout import CtFlag, Reason
+from twinway_testing.frames import ACK, TCP, UDP, End, tcp, udp
 
 both = pytest.mark.parametrize("protocol", [TCP, UDP], ids=["tcp", "udp"])
 everywhere = pytest.mark.parametrize("in_pod", [False, True], ids=["host side", "in the pod"])

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.packets import site
 from tests.packets.tables import Tables
 from twinway.model.net import ObjectRef
 from twinway.model.node import Attachment, Endpoint, PolicySetId
@@ -24,6 +23,7 @@ from twinway_bpf.netlink import netns
 from twinway_bpf.netlink.devices import PodDevice, pod_device
 from twinway_bpf.tables import encode
 from twinway_bpf.tables.layout import Reason
+from twinway_testing import site
 
 ADDRESS, PEER = "10.9.0.2", "10.9.0.3"
 COMMANDS = (

@@ -11,8 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.packets import site
-from tests.packets.build import end, udp
 from tests.packets.test_rest import Policy, hears
 from tests.packets.test_takeover import ADDRESSES, NODE, SERVED, Conversation, Node, conversation, node
 from twinway.driver import Change, NodeContext
@@ -21,6 +19,8 @@ from twinway_bpf.connections.sockdiag import SockDiag, Socket
 from twinway_bpf.datapath import Datapath
 from twinway_bpf.load import libbpf, programs, stamp
 from twinway_bpf.netlink import netns, rtnetlink
+from twinway_testing import site
+from twinway_testing.frames import end, udp
 
 __all__ = ["conversation", "node"]
 PORT = 6000

@@ -6,13 +6,13 @@ import struct
 
 import pytest
 
-from tests.packets.build import ACK, TCP, UDP, End, echo, icmp, tcp, udp, unreachable
 from tests.packets.rig import SHOT, Net
 from tests.packets.scene import Scene
 from tests.packets.tables import verdict
 from twinway.model.policy import Direction
 from twinway_bpf.load import programs
 from twinway_bpf.tables.layout import Reason
+from twinway_testing.frames import ACK, TCP, UDP, End, echo, icmp, tcp, udp, unreachable
 
 both = pytest.mark.parametrize("protocol", [TCP, UDP], ids=["tcp", "udp"])
 

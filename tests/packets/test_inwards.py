@@ -7,13 +7,13 @@ from ipaddress import ip_address
 
 import pytest
 
-from tests.packets.build import TCP, UDP, End, Fragment, IPAddress, arp, echo, end, frame, tcp, udp
 from tests.packets.rig import HOST_MAC, SHOT, UNSPEC, V4, Net, Outcome
 from tests.packets.scene import Scene, only_v6
 from tests.packets.tables import verdict
 from twinway.model.policy import Direction
 from twinway_bpf.load import programs
 from twinway_bpf.tables.layout import Reason
+from twinway_testing.frames import TCP, UDP, End, Fragment, IPAddress, arp, echo, end, frame, tcp, udp
 
 SET, OPEN = 7, 53
 PLACES = {

@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.packets.build import End
 from tests.packets.socket_fates import CLIENTS_SET, DENIED, EGRESS, INGRESS, SERVERS_SET, pod, saying, site
 from tests.packets.sockets import Kind, Site, cookie
 from tests.packets.tables import verdict
@@ -17,6 +16,7 @@ from twinway.model.policy import Direction
 from twinway_bpf.connections import sockdiag
 from twinway_bpf.judgement import Judgement
 from twinway_bpf.tables.layout import SkPol
+from twinway_testing.frames import End
 
 __all__ = ["site"]
 

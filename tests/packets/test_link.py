@@ -7,13 +7,13 @@ from ipaddress import IPv6Address, ip_address
 
 import pytest
 
-from tests.packets.build import SENDER_MAC, arp, icmp, neighbour, udp
 from tests.packets.rig import SHOT, UNSPEC, V4, Net, Outcome
 from tests.packets.scene import Scene, only_v4, only_v6
 from tests.packets.tables import verdict
 from twinway.model.policy import Direction
 from twinway_bpf.load import programs
 from twinway_bpf.tables.layout import Reason
+from twinway_testing.frames import SENDER_MAC, arp, icmp, neighbour, udp
 
 NOBODY, OWN_LINK, OTHER_LINK = map(IPv6Address, ("::", "fe80::5", "fe80::9"))
 ALL, GROUP, ROUTERS, LISTENERS = map(IPv6Address, ("ff02::1", "ff02::1:ff00:9", "ff02::2", "ff02::16"))

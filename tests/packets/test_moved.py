@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.packets.build import ACK, FIN, SYN, TCP, UDP, End, tcp, udp, unreachable
 from tests.packets.rig import REDIRECT, Net, Outcome
 from tests.packets.scene import Scene
 from twinway_bpf.tables.layout import CtFlag
+from twinway_testing.frames import ACK, FIN, SYN, TCP, UDP, End, tcp, udp, unreachable
 
 both = pytest.mark.parametrize("protocol", [TCP, UDP], ids=["tcp", "udp"])
 asked_as = pytest.mark.parametrize("asked", ["server", "other"], ids=["by name", "through another Service"])

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.packets.build import ACK, TCP, UDP, End, checksum, pseudo_header, tcp, udp
 from tests.packets.rig import Net
 from tests.packets.scene import Scene, only_v4
 from twinway_bpf.tables.layout import Reason
+from twinway_testing.frames import ACK, TCP, UDP, End, checksum, pseudo_header, tcp, udp
 
 PAYLOADS = {"empty": b"", "one byte": b"x", "odd": b"three", "long": bytes(range(256)) * 5}
 

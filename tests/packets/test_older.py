@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.packets import site
 from tests.packets.sockets import cookie
 from twinway.model.net import ObjectRef, Protocol
 from twinway.model.node import Attachment
@@ -27,6 +26,7 @@ from twinway_bpf.load.maps import Map
 from twinway_bpf.netlink import netns
 from twinway_bpf.tables.layout import Cfg, CfgFlag, Sk
 from twinway_bpf.tables.settings import Settings
+from twinway_testing import site
 
 SO_ATTACH_FILTER, SO_DETACH_FILTER = 26, 27
 HASH, ARRAY = 1, 2

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.packets.build import UDP, End, udp
 from tests.packets.read import read
 from tests.packets.scene import Scene
 from twinway_bpf.load import features, libbpf, programs
 from twinway_bpf.netlink import netns
+from twinway_testing.frames import UDP, End, udp
 
 SOL_PACKET, PACKET_VNET_HDR = 263, 15  # Source: include/uapi/linux/if_packet.h
 MTU = 9000

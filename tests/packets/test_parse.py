@@ -6,7 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.packets.build import (
+from tests.packets.rig import SHOT
+from tests.packets.scene import Scene, only_v4, only_v6
+from tests.packets.tables import verdict
+from twinway.model.policy import Direction
+from twinway_bpf.tables.layout import Reason
+from twinway_testing.frames import (
     DESTINATION,
     FRAGMENT,
     HOP_OPTIONS,
@@ -20,11 +25,6 @@ from tests.packets.build import (
     udp,
     unreachable,
 )
-from tests.packets.rig import SHOT
-from tests.packets.scene import Scene, only_v4, only_v6
-from tests.packets.tables import verdict
-from twinway.model.policy import Direction
-from twinway_bpf.tables.layout import Reason
 
 PADDING: Extension = (DESTINATION, b"\x00\x01\x04\x00\x00\x00\x00")
 """Eight bytes of destination options: a PadN."""

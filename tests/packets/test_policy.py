@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from tests.packets.build import ACK, SCTP, SYN, TCP, UDP, End, echo, sctp, tcp, udp
 from tests.packets.rig import HOST_MAC, SHOT, Net, Outcome
 from tests.packets.scene import Scene
 from tests.packets.tables import verdict
 from twinway.model.policy import Direction
 from twinway_bpf.tables.layout import CtFlag, Reason
+from twinway_testing.frames import ACK, SCTP, SYN, TCP, UDP, End, echo, sctp, tcp, udp
 
 INGRESS, EGRESS = Direction.INGRESS, Direction.EGRESS
 CLIENTS_SET, SERVERS_SET = 7, 9

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.packets import site
 from tests.packets.test_takeover import (
     ADDRESSES,
     NODE,
@@ -28,6 +27,7 @@ from twinway.driver import Change, NodeContext
 from twinway.model.node import NodeState, PolicySet, PolicyState
 from twinway_bpf.datapath import Datapath
 from twinway_bpf.netlink import netns
+from twinway_testing import site
 
 __all__ = ["conversation", "node"]
 CHANGES = 30

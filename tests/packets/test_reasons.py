@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.packets.build import End, Fragment, arp, echo, icmp, tcp, udp
 from tests.packets.doctored import HASH, PER_CPU_HASH
 from tests.packets.rig import REDIRECT, SHOT, UNSPEC, V4, V6, Outcome
 from tests.packets.scene import Doctor, Scene
@@ -18,6 +17,7 @@ from tests.packets.test_socket_reasons import REACHED as BY_SOCKET_POLICY
 from tests.packets.test_sockets import REACHED as OF_SOCKETS
 from twinway_bpf.load.source import flatten
 from twinway_bpf.tables.layout import Reason
+from twinway_testing.frames import End, Fragment, arp, echo, icmp, tcp, udp
 
 
 def _to_closed_port(scene: Scene, **ip: object) -> bytes:

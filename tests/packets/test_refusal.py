@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from tests.packets import older, site
+from tests.packets import older
 from twinway.driver import Driver, NodeContext
 from twinway.model.net import NodeName
 from twinway_bpf.load import features, libbpf
 from twinway_sockops.driver import SockopsDriver
 from twinway_tc.driver import TcDriver
+from twinway_testing import site
 
 DRIVERS: dict[str, type[Driver]] = {"tc": TcDriver, "sockops": SockopsDriver}
 TWINWAY = (sys.executable, "-P", "-c", "from twinway.cli.main import main; main()")

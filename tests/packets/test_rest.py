@@ -17,7 +17,6 @@ from types import MappingProxyType
 
 import pytest
 
-from tests.packets import site
 from tests.packets.test_takeover import (
     ADDRESSES,
     NODE,
@@ -50,6 +49,7 @@ from twinway_bpf.datapath import Datapath
 from twinway_bpf.load import libbpf
 from twinway_bpf.netlink import netns
 from twinway_bpf.tables.layout import Cfg
+from twinway_testing import site
 
 __all__ = ["conversation", "node"]
 WATCHING = {"tw_skb_in", "tw_skb_out"}

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.packets import site
 from twinway_bpf.netlink import netns, rtnetlink
+from twinway_testing import site
 
 MADE = (
     "link add out0 address 02:00:00:00:00:07 type veth peer name far0",

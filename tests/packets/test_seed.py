@@ -11,8 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.packets import site
-from tests.packets.build import ACK, FIN, TCP, UDP, End, end, tcp, udp
 from tests.packets.rig import SHOT, V4, V6, Rig
 from tests.packets.scene import Scene, only_v4
 from tests.packets.sockets import cookie
@@ -26,6 +24,8 @@ from twinway_bpf.connections.seed import connection_key, seed
 from twinway_bpf.load import programs
 from twinway_bpf.netlink import netns
 from twinway_bpf.tables.layout import CfgFlag, CtFlag, Reason, Sk
+from twinway_testing import site
+from twinway_testing.frames import ACK, FIN, TCP, UDP, End, end, tcp, udp
 
 INGRESS, EGRESS = Direction.INGRESS, Direction.EGRESS
 CLIENTS_SET, SERVERS_SET = 7, 9

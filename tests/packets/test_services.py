@@ -6,11 +6,11 @@ from collections import Counter
 
 import pytest
 
-from tests.packets.build import ACK, FIN, RST, SCTP, SYN, TCP, UDP, End, echo, sctp, tcp, udp
 from tests.packets.rig import SHOT, Net
 from tests.packets.scene import Scene
 from twinway_bpf.load import programs
 from twinway_bpf.tables.layout import Reason
+from twinway_testing.frames import ACK, FIN, RST, SCTP, SYN, TCP, UDP, End, echo, sctp, tcp, udp
 
 both = pytest.mark.parametrize("protocol", [TCP, UDP], ids=["tcp", "udp"])
 CLIENTS = 600

@@ -7,7 +7,6 @@ from ipaddress import ip_address
 
 import pytest
 
-from tests.packets.build import ACK, SYN, TCP, UDP, End, IPAddress, tcp, udp
 from tests.packets.rig import Net
 from tests.packets.scene import Scene, only_v4
 from tests.packets.tables import Connection, verdict
@@ -15,6 +14,7 @@ from tests.packets.test_connections import reaches_client
 from twinway.model.policy import Direction
 from twinway_bpf.load import programs
 from twinway_bpf.tables.layout import Ct, CtFlag, Reason
+from twinway_testing.frames import ACK, SYN, TCP, UDP, End, IPAddress, tcp, udp
 
 WINDOWS = 4
 ROOM = 8 * WINDOWS

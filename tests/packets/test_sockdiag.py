@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.packets import site
 from tests.packets.sockets import cookie
 from twinway.errors import DriverError
 from twinway.model.net import Protocol
@@ -20,6 +19,7 @@ from twinway_bpf.connections.sockdiag import End, SockDiag, Socket, State
 from twinway_bpf.load import maps
 from twinway_bpf.load.bundle import MapDecl
 from twinway_bpf.netlink import netns
+from twinway_testing import site
 
 TCP, UDP = Protocol.TCP, Protocol.UDP
 CONNECTED = (State.ESTABLISHED,)

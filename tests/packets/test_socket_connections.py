@@ -7,7 +7,6 @@ from contextlib import suppress
 
 import pytest
 
-from tests.packets.build import ACK, TCP, End, tcp
 from tests.packets.rig import V4, V6, Net
 from tests.packets.socket_fates import (
     CLIENTS_SET,
@@ -30,6 +29,7 @@ from tests.packets.tables import verdict
 from twinway.model.policy import Direction
 from twinway_bpf.tables.encode import Place
 from twinway_bpf.tables.layout import CfgFlag, Reason
+from twinway_testing.frames import ACK, TCP, End, tcp
 
 __all__ = ["site"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from tests.packets.build import UDP, End
 from tests.packets.socket_fates import (
     CLIENTS_SET,
     DATAGRAM,
@@ -20,6 +19,7 @@ from tests.packets.sockets import Kind, Site
 from tests.packets.tables import verdict
 from twinway.model.policy import Direction
 from twinway_bpf.tables.layout import Udp
+from twinway_testing.frames import UDP, End
 
 __all__ = ["site"]
 pytestmark = at_rest

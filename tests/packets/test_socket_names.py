@@ -13,10 +13,10 @@ from functools import partial
 
 import pytest
 
-from tests.packets.build import TCP, UDP, End
 from tests.packets.sockets import Kind, Site, disconnect, plain, reply
 from twinway_bpf.tables import clock
 from twinway_bpf.tables.layout import Peers, Reason
+from twinway_testing.frames import TCP, UDP, End
 
 STREAM, DATAGRAM = socket.SOCK_STREAM, socket.SOCK_DGRAM
 IPPROTO_MPTCP = 262

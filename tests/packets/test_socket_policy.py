@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 
-from tests.packets.build import TCP, UDP, End
 from tests.packets.socket_fates import (
     CLIENTS_SET,
     DATAGRAM,
@@ -28,6 +27,7 @@ from tests.packets.sockets import Kind, Site
 from tests.packets.tables import verdict
 from twinway.model.policy import Direction
 from twinway_bpf.tables.encode import Place
+from twinway_testing.frames import TCP, UDP, End
 
 __all__ = ["site"]
 

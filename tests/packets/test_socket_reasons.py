@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.packets.build import tcp
 from tests.packets.socket_fates import (
     CLIENTS_SET,
     EGRESS,
@@ -21,6 +20,7 @@ from tests.packets.socket_fates import (
 )
 from tests.packets.sockets import KINDS, Site
 from twinway_bpf.tables.layout import CfgFlag, Reason
+from twinway_testing.frames import tcp
 
 __all__ = ["site"]
 V4 = KINDS["v4"]

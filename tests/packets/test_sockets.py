@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.packets import site as places
-from tests.packets.build import TCP, UDP, End
 from tests.packets.sockets import SECONDS, Kind, Site, disconnect, node, plain, reply
 from tests.packets.tables import Tables
 from twinway_bpf.load.loader import Loader
 from twinway_bpf.netlink import netns
 from twinway_bpf.tables.layout import Cfg, CfgFlag, Reason
 from twinway_bpf.tables.settings import Settings
+from twinway_testing import site as places
+from twinway_testing.frames import TCP, UDP, End
 
 STREAM, DATAGRAM = socket.SOCK_STREAM, socket.SOCK_DGRAM
 each_type = pytest.mark.parametrize("what", [STREAM, DATAGRAM], ids=["tcp", "udp"])

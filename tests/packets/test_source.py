@@ -7,11 +7,11 @@ from ipaddress import ip_address
 
 import pytest
 
-from tests.packets.build import End, end, tcp, udp
 from tests.packets.rig import SHOT, UNSPEC
 from tests.packets.scene import Scene, only_v6
 from twinway_bpf.load import programs
 from twinway_bpf.tables.layout import Reason
+from twinway_testing.frames import End, end, tcp, udp
 
 
 @pytest.mark.parametrize("who", ["server", "outside", "node", "vip"])

@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.packets import site as places
-from tests.packets.build import TCP, UDP, End
 from tests.packets.processes import process
 from tests.packets.sockets import Kind, Site, disconnect, is_ready, node, plain
 from tests.packets.tables import Tables
@@ -20,6 +18,8 @@ from twinway_bpf.connections import sockdiag
 from twinway_bpf.connections.stale import destroy_stale, udp_backends
 from twinway_bpf.load.loader import Loader
 from twinway_bpf.tables.layout import CfgFlag
+from twinway_testing import site as places
+from twinway_testing.frames import TCP, UDP, End
 
 STREAM, DATAGRAM = socket.SOCK_STREAM, socket.SOCK_DGRAM
 

@@ -6,7 +6,6 @@ import re
 
 import pytest
 
-from tests.packets.build import ACK, FIN, SYN, TCP, UDP, End, tcp, udp
 from tests.packets.rig import Net
 from tests.packets.scene import Scene
 from tests.packets.tables import verdict
@@ -16,6 +15,7 @@ from twinway_bpf.load.source import KERNEL
 from twinway_bpf.tables import encode, shares
 from twinway_bpf.tables.layout import Reason
 from twinway_bpf.tables.shares import Sweep
+from twinway_testing.frames import ACK, FIN, SYN, TCP, UDP, End, tcp, udp
 
 
 def swept(scene: Scene) -> None:

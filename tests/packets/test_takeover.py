@@ -17,7 +17,6 @@ from types import MappingProxyType
 
 import pytest
 
-from tests.packets import site
 from twinway.driver import Change, NodeContext
 from twinway.model.net import NodeName, ObjectRef, Protocol
 from twinway.model.node import (
@@ -37,6 +36,7 @@ from twinway.model.node import (
 from twinway.model.policy import Direction
 from twinway_bpf.datapath import Datapath
 from twinway_bpf.netlink import netns
+from twinway_testing import site
 
 NODE = NodeName("n1")
 ADDRESSES = {"a": "10.1.0.5", "b": "10.1.0.9"}

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.packets import site
 from tests.packets.processes import process, running
 from twinway.model.net import Protocol
 from twinway_bpf.connections import sockdiag_holders, users
 from twinway_bpf.connections.sockdiag import SockDiag, Socket, State
 from twinway_bpf.netlink import netns
+from twinway_testing import site
 
 Speak = Callable[[int], socket.socket]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.bench.churn import Attempt, History, Moment, span, sufficient
+from twinway_bench.churn import Attempt, History, Moment, span, sufficient
 
 OPEN_AT_10 = History({(0, 0): [Moment(0, 0.1, allowed=False), Moment(10, 10.1, allowed=True)]})
 
@@ -32,7 +32,7 @@ def test_sufficient_window_is_the_longest_delay() -> None:
     assert sufficient(OPEN_AT_10, [Attempt(0, 0, 5, 6, stood=True)]) == float("inf")
 
 
-def test_the_load_is_told_of_the_time_when_all_knocked() -> None:
+def test_the_span_is_when_all_clients_made_attempts() -> None:
     """A client that comes late or leaves early ends the span, so that its absence is not taken for a slow load."""
     times = {0: (1, 2, 9), 1: (3, 4, 8)}
     attempts = [Attempt(client, 0, at, at, stood=True) for client, begun in times.items() for at in begun]

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.bench import load
+from twinway_bench import load
 
 
 class Answers(socketserver.BaseRequestHandler):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.bench.pairs import Ratio, of_ratios, percentile, ratio, rounds
+from twinway_bench.pairs import Ratio, of_ratios, percentile, ratio, rounds
 
 
 def test_rounds_take_turns_and_the_first_is_thrown_away() -> None:

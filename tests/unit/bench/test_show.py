@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.results import NONE, Bar, Figure, Section
-from tests.bench.show import number, put_into
+from twinway_bench.results import NONE, Bar, Figure, Section
+from twinway_bench.show import number, put_into
 
 SECTION = Section(
     "lost",

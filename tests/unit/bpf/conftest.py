@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.packets import site
+from twinway_testing import site
 
 
 @pytest.fixture(scope="session")

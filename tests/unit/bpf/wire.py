@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.packets import site
 from twinway_bpf.load import libbpf, programs
 from twinway_bpf.netlink import netns
+from twinway_testing import site
 
 COMMANDS = (
     "link add name eth0 type veth peer name eth1",

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from tests.kernels import report
 from tests.kernels.fleet import Case, Fleet
-from tests.kernels.table import HarnessError
+
+from twinway_testing.machines.table import HarnessError
 
 CHECKS = [
     {"name": "TCP", "family": 4, "fault": None},

@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
-from tests.kernels.table import TABLE, HarnessError, Mirror, chosen, kernels, system_mirror
+
+from twinway_testing.machines.table import TABLE, HarnessError, Mirror, chosen, kernels, system_mirror
 
 MIRROR = "http://mirror.example/debian"
 DEB822 = f"""\

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from tests.unit.cni.plugin.conftest import SOURCES
 from tests.unit.cni.requests import TERWAY_RESULT, config, environment
 from tests.unit.states import state
-from tests.unit.cni.plugin.conftest import SOURCES
 from twinway.attachments import Attachments
 from twinway.cni.server import CniServer
 from twinway.cni.verbs import Verbs

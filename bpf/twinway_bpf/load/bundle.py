@@ -1,8 +1,8 @@
 """
-A bundle: what one compilation leaves. Instructions, the maps they use, and places to fill in.
+Bundles: the compiled programs of one source, the maps they use, and the places that the loader fills in.
 
-A bundle is JSON, small, portable between kernels and machines of one architecture, and loads
-without a compiler. Its key is a digest of the flattened source, so a bundle is never stale.
+A bundle is a small JSON file. It loads without a compiler, on any kernel and machine of the architecture that it
+was compiled for. Its key is a digest of the flattened source, so a bundle is never stale.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 
 FORMAT = 1
 FEATURES_PLACE = 0x7477206665617473
-"""The 64-bit constant in the instructions that stands for "what this kernel can do" (tw_features.h)."""
+"""The 64-bit constant that the loader replaces with the features of this kernel (tw_features.h)."""
 
 _LD_IMM64 = 0x18
 _PSEUDO_MAP_FD = 1
@@ -26,7 +26,7 @@ _INSN = struct.Struct("=BBhi")
 
 @dataclass(frozen=True, slots=True)
 class MapDecl:
-    """A map as the source declares it; sizes in bytes, `kind` and `flags` the kernel's numbers."""
+    """A map as the source declares it. Sizes are in bytes; `kind` and `flags` are the kernel's numbers."""
 
     name: str
     kind: int
@@ -38,14 +38,14 @@ class MapDecl:
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """A program: 8-byte instructions, and (instruction index, map name) for each map it loads."""
+    """A program: its 8-byte instructions, and an (instruction index, map name) for each map that it loads."""
 
     name: str
     instructions: bytes
     maps: tuple[tuple[int, str], ...]
 
     def bound(self, descriptors: dict[str, int], features: int) -> bytes:
-        """The instructions with map descriptors and the kernel's features written into them."""
+        """The instructions, with the descriptors of maps and the kernel's features filled in."""
         code = bytearray(self.instructions)
         for index, name in self.maps:
             _write_imm64(code, index, descriptors[name], _PSEUDO_MAP_FD)
@@ -69,7 +69,7 @@ def key_of(text: str) -> str:
 
 
 def save(bundle: Bundle, path: Path) -> None:
-    """Write a bundle, whole or not at all."""
+    """Write a bundle. A reader never sees a part of it."""
     document = {
         "format": FORMAT,
         "key": bundle.key,
@@ -85,7 +85,7 @@ def save(bundle: Bundle, path: Path) -> None:
 
 
 def load(path: Path) -> Bundle:
-    """Read a bundle. Raises ValueError if the file is none, or of another format."""
+    """Read a bundle. Raises ValueError if the file is not a bundle, or has another format."""
     try:
         document = json.loads(path.read_text())
         _expect_format(document["format"])
@@ -101,11 +101,11 @@ def load(path: Path) -> Bundle:
 
 def _expect_format(found: object) -> None:
     if found != FORMAT:
-        raise ValueError(f"format {found}, {FORMAT} is wanted")
+        raise ValueError(f"its format is {found}, not {FORMAT}")
 
 
 def map_places(instructions: bytes, names: dict[int, str]) -> tuple[tuple[int, str], ...]:
-    """Where instructions load a map, given the names of the descriptors that stand there."""
+    """The (instruction index, map name) of each instruction that loads a map; `names` has the descriptors."""
     return tuple(
         (index, names[imm])
         for index, (code, registers, _, imm) in enumerate(_INSN.iter_unpack(instructions))
@@ -123,7 +123,7 @@ def _features_places(instructions: bytes) -> list[int]:
     ]
 
 
-# An ld_imm64 is two slots: the value's halves are their imm fields, the kind is the source register.
+# An ld_imm64 takes two slots. Their imm fields hold the halves of the value, the source register its kind.
 def _write_imm64(code: bytearray, index: int, value: int, kind: int) -> None:
     low, high = struct.unpack("=ii", struct.pack("=Q", value))
     opcode, registers, offset, _ = _INSN.unpack_from(code, index * 8)

@@ -1,9 +1,9 @@
 """
-BCC as a compiler, and nothing more: source in, bundle out. The one module that imports `bcc`.
+Compile one source to a bundle with BCC. No other module imports `bcc`.
 
-It is run in a process of its own (`python -m twinway_bpf.load.compile SOURCE OUT`), because LLVM takes
-a hundred megabytes that a long-lived agent should not keep. BCC makes the maps while it compiles,
-so this needs the privileges of loading; they are gone with the process.
+The loader runs this in a process of its own (`python -m twinway_bpf.load.compile SOURCE OUT`), because LLVM takes
+a hundred megabytes that a long-lived agent should not keep. BCC creates the maps while it compiles, so the process
+needs the privileges to load programs. The maps are freed when it ends.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from twinway_bpf.load.source import FLAGS, KERNEL, flatten
 
 
 def compile_source(name: str) -> bundle.Bundle:
-    """Compile one source file of `kernel/`. Raises whatever BCC raises; its messages go to stderr."""
+    """Compile one source file of `kernel/`. BCC's exceptions pass through; its messages go to stderr."""
     text = flatten(name)
     module = _module(text)
     maps = _maps(module)
@@ -34,7 +34,7 @@ def compile_source(name: str) -> bundle.Bundle:
 
 
 def explain(program_name: str) -> None:
-    """Load one program through BCC, so that the verifier's words come out beside source lines."""
+    """Load one program through BCC, which prints the verifier's log beside source lines."""
     program = next(program for program in programs.ALL if program.name == program_name)
     module = _module(flatten(program.source))
     module.load_func(program.name, program.kind, attach_type=program.attach or 0xFFFFFFFF)
@@ -47,7 +47,7 @@ def _module(text: str) -> Any:
     return BPF(text=text, cflags=list(FLAGS))
 
 
-# BCC knows its maps by number; the functions are in its C library, without Python wrappers.
+# BCC numbers its maps. Only its C library can list them; it has no Python wrappers for that.
 def _maps(module: Any) -> dict[int, bundle.MapDecl]:
     from bcc.libbcc import lib
 
@@ -73,7 +73,7 @@ def _maps(module: Any) -> dict[int, bundle.MapDecl]:
 
 
 def main() -> int:
-    """`SOURCE OUT`: compile; `--explain PROGRAM`: show what the verifier has against it."""
+    """`SOURCE OUT` compiles; `--explain PROGRAM` shows why the verifier refuses a program."""
     first, second = sys.argv[1:3]
     if first == "--explain":
         explain(second)

@@ -1,4 +1,8 @@
-"""What the running kernel can do, found out by trying: never by its version."""
+"""
+Probes of what the running kernel can do. None of them compares versions.
+
+The versions in the docstrings say when the kernel gained a feature; backports exist.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +33,7 @@ _CONNECT4 = 10
 
 @cache
 def bits() -> int:
-    """Features as the programs know them (tw_features.h)."""
+    """The features that the programs branch on, as the bits of tw_features.h."""
     probes = {
         HAS_SET_RETVAL: has_set_retval,
         HAS_REDIRECT_PEER: has_redirect_peer,
@@ -42,43 +46,43 @@ def bits() -> int:
 
 @cache
 def has_set_retval() -> bool:
-    """bpf_set_retval in socket-address hooks (5.18): a refused connect says ECONNREFUSED."""
+    """bpf_set_retval in socket-address hooks (5.18): a refused connect fails with ECONNREFUSED."""
     return _helper_known(programs.CGROUP_SOCK_ADDR, _CONNECT4, _SET_RETVAL)
 
 
 @cache
 def has_redirect_peer() -> bool:
-    """bpf_redirect_peer (5.10): into a pod without a second pass through the host's queue."""
+    """bpf_redirect_peer (5.10): delivers into a pod without a second pass through the host's queue."""
     return _helper_known(programs.SCHED_CLS, 0, _REDIRECT_PEER)
 
 
 @cache
 def has_redirect_neigh() -> bool:
-    """bpf_redirect_neigh (5.10): out of a device, neighbour look-up included."""
+    """bpf_redirect_neigh (5.10): sends out of a device and looks up the neighbour."""
     return _helper_known(programs.SCHED_CLS, 0, _REDIRECT_NEIGH)
 
 
 @cache
 def has_coarse_clock() -> bool:
-    """bpf_ktime_get_coarse_ns (5.11): the time of the last tick, without asking the hardware."""
+    """bpf_ktime_get_coarse_ns (5.11): the time of the last tick, read without the hardware clock."""
     return _helper_known(programs.SCHED_CLS, 0, _KTIME_GET_COARSE_NS)
 
 
 @cache
 def has_netns_cookie() -> bool:
-    """bpf_get_netns_cookie in socket-address hooks (5.7): the host's sockets are told from pods'."""
+    """bpf_get_netns_cookie in socket-address hooks (5.7): tells the host's sockets from those of pods."""
     return _helper_known(programs.CGROUP_SOCK_ADDR, _CONNECT4, _GET_NETNS_COOKIE)
 
 
 @cache
 def has_netns_cookie_at_options() -> bool:
-    """bpf_get_netns_cookie at setsockopt (5.14): the host's sockets are told from pods' there, too."""
+    """bpf_get_netns_cookie at setsockopt (5.14): tells the host's sockets from those of pods there, too."""
     return _helper_known(programs.CGROUP_SOCKOPT, programs.SETSOCKOPT.attach, _GET_NETNS_COOKIE)
 
 
 @cache
 def has_netns_cookie_on_packets() -> bool:
-    """bpf_get_netns_cookie in tc programs (6.15): which namespace a packet's socket is in."""
+    """bpf_get_netns_cookie in tc programs (6.15): the namespace of a packet's socket."""
     return _helper_known(programs.SCHED_CLS, 0, _GET_NETNS_COOKIE)
 
 
@@ -104,26 +108,26 @@ def has_socket_storage() -> bool:
 
 @cache
 def hooks_without_storage() -> tuple[str, ...]:
-    """Programs at whose hooks a socket's storage cannot be reached (bpf_sk_storage_get: 5.2 to 5.8 by hook)."""
+    """Names of programs whose hooks cannot reach a socket's storage (bpf_sk_storage_get: 5.2 to 5.8 by hook)."""
     hooks = (*programs.SOCKET, *programs.SOCKET_POLICY, programs.GUARD_FROM)
     return tuple(hook.name for hook in hooks if not _helper_known(hook.kind, hook.attach, _SK_STORAGE_GET))
 
 
 @cache
 def has_socket_lookup() -> bool:
-    """bpf_sk_lookup_tcp and bpf_sk_fullsock on sockets' packets (5.1): whose a packet is."""
+    """bpf_sk_lookup_tcp and bpf_sk_fullsock on sockets' packets (5.1): find the socket of a packet."""
     return all(_helper_known(programs.CGROUP_SKB, 0, helper) for helper in (_SK_LOOKUP_TCP, _SK_FULLSOCK))
 
 
 @cache
 def has_bounded_loops() -> bool:
-    """Loops whose end the verifier finds (5.3)."""
+    """Loops that the verifier proves to end (5.3)."""
     return _loads(programs.SCHED_CLS, 0, _LOOP)
 
 
 @cache
 def has_batches() -> bool:
-    """Many entries of a map in one call (5.6)."""
+    """Calls that read or write many entries of a map (5.6)."""
     table = libbpf.map_create(_HASH, "tw_probe", 4, 4, 1, 0)
     try:
         libbpf.map_update_batch(table, bytes(4), bytes(4), 1)
@@ -137,9 +141,9 @@ def has_batches() -> bool:
 @cache
 def has_tcx() -> bool:
     """
-    Links at tcx (6.6): no qdisc, and order among programs.
+    Links at tcx (6.6), which need no qdisc and have an order among programs.
 
-    Asked by making a link to a device that cannot exist: ENODEV or EINVAL tells which.
+    Probed with a link to a device that cannot exist: a kernel with tcx answers ENODEV, others EINVAL.
     """
     prog = libbpf.prog_load(programs.SCHED_CLS, 0, "tw_probe", _RETURN_ONE)
     try:
@@ -153,7 +157,7 @@ def has_tcx() -> bool:
 
 @cache
 def has_cgroup_links() -> bool:
-    """Links of programs to cgroups (5.7): asked with a descriptor that is no cgroup."""
+    """Links of programs to cgroups (5.7). Probed with a descriptor of another file: EBADF if links are known."""
     prog = libbpf.prog_load(programs.CGROUP_SOCK_ADDR, _CONNECT4, "tw_probe", _RETURN_ONE)
     null = os.open("/dev/null", os.O_RDONLY)
     try:
@@ -168,7 +172,7 @@ def has_cgroup_links() -> bool:
 
 @cache
 def may_load() -> bool:
-    """Whether this process has the privileges to load programs at all."""
+    """Whether this process may load programs."""
     return _loads(programs.SCHED_CLS, 0, _RETURN_ONE)
 
 
@@ -182,11 +186,11 @@ _LOOP = _insn(0xB7, 0, 0, 0) + _insn(0x07, 0, 0, 1) + _insn(0xA5, 0, -2, 8) + _i
 _HASH = 1  # BPF_MAP_TYPE_HASH
 
 
-# How verifiers say that a helper does not exist, or not for programs of this type.
+# The verifier's messages for a helper that does not exist, or not for programs of this type.
 _UNKNOWN_HELPER = ("invalid func", "unknown func", "cannot use helper")
 
 
-# A call that no argument fits: a kernel that knows the helper complains of the arguments.
+# The probe calls the helper with invalid arguments. A kernel that knows the helper refuses the arguments.
 def _helper_known(kind: int, attach: int, helper: int) -> bool:
     code = _insn(0x85, 0, 0, helper) + _RETURN_ONE
     try:

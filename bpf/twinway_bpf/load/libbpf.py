@@ -1,8 +1,8 @@
 """
-libbpf.so.1 through ctypes: the system calls that load, pin, link and fill, and nothing else.
+The calls of libbpf.so.1 that load, pin, link and fill, through ctypes.
 
 Every call raises OSError with the kernel's errno. Structs of options begin with their own size,
-so that a newer libbpf knows which fields we have.
+by which a newer libbpf knows which fields the caller has.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ Info = TypeVar("Info", MapInfo, ProgInfo, LinkInfo)
 @cache
 def _lib() -> Any:
     lib = ctypes.CDLL("libbpf.so.1", use_errno=True)
-    # libbpf talks to stderr; what it has to say comes back as errno and log
+    # libbpf prints to stderr by default; errno and the log say the same
     lib.libbpf_set_print(None)
     lib.btf__new_empty.restype = c_void_p
     lib.btf__add_int.argtypes = (c_void_p, c_char_p, c_size_t, c_int)
@@ -182,7 +182,7 @@ def _checked(result: int) -> int:
 def map_create(  # noqa: PLR0913, PLR0917 (the system call's own parameters)
     kind: int, name: str, key_size: int, value_size: int, max_entries: int, flags: int, *, btf: int = 0
 ) -> int:
-    """A new map's descriptor; with `btf` (a descriptor from `storage_btf`) types 1 and 2 are key and value."""
+    """Create a map and return its descriptor. `btf` is one of `storage_btf`: types 1 and 2 are key and value."""
     opts = _MapCreateOpts(sz=ctypes.sizeof(_MapCreateOpts), map_flags=flags)
     if btf:
         opts.btf_fd, opts.btf_key_type_id, opts.btf_value_type_id = btf, 1, 2
@@ -193,9 +193,9 @@ def map_create(  # noqa: PLR0913, PLR0917 (the system call's own parameters)
 
 def storage_btf(value_size: int) -> int:
     """
-    Descriptor of a BTF with a 4-byte integer as type 1 and a struct of `value_size` as type 2.
+    Descriptor of a BTF object: type 1 is a 4-byte integer, type 2 a struct of `value_size` bytes.
 
-    Socket storage is refused without; the kernel looks at the sizes alone.
+    The kernel refuses socket storage without BTF, but it looks at the sizes alone.
     """
     lib = _lib()
     btf = lib.btf__new_empty()
@@ -209,7 +209,11 @@ def storage_btf(value_size: int) -> int:
 
 
 def prog_load(kind: int, attach: int, name: str, code: bytes, log_size: int = 0) -> int:
-    """A program's descriptor. With `log_size` > 0 a refusal is a RefusedError with the verifier's log."""
+    """
+    Load a program and return its descriptor.
+
+    With `log_size` above 0, a refusal raises RefusedError with the verifier's log.
+    """
     log = ctypes.create_string_buffer(log_size) if log_size else None
     opts = _ProgLoadOpts(sz=ctypes.sizeof(_ProgLoadOpts), attempts=1, expected_attach_type=attach)
     if log is not None:
@@ -225,9 +229,9 @@ def prog_load(kind: int, attach: int, name: str, code: bytes, log_size: int = 0)
 
 def link_create(prog: int, target: int, attach: int, *, first: bool = False) -> int:
     """
-    A link of a program to a cgroup's descriptor or a device's index (in the caller's namespace).
+    Attach a program to a cgroup's descriptor or a device's index (in the caller's namespace); return the link.
 
-    With `first` (tcx alone) it runs before all that are there.
+    With `first` (tcx alone) the program runs before those that are attached already.
     """
     opts = _LinkCreateOpts(sz=ctypes.sizeof(_LinkCreateOpts), flags=_F_BEFORE if first else 0)
     return _checked(_lib().bpf_link_create(prog, target, attach, ctypes.byref(opts)))
@@ -239,37 +243,37 @@ def link_update(link: int, prog: int) -> None:
 
 
 def link_detach(link: int) -> None:
-    """Undo a link whoever else holds it."""
+    """Detach a link's program, even where other descriptors or pins hold the link."""
     _checked(_lib().bpf_link_detach(link))
 
 
 def obj_pin(descriptor: int, path: str) -> None:
-    """Give an object a name on a BPF file system."""
+    """Pin an object on a BPF file system."""
     _checked(_lib().bpf_obj_pin(descriptor, path.encode()))
 
 
 def obj_get(path: str) -> int:
-    """A descriptor of what is pinned at `path`."""
+    """A descriptor of the object that is pinned at `path`."""
     return _checked(_lib().bpf_obj_get(path.encode()))
 
 
 def map_info(descriptor: int) -> MapInfo:
-    """Shape of a map."""
+    """What the kernel says of a map."""
     return _info(descriptor, MapInfo())
 
 
 def prog_info(descriptor: int) -> ProgInfo:
-    """Facts of a loaded program."""
+    """What the kernel says of a loaded program."""
     return _info(descriptor, ProgInfo())
 
 
 def prog_by_id(number: int) -> int:
-    """A descriptor of a loaded program."""
+    """A descriptor of the loaded program with this id."""
     return _checked(_lib().bpf_prog_get_fd_by_id(c_uint32(number)))
 
 
 def link_info(descriptor: int) -> LinkInfo:
-    """What a link ties together."""
+    """What the kernel says of a link."""
     return _info(descriptor, LinkInfo())
 
 
@@ -280,7 +284,7 @@ def _info(descriptor: int, info: Info) -> Info:
 
 
 def map_lookup(descriptor: int, key: bytes, size: int) -> bytes:
-    """The value of one key, `size` bytes (all CPUs' of a per-CPU map). KeyError: there is none."""
+    """The value of one key, `size` bytes: of a per-CPU map, those of all CPUs. Raises KeyError."""
     value = ctypes.create_string_buffer(size)
     if _lib().bpf_map_lookup_elem(descriptor, key, value) < 0:
         if ctypes.get_errno() == 2:
@@ -290,12 +294,12 @@ def map_lookup(descriptor: int, key: bytes, size: int) -> bytes:
 
 
 def map_update(descriptor: int, key: bytes, value: bytes) -> None:
-    """Write one entry, new or not."""
+    """Write one entry, whether the key exists or not."""
     _checked(_lib().bpf_map_update_elem(descriptor, key, value, c_uint64(0)))
 
 
 def map_insert(descriptor: int, key: bytes, value: bytes) -> bool:
-    """Write an entry that is new; False, with nothing written, if there is one of this key."""
+    """Write a new entry. False if the key exists already; then nothing is written."""
     if _lib().bpf_map_update_elem(descriptor, key, value, c_uint64(_NOEXIST)) < 0:
         if ctypes.get_errno() == errno.EEXIST:
             return False
@@ -323,7 +327,7 @@ def map_next_key(descriptor: int, key: bytes | None, size: int) -> bytes | None:
 
 
 def map_update_batch(descriptor: int, keys: bytes, values: bytes, count: int) -> int:
-    """Write many entries; the number written, which is short of `count` where one failed (see errno)."""
+    """Write `count` entries and return their number. Raises BatchError at the first that fails."""
     done = c_uint32(count)
     if _lib().bpf_map_update_batch(descriptor, keys, values, ctypes.byref(done), None) < 0:
         number = ctypes.get_errno()
@@ -334,7 +338,7 @@ def map_update_batch(descriptor: int, keys: bytes, values: bytes, count: int) ->
 def map_lookup_batch(
     descriptor: int, cursor: bytes | None, sizes: tuple[int, int], count: int
 ) -> tuple[bytes, bytes, int, bytes | None]:
-    """Up to `count` entries after `cursor`: keys, values, how many, and the next cursor (None: the end)."""
+    """Up to `count` entries after `cursor`: keys, values, their number, and the next cursor (None at the end)."""
     key_size, value_size = sizes
     keys = ctypes.create_string_buffer(key_size * count)
     values = ctypes.create_string_buffer(value_size * count)
@@ -362,7 +366,7 @@ def prog_test_run(prog: int, data: bytes, room: int = 4096, ctx: bytes = b"") ->
 
 
 class BatchError(OSError):
-    """A batch that ended early; `done` entries were written."""
+    """A batch that failed; its first `done` entries were written."""
 
     def __init__(self, number: int, done: int) -> None:
         """`number` is the errno of the entry that failed."""
@@ -371,9 +375,8 @@ class BatchError(OSError):
 
 
 class RefusedError(OSError):
-    """A program that the kernel refused; `log` has the verifier's words."""
+    """A program that the kernel refused; `log` is the verifier's."""
 
     def __init__(self, number: int, log: str) -> None:
-        """`number` is the errno."""
         super().__init__(number, os.strerror(number))
         self.log = log

@@ -1,4 +1,9 @@
-"""From bundles to loaded programs: maps opened, descriptors and features filled in, verifier asked."""
+"""
+Load programs from bundles.
+
+The loader opens or creates the maps of a bundle, fills descriptors and features into the instructions,
+and has the verifier load them.
+"""
 
 from __future__ import annotations
 
@@ -23,14 +28,18 @@ from twinway_bpf.load.source import FLAGS, KERNEL, flatten
 logger = logging.getLogger(__name__)
 
 _LOG_SIZE = 1 << 20
-_COMPILE_SECONDS = 600  # a minute natively at worst; emulated machines need the rest
+_COMPILE_SECONDS = 600  # a minute at worst on real hardware; emulated machines take longer
 
 
 class Loader:
     """Loads programs whose maps are shared through `pins`."""
 
     def __init__(self, pins: Pins, cache: Path, capacities: Mapping[str, int], section: str = "maps") -> None:
-        """`capacities`: entries by a map's short name, where the default will not do; `section` holds them."""
+        """
+        `capacities` gives the entries of maps, by short name, that differ from the default.
+
+        `section` is the part of the node config that they come from, for messages.
+        """
         self._section = section
         self._earlier: dict[str, Map] = {}
         self._pins = pins
@@ -38,14 +47,14 @@ class Loader:
         self._capacities = capacities
         self._bundles: dict[str, bundle.Bundle] = {}
         self.maps: dict[str, Map] = {}
-        """Open maps by full name: those of every program loaded so far."""
+        """Open maps by full name, of all programs loaded so far."""
 
     def load(self, programs: Iterable[Program]) -> dict[str, int]:
-        """Descriptors of the programs by name. Raises LoadError with the verifier's log."""
+        """Load programs and return their descriptors by name. Raises LoadError with the verifier's log."""
         return {program.name: self._load(program) for program in programs}
 
     def open_maps(self, source: str) -> None:
-        """Open or make every map of one source."""
+        """Open or create every map of one source."""
         for decl in self._bundle(source).maps.values():
             if decl.name not in self.maps:
                 table = self._open(decl)
@@ -53,11 +62,15 @@ class Loader:
                 self.maps[decl.name] = table
 
     def has_remade(self) -> bool:
-        """Whether a table was made again in another size, so that programs of before look at the earlier one."""
+        """Whether a map was created again in another size. Programs loaded before still use the earlier map."""
         return bool(self._earlier)
 
     def let_earlier_go(self) -> None:
-        """Take over what programs have noted in earlier tables meanwhile; nobody looks at those any more."""
+        """
+        Copy what programs wrote to earlier maps in the meantime, and close those maps.
+
+        Call it when no program uses an earlier map.
+        """
         for name, earlier in self._earlier.items():
             if earlier.decl.kind == LRU_HASH:
                 self.maps[name].insert(earlier.entries())
@@ -73,7 +86,7 @@ class Loader:
         entries = found.entries()
         if len(entries) > size and decl.kind != LRU_HASH:
             logger.warning(
-                "a table stays as large as it is: it holds more than is asked for table=%s entries=%d key=%s",
+                "kept the size of a table, which holds more entries than its new size table=%s entries=%d key=%s",
                 decl.name,
                 len(entries),
                 f"{self._section}.{short_name(decl.name)}",
@@ -83,7 +96,7 @@ class Loader:
         made.write(entries)
         self._pins.replace_map(made)
         self._earlier[decl.name] = found
-        logger.info("a table was made again table=%s entries=%d size=%d", decl.name, len(entries), size)
+        logger.info("resized a table table=%s entries=%d size=%d", decl.name, len(entries), size)
         return made
 
     def map(self, name: str) -> Map:
@@ -91,11 +104,11 @@ class Loader:
         return next(table for full, table in self.maps.items() if full.rpartition("_v")[0] == name)
 
     def unpinned(self) -> tuple[str, ...]:
-        """Open maps whose pin was lost: a later process would not find them."""
+        """Names of open maps whose pin is missing. A later process would not find them."""
         return tuple(name for name in self.maps if self._pins.lacks(name))
 
     def keep(self) -> tuple[str, ...]:
-        """Pin them again; which they were."""
+        """Pin again the maps whose pin is missing, and return their names."""
         lost = self.unpinned()
         for name in lost:
             self._pins.keep(self.maps[name])
@@ -117,13 +130,13 @@ class Loader:
 
 
 def ensure_bundle(source: str, cache: Path) -> bundle.Bundle:
-    """The bundle of one source: from the cache, else compiled in a child process. Raises LoadError."""
+    """The bundle of one source, from the cache or compiled in a child process. Raises LoadError."""
     path = bundle_path(source, cache)
     if path.exists():
         try:
             return bundle.load(path)
         except ValueError as error:
-            logger.warning("a bundle is damaged, compiling it again reason=%r", str(error))
+            logger.warning("compiling a damaged bundle again reason=%r", str(error))
     cache.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "twinway_bpf.load.compile", source, str(path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=_COMPILE_SECONDS, check=False)
@@ -134,26 +147,26 @@ def ensure_bundle(source: str, cache: Path) -> bundle.Bundle:
 
 
 def bundle_path(source: str, cache: Path) -> Path:
-    """Where the bundle of this source, as it is now, is kept."""
+    """The cache file for the bundle of this source as it is now."""
     return cache / f"{Path(source).stem}-{source_key(source)}.json"
 
 
 def source_key(source: str) -> str:
-    """Key of the bundle that this source, as it is now, compiles to: stub headers and flags included."""
+    """The key of this source's bundle: a digest of the source, the stub headers and the compiler's flags."""
     stubs = sorted((KERNEL / "include").rglob("*.h"))
     parts = [flatten(source), *FLAGS, *(stub.read_text() for stub in stubs)]
     return bundle.key_of("\n".join(parts))
 
 
 def verified_instructions(descriptor: int) -> int:
-    """Instructions the verifier processed for a program; 0 where the kernel does not tell (before 5.16)."""
+    """Instructions that the verifier processed for a program; 0 where the kernel does not say (before 5.16)."""
     return int(libbpf.prog_info(descriptor).verified_insns)
 
 
 def _refused(program: Program, code: bytes, error: OSError) -> LoadError:
     if error.errno == errno.EPERM:
         return LoadError(
-            program.name, "the kernel does not let us: CAP_BPF and CAP_NET_ADMIN are needed (run as root)"
+            program.name, "the kernel does not permit it: CAP_BPF and CAP_NET_ADMIN are needed (run as root)"
         )
     try:
         os.close(libbpf.prog_load(program.kind, program.attach, program.name, code, log_size=_LOG_SIZE))
@@ -164,7 +177,7 @@ def _refused(program: Program, code: bytes, error: OSError) -> LoadError:
     return LoadError(program.name, f"the verifier refuses it: {reason}", _with_source_lines(program) or log)
 
 
-# The bundle has no source lines; BCC, where it is installed, prints the verifier's words beside them.
+# A bundle has no source lines. Where BCC is installed, it prints the verifier's log beside them.
 def _with_source_lines(program: Program) -> str:
     command = [sys.executable, "-m", "twinway_bpf.load.compile", "--explain", program.name]
     try:

@@ -1,4 +1,4 @@
-"""A BPF map in Python: entries are bytes, calls are batched where the kernel can, errors say what to do."""
+"""BPF maps. Entries are bytes, calls are batched where the kernel supports it, and errors say what to do."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from twinway_bpf.load import libbpf
 from twinway_bpf.load.bundle import MapDecl
 
 BATCH = 4096
-"""Entries a batched call carries; a megabyte or so at a time."""
+"""Entries per batched call: about a megabyte."""
 
 LRU_HASH = 9
 SK_STORAGE = 24
 PER_CPU = frozenset({5, 6, 10})
-"""Map types with a value per CPU: hash, array, LRU hash."""
+"""Map types that have one value per CPU: hash, array, LRU hash."""
 ARRAYS = frozenset({2, 6})
-"""Map types that are always full."""
+"""Map types whose entries always exist."""
 
 
 @dataclass(slots=True)
@@ -32,15 +32,15 @@ class Map:
     decl: MapDecl
     descriptor: int
     section: str = field(default="maps", kw_only=True)
-    """Where the node config says how large it is."""
+    """The section of the node config that sets the map's size."""
 
     @property
     def name(self) -> str:
-        """The map's name, layout version included."""
+        """The map's name, with the layout version."""
         return self.decl.name
 
     def lookup(self, key: bytes) -> bytes | None:
-        """The value of one key; None where there is none."""
+        """The value of one key, or None."""
         try:
             return libbpf.map_lookup(self.descriptor, key, self.decl.value_size)
         except KeyError:
@@ -56,11 +56,11 @@ class Map:
         return sum(struct.unpack(f"={cpus}Q", values))
 
     def sums(self) -> dict[bytes, int]:
-        """Each key of a per-CPU counter with its sum; what goes while it is read counts nothing."""
+        """The sum for each key of a per-CPU counter. Keys that disappear during the read are left out."""
         found = ((key, self.lookup_sum(key)) for key in list(self._keys()))
         return {key: count for key, count in found if count}
 
-    # One call a key: for small maps, and kernels without batches.
+    # One call per key, for small maps and for kernels without batches.
     def _keys(self) -> Iterator[bytes]:
         key = libbpf.map_next_key(self.descriptor, None, self.decl.key_size)
         while key is not None:
@@ -68,7 +68,7 @@ class Map:
             key = libbpf.map_next_key(self.descriptor, key, self.decl.key_size)
 
     def count(self) -> int:
-        """How many entries there are."""
+        """The number of entries."""
         if self.decl.kind in PER_CPU:
             return sum(1 for _ in self._keys())
         try:
@@ -79,9 +79,9 @@ class Map:
         return sum(1 for _ in self._keys())
 
     def entries(self) -> dict[bytes, bytes]:
-        """Everything in the map; not for per-CPU maps, whose values are as many as CPUs."""
+        """All entries. Raises MapError for per-CPU maps, which have a value for each CPU."""
         if self.decl.kind in PER_CPU:
-            raise MapError(self.name, "read", "it has a value for each CPU: ask for the sum of one key")
+            raise MapError(self.name, "read", "it has a value for each CPU: use the sum of one key")
         try:
             return self._entries_batched()
         except OSError as error:
@@ -91,11 +91,11 @@ class Map:
         return {key: value for key, value in found if value is not None}
 
     def batches(self) -> Iterator[tuple[bytes, bytes, int]]:
-        """Keys and values, concatenated, and how many, a part at a time; entries may come and go meanwhile."""
+        """Concatenated keys, concatenated values and their number, by batch. Entries may change in between."""
         return self._batches()
 
     def write(self, entries: Mapping[bytes, bytes]) -> None:
-        """Write entries. Raises MapError at the first that fails; those before it are written."""
+        """Write entries. Raises MapError at the first that fails; those before it have been written."""
         keys, values = list(entries), list(entries.values())
         for start in range(0, len(keys), BATCH):
             part = keys[start : start + BATCH], values[start : start + BATCH]
@@ -107,14 +107,14 @@ class Map:
                 self._write_singly(*part)
 
     def insert(self, entries: Mapping[bytes, bytes]) -> int:
-        """Write those entries whose key is not there yet; how many."""
+        """Write the entries whose key does not exist yet, and return their number."""
         try:
             return sum(libbpf.map_insert(self.descriptor, key, value) for key, value in entries.items())
         except OSError as error:
             raise self._error("insert", error) from error
 
     def remove(self, keys: Iterable[bytes]) -> int:
-        """Remove entries; how many there were."""
+        """Remove entries, and return how many of the keys existed."""
         try:
             return sum(libbpf.map_delete(self.descriptor, key) for key in keys)
         except OSError as error:
@@ -138,7 +138,7 @@ class Map:
             except OSError as error:
                 if error.errno != errno.ENOSPC:
                     raise
-                room *= 2  # one bucket of the hash has more entries than we asked for
+                room *= 2  # one bucket of the hash has more entries than there was room for
                 continue
             yield keys, values, count
             if cursor is None:
@@ -167,24 +167,24 @@ class Map:
         return MapError(self.name, operation, reason, number)
 
 
-# EINVAL: a map type without batches; ENOTSUPP (524): the same, by its newer name.
+# A map type without batches answers EINVAL, on newer kernels ENOTSUPP (524).
 _NO_BATCH = frozenset({errno.EINVAL, errno.EOPNOTSUPP, 524})
 
 
 def short_name(name: str) -> str:
-    """The name people use: `tw_slot_v1` is "slot"."""
+    """The name in configuration and output: `tw_slot_v1` is "slot"."""
     return name.removeprefix("tw_").rpartition("_v")[0]
 
 
 @cache
 def possible_cpus() -> int:
-    """CPUs the kernel reserves per-CPU memory for. Source: Documentation/admin-guide/cputopology.rst."""
+    """CPUs that the kernel reserves per-CPU memory for. Source: Documentation/admin-guide/cputopology.rst."""
     text = Path("/sys/devices/system/cpu/possible").read_text().strip()
     return int(text.rpartition(",")[2].rpartition("-")[2]) + 1
 
 
 def create(decl: MapDecl) -> Map:
-    """A new map of this shape."""
+    """Create a map of this shape. Raises MapError."""
     try:
         if decl.kind != SK_STORAGE:
             return Map(decl, _create(decl))
@@ -205,10 +205,10 @@ def _create(decl: MapDecl, btf: int = 0) -> int:
 
 def open_pinned(decl: MapDecl, path: Path) -> Map | None:
     """
-    The map pinned at `path`, if there is one.
+    The map pinned at `path`, or None.
 
-    Raises MapError where what is pinned has another shape: using it would read and write beyond
-    its values, which the kernel does not check. Its size may differ; it is the pinned one's.
+    Raises MapError if the pinned map has another type, or other sizes of key or value: the kernel does not check
+    them, and a program would read and write past the values. The pinned map keeps its capacity.
     """
     try:
         descriptor = libbpf.obj_get(str(path))

@@ -1,11 +1,11 @@
 """
-What survives the agent: a directory of pins on a BPF file system.
+The directory of pins on a BPF file system, which survives the agent.
 
     maps/NAME              tables; the name carries the layout version
-    links/GROUP/NAME       attachments; a group belongs to one driver or layer
+    links/GROUP/NAME       links; a group belongs to one driver or layer
 
-Whatever is below that directory is ours, and nothing else is: that is how a restarted agent
-knows its own.
+Everything below that directory is twinway's, and nothing outside it is. A restarted agent finds its maps and
+links there.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from twinway_bpf.load import libbpf, maps
 from twinway_bpf.load.bundle import MapDecl
 
 BPF_FS_MAGIC = 0xCAFE4A11
-_NAME_LENGTH = 15  # of a program, BPF_OBJ_NAME_LEN without its end
+_NAME_LENGTH = 15  # of a program: BPF_OBJ_NAME_LEN without the terminating zero
 
 
 class Pins:
@@ -33,7 +33,7 @@ class Pins:
         self.root = root
 
     def map(self, decl: MapDecl, capacity: int | None = None) -> maps.Map:
-        """The pinned map of this name and shape, made (with `capacity` entries) where there is none."""
+        """The pinned map of this name and shape. If there is none, one with `capacity` entries is created."""
         path = self._directory("maps") / decl.name
         found = maps.open_pinned(decl, path)
         if found is not None:
@@ -43,22 +43,22 @@ class Pins:
         return made
 
     def replace_map(self, table: maps.Map) -> None:
-        """Pin a map in place of another one of its name, in one step."""
+        """Pin a map in place of another one of its name, atomically."""
         folder = self._directory("maps")
         beside = folder / f"{table.name}_next"
-        beside.unlink(missing_ok=True)  # of a process that ended in between
+        beside.unlink(missing_ok=True)  # a process that died here has left it
         _pin(table.descriptor, beside)
         beside.replace(folder / table.name)
 
     def reload(self, group: str, loaded: Mapping[str, int]) -> int:
-        """Have links of a group run programs of `loaded` in place of earlier ones of the same name; how many."""
+        """Replace the programs of a group's links by those of the same name in `loaded`; return how many."""
         kernels = {name[:_NAME_LENGTH]: descriptor for name, descriptor in loaded.items()}
         done = 0
         for name in self.links(group):
             link = self.link(group, name)
             if link is None:
                 continue
-            # a link whose device or cgroup has gone has no program to replace
+            # a link whose device or cgroup is gone has no program to replace
             with contextlib.suppress(OSError):
                 program = libbpf.prog_by_id(libbpf.link_info(link).prog_id)
                 called = libbpf.prog_info(program).name.decode()
@@ -70,65 +70,65 @@ class Pins:
         return done
 
     def fault(self) -> str | None:
-        """Why nothing can be pinned here, in one line; None where it can."""
+        """Why nothing can be pinned here, in one line, or None."""
         if file_system(self.root) == BPF_FS_MAGIC:
             return None
-        return f"bpffs: {self.root} is on no BPF file system (any more): mount -t bpf bpf {self.root.parent}"
+        return f"bpffs: {self.root} is not on a BPF file system: mount -t bpf bpf {self.root.parent}"
 
     def lacks(self, name: str) -> bool:
-        """Whether there is no pin of a map of this name."""
+        """Whether no map of this name is pinned."""
         return not (self.root / "maps" / name).exists()
 
     def keep(self, table: maps.Map) -> None:
-        """Pin an open map, whose pin was lost."""
+        """Pin an open map whose pin is missing."""
         _pin(table.descriptor, self._directory("maps") / table.name)
 
     def link(self, group: str, name: str) -> int | None:
-        """A descriptor of a pinned link."""
+        """A descriptor of a pinned link, or None."""
         try:
             return libbpf.obj_get(str(self.root / "links" / group / name))
         except OSError:
             return None
 
     def pin_link(self, group: str, name: str, descriptor: int) -> None:
-        """Keep a link beyond this process."""
+        """Pin a link, so that it survives this process."""
         path = self._directory("links") / group
         path.mkdir(exist_ok=True)
         _pin(descriptor, path / name)
 
     def unpin_link(self, group: str, name: str) -> None:
-        """Forget a link: it ends with its last descriptor, and when the kernel gets round to it."""
+        """Remove a link's pin. The program runs until the kernel frees the link, after its last descriptor."""
         (self.root / "links" / group / name).unlink(missing_ok=True)
 
     def end_link(self, group: str, name: str) -> None:
-        """Undo a link and forget it: on return its program runs no more."""
+        """Detach a link and remove its pin. When this returns, its program no longer runs."""
         link = self.link(group, name)
         if link is not None:
-            # what it was tied to may have gone already
+            # the device or cgroup may be gone already
             with contextlib.suppress(OSError):
                 libbpf.link_detach(link)
             os.close(link)
         self.unpin_link(group, name)
 
     def links(self, group: str) -> Iterator[str]:
-        """Names of the pinned links of a group, sorted."""
+        """The sorted names of a group's pinned links."""
         with contextlib.suppress(FileNotFoundError):
             yield from sorted(path.name for path in (self.root / "links" / group).iterdir())
 
     def remove_group(self, group: str) -> None:
-        """Undo and forget all links of a group."""
+        """Detach all links of a group and remove their pins."""
         for name in self.links(group):
             self.end_link(group, name)
         self._remove(self.root / "links" / group)
 
     def groups(self) -> tuple[str, ...]:
-        """Groups that there are."""
+        """The sorted names of the groups that have pins."""
         with contextlib.suppress(FileNotFoundError):
             return tuple(sorted(path.name for path in (self.root / "links").iterdir()))
         return ()
 
     def remove_all(self) -> None:
-        """Forget everything; tables end with the last program that uses them."""
+        """Detach all links and remove all pins. Maps are freed with the last program that uses them."""
         for group in self.groups():
             self.remove_group(group)
         self._remove(self.root / "maps")
@@ -141,7 +141,7 @@ class Pins:
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            reason = f"cannot make {path}: {error.strerror}: is {self.root} on a BPF file system (mount -t bpf)?"
+            reason = f"cannot create {path}: {error.strerror}: is {self.root} on a BPF file system (mount -t bpf)?"
             raise DriverError(reason) from error
         return path
 
@@ -153,7 +153,7 @@ class Pins:
 
 
 def file_system(path: Path) -> int:
-    """The magic number of the file system that a path, or the nearest parent that exists, is on; 0: unknown."""
+    """The magic number of the file system of a path, or of its nearest parent that exists; 0 if it is unknown."""
     while not path.exists() and path != path.parent:
         path = path.parent
     buffer = (ctypes.c_long * 32)()

@@ -1,4 +1,4 @@
-"""Every program there is: where it stands, and what the kernel wants to know to load and attach it."""
+"""All programs, and the types that the kernel needs to load and attach them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TCX_EGRESS = 47
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A program by its name in the source; `attach` is 0 where the kernel does not ask at load time."""
+    """A program by its name in the source. `attach` is 0 where loading needs no attach type."""
 
     name: str
     source: str
@@ -36,16 +36,16 @@ _SOCKET_HOOKS = {
 }
 
 SOCKET = tuple(Program(name, "sock.c", CGROUP_SOCK_ADDR, attach) for name, attach in _SOCKET_HOOKS.items())
-"""Socket hooks, attached to a cgroup at `attach`."""
+"""Programs at sockets' calls, attached to a cgroup at `attach`."""
 
 SETSOCKOPT = Program("tw_setsockopt", "opt.c", CGROUP_SOCKOPT, 22)
-"""Beside the socket hooks, attached to the same cgroup: no socket's frames go past the programs at its device."""
+"""Attached to the same cgroup: keeps sockets from sending frames around the programs at their device."""
 
 SOCKET_POLICY = (
     Program("tw_skb_in", "skb.c", CGROUP_SKB, 0),
     Program("tw_skb_out", "skb.c", CGROUP_SKB, 1),
 )
-"""Policy on sockets' packets, attached to a cgroup at `attach` while what goes on may be denied."""
+"""Policy on sockets' packets, attached to a cgroup at `attach` while an open connection may be denied."""
 
 GUARD_FROM = Program("tw_guard_from", "guard.c", SCHED_CLS)
 GUARD_TO = Program("tw_guard_to", "guard.c", SCHED_CLS)
@@ -54,13 +54,13 @@ GUARD_LO = Program("tw_guard_lo", "guard.c", SCHED_CLS)
 GUARD_SELF = Program("tw_guard_self", "guard.c", SCHED_CLS)
 
 GUARD = (GUARD_FROM, GUARD_TO, GUARD_LO, GUARD_SELF)
-"""Beside policy at sockets: what begins, and what no socket answers for, at pods under a policy."""
+"""At pods under a policy, under sockops: judge new connections, and packets that no socket answers for."""
 
 SOURCE_FROM = Program("tw_source_from", "source.c", SCHED_CLS)
-"""Beside policy at sockets, at pods under none: what they send bears their own address."""
+"""At pods without policy, under sockops: checks that they send from their own addresses."""
 
 PARENT_OUT = Program("tw_parent_out", "source.c", SCHED_CLS)
-"""At the parent of pods' macvlans and ipvlans: nothing leaves that went around a pod's programs."""
+"""At the parent of macvlan and ipvlan pods: drops what went around a pod's programs."""
 
 HOST_FROM = Program("tw_host_from", "tc.c", SCHED_CLS)
 HOST_TO = Program("tw_host_to", "tc.c", SCHED_CLS)

@@ -1,8 +1,8 @@
 """
-Sources to one text: our quoted includes are inlined, each once, with `#line` marks.
+Flatten a source: inline its quoted includes, each once, with `#line` directives.
 
-BCC rewrites map accesses in its main file alone, so that is what it must be given; the marks
-make the compiler's messages name the header that a line came from.
+BCC rewrites map accesses in its main file alone, so the whole program must be one file. With the directives,
+the compiler's messages name the header that a line came from.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ import re
 from pathlib import Path
 
 KERNEL = Path(__file__).parents[1] / "kernel"
-"""The directory of all BPF sources; also what BCC takes for a kernel's source tree."""
+"""The directory of all BPF sources. BCC also uses it as the kernel's source tree."""
 
 FLAGS = ("-Wall", "-Wno-unused-function")
-"""What the compiler is told beside the source."""
+"""Flags for the compiler."""
 
 _INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"')
 
 
 def flatten(name: str, folder: Path = KERNEL) -> str:
     """
-    The source `name` with its quoted includes in place.
+    The text of `name` with its quoted includes inlined.
 
-    Angle-bracket includes stay: they name the stub headers. Raises FileNotFoundError.
+    Angle-bracket includes stay, because they name the stub headers. Raises FileNotFoundError.
     """
     return "\n".join(_lines(name, folder, set())) + "\n"
 

@@ -1,10 +1,10 @@
 """
-Telling pods apart where their hooks are in their own namespaces.
+Stamps, which identify pods whose hooks are in their own namespaces.
 
-There, a device's index says nothing: every pod's may be the same. So a tiny program goes before
-ours and writes the pod's stamp into the packet's control block, where ours compares it with the
-stamp of the pod whose address the packet bears. A program of its own for each pod would do the
-same for four thousand instructions instead of five.
+The index of a device does not identify a pod there, because every pod's device may have the same one. So a small
+program runs before twinway's and writes the pod's stamp into the packet's control block. The main program compares
+it with the stamp of the pod that the packet's address belongs to. The alternative, to load the main program once
+for each pod, would cost four thousand instructions a pod instead of five.
 """
 
 from __future__ import annotations
@@ -17,21 +17,22 @@ from twinway_bpf.load import libbpf, programs
 
 _CB3, _CB4 = 60, 64  # offsets of cb[3] and cb[4] in struct __sk_buff
 _STAMPED = 0x74777374
-"""Beside a stamp: the packet went past this pod's programs (kernel/around.h)."""
+"""Written beside a stamp when the packet has passed this pod's programs (kernel/around.h)."""
 _INSN = struct.Struct("=BBhi")
 
 
 def of(attachment: Attachment) -> int:
-    """The stamp of a pod's interface: 32 bits of its content, never 0."""
+    """The stamp of a pod's interface: 32 bits of a digest of its name, never 0."""
     text = f"{attachment.container_id}/{attachment.ifname}".encode()
     return int.from_bytes(hashlib.sha256(text).digest()[:4], "big") or 1
 
 
 def load(value: int, *, leaves: bool = True) -> int:
     """
-    A descriptor of the program that stamps packets with `value` and lets the next one decide.
+    Load the program that stamps packets with `value` and lets the next program decide; return its descriptor.
 
-    Only what leaves is marked as having passed its pod's programs: what comes in bears its sender's mark, or none.
+    With `leaves`, it also marks packets as having passed their pod's programs. Packets to the pod are not marked:
+    they carry the sender's mark, or none.
     """
     signed = struct.unpack("=i", struct.pack("=I", value))[0]
     mark = (

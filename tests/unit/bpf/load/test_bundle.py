@@ -1,4 +1,4 @@
-"""What a compilation leaves, kept and brought back; and what is written into it before it is loaded."""
+"""Bundles: they are saved and loaded unchanged, and the loader fills in the right places."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def load_imm64(value: int, register: int = 1, kind: int = 0) -> bytes:
 
 
 def move(value: int) -> bytes:
-    """An instruction that has nothing to fill in."""
+    """An instruction without a place to fill in."""
     return INSN.pack(0xB7, 0, 0, value)
 
 
 @settings(deadline=None)
 @given(bundles)
 def test_saved_and_loaded_is_the_same(tmp_path_factory: pytest.TempPathFactory, made: Bundle) -> None:
-    """A file brings back the very bundle, and nothing is left beside it."""
+    """A bundle that is saved and loaded is equal, and no temporary file is left."""
     path = tmp_path_factory.mktemp("bundle") / "x.json"
     bundle.save(made, path)
     assert bundle.load(path) == made
@@ -52,17 +52,17 @@ def test_saved_and_loaded_is_the_same(tmp_path_factory: pytest.TempPathFactory, 
 
 
 def test_other_format_is_refused(tmp_path: Path) -> None:
-    """A file of another time is refused by the number of its format."""
+    """A file of another format is refused, and the message names both formats."""
     path = tmp_path / "x.json"
     bundle.save(Bundle("k", {}, {}), path)
     path.write_text(path.read_text().replace('"format": 1', '"format": 2'))
-    with pytest.raises(ValueError, match=r"format 2, 1 is wanted"):
+    with pytest.raises(ValueError, match=r"its format is 2, not 1"):
         bundle.load(path)
 
 
 @pytest.mark.parametrize("text", ["", "{"])
 def test_half_a_file_is_refused(tmp_path: Path, text: str) -> None:
-    """What is no JSON is a ValueError."""
+    """A file that is not JSON raises ValueError."""
     path = tmp_path / "x.json"
     path.write_text(text)
     with pytest.raises(ValueError, match=r"."):
@@ -71,7 +71,7 @@ def test_half_a_file_is_refused(tmp_path: Path, text: str) -> None:
 
 @pytest.mark.parametrize("text", ['{"format": 1}', "[]", "null", '{"format": 1, "key": "k", "maps": [1]}'])
 def test_foreign_file_is_refused(tmp_path: Path, text: str) -> None:
-    """What is no bundle is a ValueError, as `load` promises, whatever it is."""
+    """JSON that is not a bundle raises ValueError, as `load` promises."""
     path = tmp_path / "x.json"
     path.write_text(text)
     with pytest.raises(ValueError, match=r"."):
@@ -79,20 +79,20 @@ def test_foreign_file_is_refused(tmp_path: Path, text: str) -> None:
 
 
 def test_key_is_of_the_text() -> None:
-    """Any change of the source is another key."""
+    """Any change of the source changes the key."""
     assert bundle.key_of("int a;") == bundle.key_of("int a;")
     assert bundle.key_of("int a;") != bundle.key_of("int a; ")
 
 
 def test_maps_are_found_by_their_descriptors() -> None:
-    """Where a map is loaded is told by index and name; constants that look alike are left."""
+    """Each load of a map is found by index and name, and constants of the same value are left out."""
     code = move(3) + load_imm64(3, kind=1) + load_imm64(3, kind=0) + move(4) + load_imm64(4, kind=1)
     assert bundle.map_places(code, {3: "tw_a", 4: "tw_b"}) == ((1, "tw_a"), (6, "tw_b"))
 
 
 @given(descriptor=numbers, features=st.integers(0, 2**64 - 1))
 def test_places_are_filled(descriptor: int, features: int) -> None:
-    """Descriptors and features go where they belong, and no other byte changes."""
+    """Descriptors and features are written to their places, and no other byte changes."""
     code = Code(
         "tw_x",
         move(1)
@@ -107,7 +107,7 @@ def test_places_are_filled(descriptor: int, features: int) -> None:
 
 
 def test_half_a_place_is_none() -> None:
-    """A constant that shares one half with the placeholder is a constant."""
+    """A constant that shares one half with the placeholder is left unchanged."""
     low, high = FEATURES_PLACE & 0xFFFFFFFF, FEATURES_PLACE >> 32
     code = load_imm64(low | 7 << 32) + load_imm64(7 | high << 32) + INSN.pack(0x18, 1, 0, 0)
     assert Code("tw_x", code, ()).bound({}, 5) == code

@@ -1,4 +1,4 @@
-"""What the kernel is found to know, by trying."""
+"""Probes of what the running kernel can do."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ NEVER = 60000
 @pytest.mark.parametrize("where", KINDS)
 @pytest.mark.parametrize("helper", [MAP_LOOKUP, KTIME])
 def test_old_helpers_are_known(where: str, helper: int) -> None:
-    """A helper that every kernel has is found, whether its arguments fit or not."""
+    """A probe finds a helper that every kernel has, whatever its arguments."""
     assert features._helper_known(*KINDS[where], helper)
 
 
 @pytest.mark.parametrize("where", KINDS)
 def test_helper_of_no_kernel_is_not_known(where: str) -> None:
-    """A helper that no kernel has is not found."""
+    """A probe does not find a helper that no kernel has."""
     assert not features._helper_known(*KINDS[where], NEVER)
 
 
 def test_helper_of_other_programs_is_not_known() -> None:
-    """A helper that this kind of program may not call is as good as none."""
+    """A probe does not find a helper that this type of program may not call."""
     assert not features._helper_known(programs.SCHED_CLS, 0, features._SET_RETVAL)
 
 
 def test_bits_are_what_was_found() -> None:
-    """The programs are told of each feature that was found, and of no other."""
+    """The bits for the programs are those of the features that were found."""
     assert bool(features.bits() & features.HAS_SET_RETVAL) == features.has_set_retval()
     assert bool(features.bits() & features.HAS_REDIRECT_PEER) == features.has_redirect_peer()
 
 
 def test_asking_leaves_nothing_open() -> None:
-    """Questions do not leave descriptors behind."""
+    """Probes close the descriptors that they open."""
     for ask in (features.has_tcx, features.has_cgroup_links, features.has_socket_storage, features.has_set_retval):
         ask.cache_clear()
         before = len(list(Path("/proc/self/fd").iterdir()))

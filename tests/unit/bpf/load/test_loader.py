@@ -1,4 +1,4 @@
-"""From sources to loaded programs, by way of a cache that may be empty, old or damaged."""
+"""Loading programs from sources, through a cache that may be empty, old or damaged."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SOURCE = "guard.c"
 
 @pytest.fixture(scope="session")
 def compiled(pytestconfig: pytest.Config) -> Path:
-    """A cache that has every source's bundle, kept from run to run."""
+    """A cache with the bundle of every source, kept from run to run."""
     cache = pytestconfig.cache.mkdir("twinway-bundles")
     for source in programs.SOURCES:
         ensure_bundle(source, cache)
@@ -32,7 +32,7 @@ def compiled(pytestconfig: pytest.Config) -> Path:
 
 @pytest.fixture
 def cache(compiled: Path, tmp_path: Path) -> Path:
-    """A cache of this test's own, with what was compiled already."""
+    """A cache of this test's own, with a copy of every bundle."""
     own = tmp_path / "cache"
     own.mkdir()
     for source in programs.SOURCES:
@@ -67,7 +67,7 @@ def test_sources_agree_on_their_maps(compiled: Path) -> None:
 
 
 def test_every_program_loads(cache: Path, pins: Pins) -> None:
-    """The verifier takes every program, and the maps are as large as was asked."""
+    """The verifier accepts every program, and maps have the configured size."""
     found = Loader(pins, cache, {"ct": 1000})
     loaded = found.load(programs.ALL)
     assert set(loaded) == {program.name for program in programs.ALL}
@@ -76,7 +76,7 @@ def test_every_program_loads(cache: Path, pins: Pins) -> None:
 
 
 def test_second_process_uses_the_same_maps(cache: Path, pins: Pins) -> None:
-    """What one process wrote into a table, programs of the next one look up."""
+    """Programs of a second process use the map that the first one has filled."""
     first = Loader(pins, cache, {})
     first.open_maps(SOURCE)
     table = first.maps["tw_ep_v3"]
@@ -89,14 +89,14 @@ def test_second_process_uses_the_same_maps(cache: Path, pins: Pins) -> None:
 
 
 def test_nothing_is_compiled_twice(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bundle that is there is used: no compiler is asked."""
+    """A bundle in the cache is used without the compiler."""
     monkeypatch.setattr(sys, "executable", "/nowhere")
     assert ensure_bundle(SOURCE, cache).programs
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"format": 2}'])
 def test_damaged_bundle_is_made_anew(cache: Path, damage: str, caplog: pytest.LogCaptureFixture) -> None:
-    """A file that is no bundle is told of, and replaced."""
+    """A file that is not a bundle is logged and replaced."""
     path = bundle_path(SOURCE, cache)
     whole = bundle.load(path)
     path.write_text(damage)
@@ -106,7 +106,7 @@ def test_damaged_bundle_is_made_anew(cache: Path, damage: str, caplog: pytest.Lo
 
 
 def test_key_covers_what_is_compiled_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Other flags, or other stub headers, are another bundle."""
+    """Other flags or other stub headers give another bundle."""
     before = bundle_path(SOURCE, tmp_path)
     monkeypatch.setattr(loader, "FLAGS", (*FLAGS, "-DX"))
     assert bundle_path(SOURCE, tmp_path) != before
@@ -118,14 +118,14 @@ def test_key_covers_what_is_compiled_with(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_compiler_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where nothing can be compiled, the error says what failed and what may be missing."""
+    """Where the compiler is missing, the error says what failed and what to install."""
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(LoadError, match=r"program guard\.c: does not compile .* is python3-bpfcc installed\?"):
         ensure_bundle(SOURCE, tmp_path / "cache")
 
 
 def test_refused_program_brings_the_verifiers_words(cache: Path, pins: Pins) -> None:
-    """A program that the verifier refuses is told with its reason, and the log holds the whole story."""
+    """The error for a refused program has the verifier's reason in one line, and the whole log beside it."""
     path = bundle_path(SOURCE, cache)
     whole = bundle.load(path)
     reads_nowhere = struct.pack("=BBhi", 0x61, 0x00, 0, 0) + struct.pack("=BBhi", 0x95, 0, 0, 0)  # r0 = *(u32 *)r0

@@ -1,4 +1,4 @@
-"""Real maps through Python: batches, what is told when they are full, and shapes that are not ours."""
+"""Real maps: batches, the error of a full map, and pinned maps of another shape."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Make = Callable[[MapDecl], Map]
 
 @pytest.fixture
 def make() -> Iterator[Make]:
-    """Makes maps, and closes them at the end."""
+    """A function that creates maps; they are closed at the end."""
     made: list[Map] = []
 
     def new(decl: MapDecl) -> Map:
@@ -53,7 +53,7 @@ def value(number: int) -> bytes:
 
 @pytest.fixture(params=[1, 3, maps.BATCH], ids=["batches of 1", "batches of 3", "whole batches"])
 def batch(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
-    """How many entries one call carries; few make buckets of a hash too large for a call."""
+    """The entries of one call. With few, a bucket of a hash is larger than a call."""
     monkeypatch.setattr(maps, "BATCH", request.param)
     return int(request.param)
 
@@ -65,7 +65,7 @@ def batch(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> in
     gone=st.sets(st.integers(0, 300)),
 )
 def test_what_is_written_is_read(batch: int, kind: str, wanted: dict[int, int], gone: set[int]) -> None:
-    """A map holds what was written and not removed, however many calls that took."""
+    """A map holds what was written and not removed, whatever the size of the batches."""
     decl = KINDS[kind]
     table = maps.create(decl)
     try:
@@ -91,7 +91,7 @@ def test_more_than_one_batch(make: Make) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_kernel_without_batches(make: Make, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a kernel knows no batches of a kind of map, entries go one by one."""
+    """Where a kernel has no batches for a type of map, entries are written one by one."""
 
     def unknown(*_: object) -> None:
         raise OSError(524, "unknown error 524")
@@ -107,7 +107,7 @@ def test_kernel_without_batches(make: Make, kind: str, monkeypatch: pytest.Monke
 @pytest.mark.parametrize("kind", ["hash", "lpm trie"])
 @pytest.mark.parametrize("count", [1, 10], ids=["one entry", "a batch"])
 def test_full_map_says_what_to_do(make: Make, kind: str, count: int) -> None:
-    """A full map names itself, its size and the setting that raises it; what it held it still holds."""
+    """The error of a full map names the map, its size and the setting that raises it; its entries stay."""
     table = make(replace(KINDS[kind], max_entries=3))
     held = {key(number, table.decl): value(number) for number in range(3)}
     table.write(held)
@@ -120,7 +120,7 @@ def test_full_map_says_what_to_do(make: Make, kind: str, count: int) -> None:
 
 
 def test_entries_before_the_one_too_many_are_written(make: Make) -> None:
-    """A batch that does not fit is written up to where it does not, in its order."""
+    """Of a batch that does not fit, the first entries are written, in order, until the map is full."""
     table = make(replace(PLAIN, max_entries=5))
     wanted = {key(number): value(number) for number in range(10)}
     with pytest.raises(MapError):
@@ -129,15 +129,15 @@ def test_entries_before_the_one_too_many_are_written(make: Make) -> None:
 
 
 def test_full_map_can_be_overwritten(make: Make) -> None:
-    """A full map takes new values of the keys it has."""
+    """A full map takes new values for its keys."""
     table = make(replace(PLAIN, max_entries=3))
-    for turn in range(2):
-        table.write({key(number): value(number + turn) for number in range(3)})
+    for added in range(2):
+        table.write({key(number): value(number + added) for number in range(3)})
     assert table.entries() == {key(number): value(number + 1) for number in range(3)}
 
 
 def test_insert_leaves_what_is_there(make: Make) -> None:
-    """Only what is new is inserted, and counted."""
+    """`insert` writes and counts new keys alone."""
     table = make(PLAIN)
     table.write({key(1): value(1)})
     assert table.insert({key(1): value(7), key(2): value(7)}) == 1
@@ -145,7 +145,7 @@ def test_insert_leaves_what_is_there(make: Make) -> None:
 
 
 def test_counter_is_the_sum_of_all_processors(make: Make) -> None:
-    """A per-CPU counter is read as one number; one that is not there is 0."""
+    """A per-CPU counter is read as one sum; a missing one is 0."""
     table = make(MapDecl("tw_count_v1", PER_CPU_ARRAY, 4, 8, 4, 0))
     each = [1 << (8 * number) for number in range(maps.possible_cpus())]
     libbpf.map_update(table.descriptor, key(0), b"".join(map(value, each)))
@@ -154,14 +154,14 @@ def test_counter_is_the_sum_of_all_processors(make: Make) -> None:
 
 
 def test_key_that_is_not_there(make: Make) -> None:
-    """Looking up nothing is None, and removing it is no error."""
+    """A missing key is looked up as None, and removing it is no error."""
     table = make(PLAIN)
     assert table.lookup(key(1)) is None
     assert table.remove([key(1)]) == 0
 
 
-def test_impossible_map_is_told() -> None:
-    """A map that the kernel refuses names itself and the kernel's reason."""
+def test_refused_map_is_an_error() -> None:
+    """The error for a map that the kernel refuses has the map's name and the kernel's reason."""
     with pytest.raises(MapError, match=r"map tw_slot_v1: create: Invalid argument"):
         maps.create(replace(PLAIN, key_size=0))
 
@@ -176,7 +176,7 @@ OTHERS = {
 
 @pytest.mark.parametrize("other", OTHERS.values(), ids=OTHERS)
 def test_foreign_shape_is_refused(make: Make, pins_root: Path, other: MapDecl) -> None:
-    """A pinned map of another shape is refused with what it is, and left as it was."""
+    """A pinned map of another shape is refused with both shapes, and is left unchanged."""
     pins_root.mkdir()
     path = pins_root / "tw_slot_v1"
     foreign = make(other)
@@ -190,7 +190,7 @@ def test_foreign_shape_is_refused(make: Make, pins_root: Path, other: MapDecl) -
 
 
 def test_pinned_map_brings_its_own_size(make: Make, pins_root: Path) -> None:
-    """A pinned map of the right shape is opened, as large as it was made."""
+    """A pinned map of the right shape is opened with the size that it was created with."""
     pins_root.mkdir()
     path = pins_root / "tw_slot_v1"
     assert open_pinned(PLAIN, path) is None
@@ -204,7 +204,7 @@ def test_pinned_map_brings_its_own_size(make: Make, pins_root: Path) -> None:
 
 
 def test_pin_that_is_no_map(pins_root: Path) -> None:
-    """A file where a map should be is told by its path."""
+    """The error for a pin that is not a map has its path."""
     pins_root.mkdir()
     (pins_root / "tw_slot_v1").mkdir()
     with pytest.raises(MapError, match=r"map tw_slot_v1: open .*/tw_slot_v1: "):
@@ -215,5 +215,5 @@ def test_pin_that_is_no_map(pins_root: Path) -> None:
     ("name", "short"), [("tw_slot_v1", "slot"), ("tw_fe_v12", "fe"), ("tw_skpeer_v1", "skpeer")]
 )
 def test_short_name(name: str, short: str) -> None:
-    """People say a map's name without prefix and version."""
+    """The short name of a map has no prefix and no version."""
     assert maps.short_name(name) == short

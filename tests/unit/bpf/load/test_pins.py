@@ -1,4 +1,4 @@
-"""What survives the agent, found again without memory."""
+"""Pins: a later process finds maps and links by their names alone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DECL = MapDecl("tw_slot_v1", 1, 4, 8, 64, 1)
 
 
 def test_map_is_made_once(pins_root: Path) -> None:
-    """The first to ask makes a map, as large as wanted; later ones find it, whatever size they want."""
+    """The first call creates the map with its size; later ones open it, whatever size they ask for."""
     first = Pins(pins_root).map(DECL, 7)
     first.write({b"abcd": b"01234567"})
     second = Pins(pins_root).map(DECL, 9)
@@ -27,7 +27,7 @@ def test_map_is_made_once(pins_root: Path) -> None:
 
 
 def test_map_outlives_its_descriptors(pins_root: Path) -> None:
-    """What a process wrote is there for the next one."""
+    """A map keeps its entries when all its descriptors are closed."""
     made = Pins(pins_root).map(DECL)
     made.write({b"abcd": b"01234567"})
     os.close(made.descriptor)
@@ -38,14 +38,14 @@ def test_map_outlives_its_descriptors(pins_root: Path) -> None:
 
 
 def test_elsewhere_than_on_a_bpf_file_system(tmp_path: Path) -> None:
-    """A directory of another file system is refused with what to do."""
+    """A directory on another file system is refused, and the error says what to do."""
     with pytest.raises(DriverError, match=r"cannot pin .*: is it on a BPF file system \(mount -t bpf\)\?"):
         Pins(tmp_path / "node").map(DECL)
 
 
 def test_where_nothing_can_be_made() -> None:
-    """So is a directory that cannot be made."""
-    with pytest.raises(DriverError, match=r"cannot make .*: is .* on a BPF file system"):
+    """A directory that cannot be created is refused, and the error says what to do."""
+    with pytest.raises(DriverError, match=r"cannot create .*: is .* on a BPF file system"):
         Pins(Path("/proc/twinway")).map(DECL)
 
 
@@ -83,7 +83,7 @@ def test_groups_are_apart(pins_root: Path) -> None:
 
 
 def test_what_is_not_there(pins_root: Path) -> None:
-    """Asking for, or forgetting, what is not there is no error: not before anything is pinned, either."""
+    """Looking up or removing what is not pinned is no error, also before anything is pinned."""
     pins = Pins(pins_root)
     assert pins.link("socket", "x") is None
     assert list(pins.links("socket")) == []
@@ -94,7 +94,7 @@ def test_what_is_not_there(pins_root: Path) -> None:
 
 
 def test_pinned_link_is_given_once(pins_root: Path) -> None:
-    """A pin is the name of one thing: a second one of the name is refused, and told."""
+    """A second pin of the same name is an error."""
     pins = Pins(pins_root)
     program = stamp.load(1)
     pins.pin_link("socket", "x", program)
@@ -106,7 +106,7 @@ def test_pinned_link_is_given_once(pins_root: Path) -> None:
 
 
 def test_nothing_is_left(pins_root: Path) -> None:
-    """Removing everything leaves no directory behind."""
+    """`remove_all` removes the directories, too."""
     pins = Pins(pins_root)
     os.close(pins.map(DECL).descriptor)
     _link(pins, "socket", "c")

@@ -1,4 +1,4 @@
-"""Sources to one text, in which the compiler still finds its way."""
+"""Flattening of sources: each line is there once, and is placed where it came from."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from twinway_bpf.load.source import KERNEL, flatten
 
 
 def lines(text: str) -> list[tuple[str, int, str]]:
-    """Each line of a flattened text as the compiler places it: file, number, line."""
+    """The file, number and text of each line of a flattened source, as the compiler sees them."""
     name, number, out = "", 0, []
     for line in text.splitlines():
         mark = re.fullmatch(r'#line (\d+) "(.+)"', line)
@@ -26,7 +26,7 @@ def lines(text: str) -> list[tuple[str, int, str]]:
 
 @pytest.mark.parametrize("source", programs.SOURCES)
 def test_every_line_is_where_its_mark_says(source: str) -> None:
-    """Each line of the text stands in the file, and under the number, that the marks say."""
+    """Each line is in the file, and at the number, that its `#line` directive says."""
     placed = lines(flatten(source))
     files = {name: (KERNEL / name).read_text().splitlines() for name, _, _ in placed}
     assert all(files[name][number - 1] == line for name, number, line in placed)
@@ -34,7 +34,7 @@ def test_every_line_is_where_its_mark_says(source: str) -> None:
 
 @pytest.mark.parametrize("source", programs.SOURCES)
 def test_every_line_is_there_once(source: str) -> None:
-    """No line of any file is missing but the includes, and none is there twice."""
+    """Every line of every file is there exactly once, except the includes."""
     placed = [(name, number) for name, number, _ in lines(flatten(source))]
     assert len(placed) == len(set(placed))
     for name in {name for name, _ in placed}:
@@ -47,7 +47,7 @@ def test_every_line_is_there_once(source: str) -> None:
 
 
 def test_include_stands_before_what_needs_it(tmp_path: Path) -> None:
-    """An include is put where it is first asked for, also when asked for in a ring."""
+    """A header is inlined where it is first included, also when headers include each other."""
     (tmp_path / "a.c").write_text('#include "b.h"\nint a;\n#include "c.h"\n')
     (tmp_path / "b.h").write_text('#include "c.h"\nint b;\n')
     (tmp_path / "c.h").write_text('#  include "b.h"\n#include <linux/types.h>\nint c;\n')
@@ -55,8 +55,8 @@ def test_include_stands_before_what_needs_it(tmp_path: Path) -> None:
     assert code == ["#include <linux/types.h>", "int c;", "int b;", "int a;"]
 
 
-def test_missing_include_is_told(tmp_path: Path) -> None:
-    """An include that is not there is an error that names it."""
+def test_missing_include_is_an_error(tmp_path: Path) -> None:
+    """The error for a missing header names it."""
     (tmp_path / "a.c").write_text('#include "gone.h"\n')
     with pytest.raises(FileNotFoundError, match=r"gone\.h"):
         flatten("a.c", tmp_path)

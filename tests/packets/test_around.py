@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.packets import datapaths
 from twinway.driver import Change, NodeContext
 from twinway.model.net import NodeName, ObjectRef
 from twinway.model.node import NO_POLICY, Attachment, Endpoint, NodeState, PolicyState
-from twinway_bpf.datapath import Datapath
 from twinway_bpf.load import features
 from twinway_bpf.netlink import netns, rtnetlink
 from twinway_testing import site
@@ -74,13 +74,13 @@ def shared() -> Iterator[Shared]:
         yield Shared(host, pods)
 
 
-@pytest.fixture(params=[False, True], ids=["tc", "sockops"])
+@pytest.fixture(params=datapaths.DRIVERS)
 def _agent(request: pytest.FixtureRequest, shared: Shared, bundles: Path, tmp_path: Path) -> Iterator[None]:
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / "bundles").symlink_to(bundles)
     with site.bpf_file_system(tmp_path / "bpf") as bpffs, site.cgroup("around") as cgroup, site.member(cgroup):
         context = NodeContext(NodeName("n1"), bpffs / "node", cgroup, tmp_path / "cache", ("p0",))
-        datapath = Datapath(context, at_socket=request.param, capacities={"ct": 1024})
+        datapath = datapaths.make(context, request.param)
         datapath.start()
         endpoints = {}
         for name, path in shared.pods.items():

@@ -15,7 +15,6 @@ from tests.packets.tables import Tables
 from twinway.model.net import ObjectRef
 from twinway.model.node import Attachment, Endpoint, PolicySetId
 from twinway_bpf.attach.hooks import PacketHooks
-from twinway_bpf.attach.placement import GUARD
 from twinway_bpf.load import stamp
 from twinway_bpf.load.loader import Loader
 from twinway_bpf.load.pins import Pins
@@ -23,6 +22,7 @@ from twinway_bpf.netlink import netns
 from twinway_bpf.netlink.devices import PodDevice, pod_device
 from twinway_bpf.tables import encode
 from twinway_bpf.tables.layout import Reason
+from twinway_sockops.placement import GUARD
 from twinway_testing import site
 
 ADDRESS, PEER = "10.9.0.2", "10.9.0.3"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.packets import datapaths
 from tests.packets.test_rest import Policy, hears
 from tests.packets.test_takeover import ADDRESSES, NODE, SERVED, Conversation, Node, conversation, node
 from twinway.driver import Change, NodeContext
@@ -55,35 +56,34 @@ def place(node: Node, bundles: Path, folder: Path) -> Iterator[NodeContext]:
         yield NodeContext(NODE, bpffs / "node", node.cgroup, folder / "cache", ())
 
 
-def process(context: NodeContext, *, at_socket: bool, **sizes: int) -> Datapath:
+def process(context: NodeContext, driver: str, **sizes: int) -> Datapath:
     """A process of the node's agent."""
-    capacities = {"ct": 1024, **sizes}
-    datapath = Datapath(context, at_socket=at_socket, capacities=capacities, calm=0.0, section="drivers.any.maps")
+    datapath = datapaths.make(context, driver, calm=0.0, **sizes)
     datapath.start()
     return datapath
 
 
 @contextlib.contextmanager
-def started(node: Node, bundles: Path, folder: Path, *, at_socket: bool) -> Iterator[Agent]:
+def started(node: Node, bundles: Path, folder: Path, driver: str) -> Iterator[Agent]:
     """A node's agent."""
     with place(node, bundles, folder) as context:
-        datapath = process(context, at_socket=at_socket)
+        datapath = process(context, driver)
         yield Agent(datapath, context.bpffs)
         datapath.remove()
         datapath.close()
 
 
-@pytest.fixture(params=[False, True], ids=["tc", "sockops"])
+@pytest.fixture(params=datapaths.DRIVERS)
 def agent(request: pytest.FixtureRequest, node: Node, bundles: Path, tmp_path: Path) -> Iterator[Agent]:
     """Of either way of serving."""
-    with started(node, bundles, tmp_path, at_socket=request.param) as made:
+    with started(node, bundles, tmp_path, request.param) as made:
         yield made
 
 
 @pytest.fixture
 def at_sockets(node: Node, bundles: Path, tmp_path: Path) -> Iterator[Agent]:
     """Whose pods are served at their sockets."""
-    with started(node, bundles, tmp_path, at_socket=True) as made:
+    with started(node, bundles, tmp_path, "sockops") as made:
         yield made
 
 
@@ -242,7 +242,7 @@ def test_pod_whose_sockets_cannot_be_listed(
     def refuse(*_: object, **__: object) -> tuple[Socket, ...]:
         raise DriverError("cannot list tcp sockets: Operation not permitted")
 
-    with started(node, bundles, tmp_path, at_socket=False) as agent:
+    with started(node, bundles, tmp_path, "tc") as agent:
         state = node.state("1", server_may_open=False)
         with monkeypatch.context() as patch:
             patch.setattr(SockDiag, "sockets", refuse)
@@ -257,19 +257,19 @@ def sizes(datapath: Datapath) -> dict[str, tuple[int, int]]:
     return {usage.name: (usage.entries, usage.capacity) for usage in datapath.usage().maps}
 
 
-@pytest.mark.parametrize("at_socket", [False, True], ids=["tc", "sockops"])
+@pytest.mark.parametrize("driver", datapaths.DRIVERS)
 def test_table_is_made_again_in_another_size(
-    node: Node, tmp_path: Path, bundles: Path, conversation: Conversation, at_socket: bool
+    node: Node, tmp_path: Path, bundles: Path, conversation: Conversation, driver: str
 ) -> None:
     """A process that wants other sizes has them, with all that was there; what goes on does, and policy holds."""
     state = node.state("1", server_may_open=False)
     with place(node, bundles, tmp_path) as context:
-        first = process(context, at_socket=at_socket)
+        first = process(context, driver)
         first.apply(Change(state, None))
         assert hears(*conversation)
         before = sizes(first)
         first.close()
-        second = process(context, at_socket=at_socket, ct=4096, verdict=2048, ep=64)
+        second = process(context, driver, ct=4096, verdict=2048, ep=64)
         assert hears(*conversation)
         assert hears(conversation[1], conversation[0])
         after = sizes(second)
@@ -279,7 +279,7 @@ def test_table_is_made_again_in_another_size(
         assert second.health().ok
         assert hears(*conversation)
         second.close()
-        third = process(context, at_socket=at_socket, verdict=1)
+        third = process(context, driver, verdict=1)
         assert sizes(third)["verdict"] == after["verdict"]
         third.remove()
         third.close()
@@ -288,7 +288,7 @@ def test_table_is_made_again_in_another_size(
 def test_full_table_names_the_whole_key(node: Node, tmp_path: Path, bundles: Path) -> None:
     """Who reads that a table is full can copy what is to be raised."""
     with place(node, bundles, tmp_path) as context:
-        datapath = process(context, at_socket=False, verdict=1)
+        datapath = process(context, "tc", verdict=1)
         with pytest.raises(DriverError, match=r"full at 1 entries: raise drivers\.any\.maps\.verdict"):
             datapath.apply(Change(node.state("1", server_may_open=True), None))
         datapath.remove()

@@ -14,8 +14,8 @@ from tests.packets.test_socket_connections import established
 from twinway.model.net import Protocol
 from twinway.model.policy import Direction
 from twinway_bpf.connections import sockdiag
-from twinway_bpf.judgement import Judgement
 from twinway_bpf.tables.layout import SkPol
+from twinway_sockops.judgement import Judgement
 from twinway_testing.frames import End
 
 __all__ = ["site"]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.packets import datapaths
 from tests.packets.test_takeover import (
     ADDRESSES,
     NODE,
@@ -46,9 +47,7 @@ def datapath(node: Node, bundles: Path, bpffs: Path, tmp_path: Path) -> Iterator
     """Policy at sockets, started."""
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / "bundles").symlink_to(bundles)
-    made = Datapath(
-        NodeContext(NODE, bpffs, node.cgroup, tmp_path / "cache", ()), at_socket=True, capacities={"ct": 1024}
-    )
+    made = datapaths.make(NodeContext(NODE, bpffs, node.cgroup, tmp_path / "cache", ()), "sockops")
     made.start()
     yield made
     made.remove()

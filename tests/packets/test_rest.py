@@ -17,6 +17,7 @@ from types import MappingProxyType
 
 import pytest
 
+from tests.packets import datapaths
 from tests.packets.test_takeover import (
     ADDRESSES,
     NODE,
@@ -42,13 +43,14 @@ from twinway.model.node import (
     Scope,
     ServiceState,
 )
-from twinway_bpf import rest, socket_policy
 from twinway_bpf.connections.openers import Openers
 from twinway_bpf.connections.sockdiag import SockDiag, Socket
 from twinway_bpf.datapath import Datapath
 from twinway_bpf.load import libbpf
 from twinway_bpf.netlink import netns
 from twinway_bpf.tables.layout import Cfg
+from twinway_sockops import idle
+from twinway_sockops import policy as socket_policy
 from twinway_testing import site
 
 __all__ = ["conversation", "node"]
@@ -131,14 +133,14 @@ def changes_beside_policy(state: NodeState) -> Iterator[NodeState]:
     yield state
 
 
-def started(node: Node, bundles: Path, folder: Path, calm: float, *, at_socket: bool = True) -> Datapath:
+def started(node: Node, bundles: Path, folder: Path, calm: float, driver: str = "sockops") -> Datapath:
     """A process of the node's agent."""
     cache = folder / "cache"
     if not cache.exists():
         cache.mkdir()
         (cache / "bundles").symlink_to(bundles)
     context = NodeContext(NODE, folder / "bpf" / "node", node.cgroup, cache, ())
-    datapath = Datapath(context, at_socket=at_socket, capacities={"ct": 1024}, calm=calm)
+    datapath = datapaths.make(context, driver, calm=calm)
     datapath.start()
     return datapath
 
@@ -189,7 +191,7 @@ def test_allowed_connections_go_on_unseen(node: Node, policy: Policy, conversati
 
 def test_denied_connection_keeps_it_awake(node: Node, policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
     """As long as a connection is open that policy denies, and no longer."""
-    monkeypatch.setattr(rest, "AGAIN_SECONDS", 0.1)
+    monkeypatch.setattr(idle, "AGAIN_SECONDS", 0.1)
     policy.turn(node.state("one", server_may_open=True))
     (client, accepted), listener = opened_by_b(node)
     with client, accepted, listener:
@@ -264,7 +266,7 @@ def test_what_is_no_policy_does_not_wake(node: Node, policy: Policy) -> None:
 def test_what_is_no_policy_judges_nothing_on_the_packet_path(node: Node, bundles: Path, tmp_path: Path) -> None:
     """There, too, the revision grows with a change of policy, and with nothing else."""
     with site.bpf_file_system(tmp_path / "bpf") as bpffs:
-        datapath = started(node, bundles, tmp_path, 0.0, at_socket=False)
+        datapath = started(node, bundles, tmp_path, 0.0, "tc")
         state = previous = node.state("one", server_may_open=True)
         datapath.apply(Change(state, None))
         before = revision(bpffs / "node")
@@ -362,7 +364,7 @@ def test_hook_that_is_missing_keeps_it_awake(node: Node, policy: Policy, monkeyp
 
 def test_failed_listing_is_no_answer(node: Node, policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
     """A pod whose sockets cannot be listed may have a denied connection: the node is watched, and asks again."""
-    monkeypatch.setattr(rest, "AGAIN_SECONDS", 0.1)
+    monkeypatch.setattr(idle, "AGAIN_SECONDS", 0.1)
     monkeypatch.setattr(socket_policy, "AGAIN_SECONDS", 0.1)
 
     def refuse(*_: object, **__: object) -> tuple[Socket, ...]:
@@ -400,7 +402,7 @@ def test_cookie_that_may_be_answered_keeps_it_awake(
         client.connect(SERVED)
         policy.turn(node.state("two", server_may_open=False))
         assert not policy.settle()
-        monkeypatch.setattr(rest, "COOKIE_UNITS", 0)
+        monkeypatch.setattr(idle, "COOKIE_UNITS", 0)
         policy.turn(node.state("three", server_may_open=True))
         assert policy.settle()
 
@@ -409,7 +411,7 @@ def test_answer_to_what_may_not_be_asked_any_more(
     node: Node, policy: Policy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who asked under an earlier policy keeps the node awake until he asks again, and is judged by a new one."""
-    monkeypatch.setattr(rest, "AGAIN_SECONDS", 0.1)
+    monkeypatch.setattr(idle, "AGAIN_SECONDS", 0.1)
     policy.turn(node.state("one", server_may_open=True))
     assert policy.settle()
     ip(node.host, f"route add blackhole {NOWHERE}")

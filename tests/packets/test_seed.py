@@ -20,10 +20,10 @@ from twinway.model.node import Attachment, BackendSet, BackendSetId, Frontend, S
 from twinway.model.policy import Direction
 from twinway_bpf.connections import sockdiag
 from twinway_bpf.connections.openers import Openers
-from twinway_bpf.connections.seed import connection_key, seed
 from twinway_bpf.load import programs
 from twinway_bpf.netlink import netns
 from twinway_bpf.tables.layout import CfgFlag, CtFlag, Reason, Sk
+from twinway_tc.seed import connection_key, seed
 from twinway_testing import site
 from twinway_testing.frames import ACK, FIN, TCP, UDP, End, end, tcp, udp
 

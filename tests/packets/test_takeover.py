@@ -17,6 +17,7 @@ from types import MappingProxyType
 
 import pytest
 
+from tests.packets import datapaths
 from twinway.driver import Change, NodeContext
 from twinway.model.net import NodeName, ObjectRef, Protocol
 from twinway.model.node import (
@@ -130,7 +131,7 @@ def datapath(node: Node, bundles: Path, tmp_path: Path) -> Iterator[Datapath]:
     (tmp_path / "cache" / "bundles").symlink_to(bundles)
     with site.bpf_file_system(tmp_path / "bpf") as bpffs:
         context = NodeContext(NODE, bpffs / "node", node.cgroup, tmp_path / "cache", ())
-        datapath = Datapath(context, at_socket=False, capacities={"ct": 1024})
+        datapath = datapaths.make(context, "tc")
         yield datapath
         datapath.remove()
         datapath.close()

@@ -19,6 +19,7 @@ from twinway.model.net import Protocol
 from twinway_bpf.connections import sockdiag_holders, users
 from twinway_bpf.connections.sockdiag import SockDiag, Socket, State
 from twinway_bpf.netlink import netns
+from twinway_tc.peers import peers_of_pods
 from twinway_testing import site
 
 Speak = Callable[[int], socket.socket]
@@ -76,7 +77,7 @@ def test_each_namespace_once(cgroup: Path, namespace: Path, speak: Speak) -> Non
         places = users.namespaces(cgroup)
         assert [(place.is_own, set(place.processes)) for place in places] == [(True, {ours}), (False, {one, two})]
         assert [ports(place) for place in places] == [[13], [11]]
-        assert list(users.peers_of_pods(cgroup)) == [ip_address("127.0.0.1")]
+        assert list(peers_of_pods(cgroup)) == [ip_address("127.0.0.1")]
 
 
 def ports(place: users.Namespace) -> list[int]:
@@ -90,7 +91,7 @@ def ports(place: users.Namespace) -> list[int]:
 def test_no_process_no_namespace(cgroup: Path) -> None:
     """A node without processes has no namespace but ours; nor has one whose cgroup has gone."""
     assert users.namespaces(cgroup) == users.namespaces(cgroup / "gone") == (users.Namespace((), is_own=True),)
-    assert list(users.peers_of_pods(cgroup)) == []
+    assert list(peers_of_pods(cgroup)) == []
 
 
 def test_namespace_whose_processes_have_gone(cgroup: Path) -> None:
@@ -147,7 +148,8 @@ WITHOUT = ("setpriv", "--bounding-set", "-sys_ptrace", "--inh-caps", "-sys_ptrac
 )
 def test_without_the_right_to_look(cgroup: Path, namespace: Path, words: str) -> None:
     """Without CAP_SYS_PTRACE it is said what is missing: it is not that nobody is there."""
-    code = f"import sys; from pathlib import Path; from twinway_bpf import sockdiag_holders, users; {words}"
+    modules = "from twinway_bpf.connections import sockdiag_holders, users"
+    code = f"import sys; from pathlib import Path; {modules}; {words}"
     with process(cgroup, namespace) as other:
         command = [*WITHOUT, sys.executable, "-c", code, str(other), str(cgroup)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -9,7 +9,7 @@ from typing import NewType
 
 from twinway.model.node import NO_POLICY, Attachment, Endpoint
 from twinway_bpf.attach.tchook import Hook, Side
-from twinway_bpf.load import programs, stamp
+from twinway_bpf.load import stamp
 from twinway_bpf.load.programs import Program
 from twinway_bpf.netlink.devices import PodDevice
 from twinway_bpf.netlink.rtnetlink import Link
@@ -134,30 +134,6 @@ class AtLoopback(Placement):
     def hooks(self, endpoint: Endpoint, device: PodDevice) -> Hooks:
         """The one."""
         return [(self._hook(endpoint.attachment, "self", (device.netns, _LOOPBACK), Side.EGRESS), self.out)]
-
-
-PACKET_PATH = AtDevice(
-    "packet",
-    0,
-    programs.HOST_FROM,
-    programs.HOST_TO,
-    programs.POD_OUT,
-    programs.POD_IN,
-    uplink_in=programs.UPLINK_IN,
-    parent_out=programs.PARENT_OUT,
-)
-GUARD = AtDevice(
-    "guard",
-    1,
-    programs.GUARD_FROM,
-    programs.GUARD_TO,
-    programs.GUARD_FROM,
-    programs.GUARD_TO,
-    loopback_in=programs.GUARD_LO,
-    free_out=programs.SOURCE_FROM,
-    parent_out=programs.PARENT_OUT,
-)
-GUARD_SELF = AtLoopback("self", 1, programs.GUARD_SELF)
 
 
 def is_stamp(name: str) -> bool:

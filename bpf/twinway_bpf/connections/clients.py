@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
 from twinway_bpf.connections.early import destroy_early
 from twinway_bpf.connections.stale import destroy_stale, udp_backends
-from twinway_bpf.connections.users import Namespace, namespaces
+from twinway_bpf.connections.users import Namespace
 from twinway_bpf.load.maps import Map
 
 logger = logging.getLogger(__name__)
 
 
 class Clients:
-    """Those of the node, and of its pods where `pods` are served at their sockets, too."""
+    """Those of the host, and those of pods that are served at their sockets."""
 
-    def __init__(self, cgroup: Path, given: Map, *, pods: bool) -> None:
-        """`cgroup` is the node's, `given` is tw_sk."""
+    def __init__(self, cgroup: Path, given: Map, places: Callable[[], Iterable[Namespace]]) -> None:
+        """`cgroup` is the node's, `given` is tw_sk; at `places` clients get a backend as they connect."""
         self._cgroup = cgroup
         self._given = given
-        self._pods = pods
+        self._places = places
 
     def leave(self, backends: Mapping[bytes, bytes]) -> None:
         """Have them leave backends (entries of tw_be) that are over."""
@@ -33,7 +33,6 @@ class Clients:
         """Have those ask again that asked for an address before it was one of `frontends` (keys of tw_fe)."""
         if not frontends:
             return
-        places = namespaces(self._cgroup) if self._pods else (Namespace((), is_own=True),)
-        ended = destroy_early(places, frontends)
+        ended = destroy_early(self._places(), frontends)
         if ended:
             logger.info("sockets had connected before there was a Service sockets=%d", ended)

@@ -1,4 +1,4 @@
-"""Who uses the node's network: the namespaces that its processes are in, and whom their sockets speak with."""
+"""The network namespaces that the node's processes are in, and the sockets in them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from twinway.model.net import IPAddress, Protocol
+from twinway.model.net import Protocol
 from twinway_bpf.connections.sockdiag import SockDiag, Socket, State
 from twinway_bpf.connections.sockdiag_holders import may_not_look
 
 _OWN = Path("/proc/thread-self/ns/net")
-_CONNECTED = (State.ESTABLISHED, State.SYN_SENT, State.FIN_WAIT1, State.FIN_WAIT2, State.CLOSE_WAIT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +46,10 @@ class Namespace:
             return [found for protocol, states in wanted.items() for found in diag.sockets(protocol, states)]
 
 
+HOST = Namespace((), is_own=True)
+"""The one that the agent is in."""
+
+
 def namespaces(cgroup: Path) -> tuple[Namespace, ...]:
     """
     The network namespaces of this node's processes: our own first, in any case, and each other one once.
@@ -65,13 +68,6 @@ def namespaces(cgroup: Path) -> tuple[Namespace, ...]:
 def has_process(cgroup: Path) -> bool:
     """Whether any process is in a cgroup at or below `cgroup`."""
     return next(_processes(cgroup), None) is not None
-
-
-def peers_of_pods(cgroup: Path) -> Iterator[IPAddress]:
-    """Peers of all connected TCP and UDP sockets in other network namespaces of this node's processes."""
-    for namespace in namespaces(cgroup)[1:]:
-        found = namespace.sockets({Protocol.TCP: _CONNECTED, Protocol.UDP: _CONNECTED})
-        yield from (each.peer.address for each in found)
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """
 Pods and the node itself in the kernel: whose address is whose, and which policy a pod is under.
 
-This is where pods turn to a new policy: one write each, after everything it needs stands.
+This is where pods switch to a new policy: one write each, after everything that it needs is in place.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ Devices = Mapping[ObjectRef, PodDevice]
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """What `EndpointTables.turn` did; `judge_anew`: established connections must be, see `judged`."""
+class Switch:
+    """What `EndpointTables.switch` did; `judge_anew`: established connections must be judged again."""
 
     step: Step
     judge_anew: bool
@@ -44,18 +44,18 @@ class EndpointTables:
         self._held: dict[bytes, bytes] | None = None
         self._wanted: dict[bytes, bytes] = {}
         self._keys: dict[ObjectRef, tuple[Attachment, list[bytes]]] = {}
-        # a process that ended may have let pods turn and done no more
+        # a process that ended may have switched pods and done no more
         self._judged = False
         self.moved = True
         """Whether an address came, or left its pod or its device, since whoever uses this said that it did not."""
 
-    def turn(self, change: Change, devices: Devices, node: Iterable[IPAddress]) -> Turn:
+    def switch(self, change: Change, devices: Devices, node: Iterable[IPAddress]) -> Switch:
         """
         Write pods, node addresses and policy of a complete state; nothing of a pod is removed yet.
 
         Connections are to be judged anew only where a verdict may have changed: see `_changes_verdicts`.
         """
-        judged, self._judged = self._judged, False  # until this turn is known to be whole
+        judged, self._judged = self._judged, False  # until this switch is known to be whole
         held = self._read(repair=change.repair or change.previous is None)
         policy = change.state.policy
         if self._policy.mixed:
@@ -79,10 +79,10 @@ class EndpointTables:
         self._wanted = wanted
         self._policy.turned(generation)
         self._judged = not anew
-        return Turn(prepared + Step(len(writes), left), anew)
+        return Switch(prepared + Step(len(writes), left), anew)
 
     def judged(self) -> None:
-        """Established connections will be judged anew by what the last turn left."""
+        """Established connections are going to be judged by what the last switch left."""
         self._judged = True
 
     def catch_up(self) -> Step:
@@ -90,7 +90,7 @@ class EndpointTables:
         return self._policy.catch_up()
 
     def settle(self, change: Change) -> Step:
-        """Remove pods, prefixes and policy sets that are over, after `turn` for the same change."""
+        """Remove pods, prefixes and policy sets that are over, after `switch` for the same change."""
         held = self._read(repair=False)
         over = held.keys() - self._wanted.keys()
         self.moved |= bool(over)
@@ -128,7 +128,7 @@ class EndpointTables:
                 entries[encode.device(place)] = value
         return entries
 
-    # An earlier process ended while pods turned from one generation to the other. Where the newer
+    # An earlier process ended while pods switched from one generation to the other. Where the newer
     # one is what is wanted now, it is simply finished. Else pods of the one generation are closed
     # for the moment it takes: more closed than both is allowed, more open is not.
     def _end_mixture(self, change: Change) -> None:

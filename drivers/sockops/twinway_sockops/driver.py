@@ -4,20 +4,11 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from twinway.driver import (
-    Change,
-    Driver,
-    DriverOptions,
-    Health,
-    Inspection,
-    NodeContext,
-    Report,
-    Requirement,
-)
-from twinway_bpf.attach import requirements
-from twinway_bpf.datapath import Datapath
+from twinway_bpf.driver import KernelDriver
 from twinway_bpf.load.options import KernelOptions
-from twinway_bpf.socket_policy import CALM_SECONDS
+from twinway_bpf.node import NodeKernel
+from twinway_sockops.path import SocketPath
+from twinway_sockops.policy import CALM_SECONDS
 
 
 class SockopsOptions(KernelOptions):
@@ -32,64 +23,13 @@ class SockopsOptions(KernelOptions):
     )
 
 
-class SockopsDriver(Driver):
+class SockopsDriver(KernelDriver):
     """Pods and the host are served at their sockets."""
 
     name = "sockops"
     Options = SockopsOptions
 
-    def __init__(self, context: NodeContext, options: DriverOptions) -> None:
-        """Keep what is given; touch nothing."""
-        super().__init__(context, options)
-        chosen = options if isinstance(options, SockopsOptions) else SockopsOptions()
-        self._datapath = Datapath(
-            context,
-            at_socket=True,
-            capacities=chosen.maps,
-            calm=chosen.rest_after,
-            section=f"drivers.{self.name}.maps",
-        )
-
-    def requirements(self) -> tuple[Requirement, ...]:
-        """What the socket path needs: socket hooks, storage on sockets, and tc for its guard."""
-        return (*requirements.common(self.context), *requirements.socket_path())
-
-    def start(self) -> None:
-        """Load and adopt. Raises Unsupported before anything is touched."""
-        requirements.check(self.requirements())
-        self._datapath.start()
-
-    def apply(self, change: Change) -> Report:
-        """Tables, then Services; see `Datapath`."""
-        return self._datapath.apply(change)
-
-    def catch_up(self) -> float | None:
-        """Have the policy tables ready for their next change, and let sockets alone that need no watching."""
-        return self._datapath.catch_up()
-
-    def dump(self) -> Inspection:
-        """Read back from the kernel."""
-        return self._datapath.dump()
-
-    def usage(self) -> Inspection:
-        """How full the tables are, and the counters."""
-        return self._datapath.usage()
-
-    def health(self) -> Health:
-        """A connect through the socket hooks."""
-        return self._datapath.health()
-
-    def stop(self, *, keep_traffic: bool) -> None:
-        """Let go, or take policy away from sockets and their guard from devices."""
-        self._datapath.close()
-        if not keep_traffic:
-            self._datapath.remove()
-
-    def retire(self) -> bool:
-        """
-        True: nothing needs to stay for it alone.
-
-        Sockets that were given a backend reach it without help, and the hooks that name their
-        Service again are those that every driver keeps for the host's clients.
-        """
-        return True
+    def pod_path(self, node: NodeKernel) -> SocketPath:
+        """The socket path."""
+        options = self.options if isinstance(self.options, SockopsOptions) else SockopsOptions()
+        return SocketPath(node, calm=options.rest_after)

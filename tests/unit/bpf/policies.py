@@ -149,14 +149,14 @@ class Process:
         self._previous: NodeState | None = None
 
     def apply(self, state: NodeState, *, repair: bool = False, node: Iterable[IPAddress] = ()) -> bool:
-        """Turn and settle, as the datapath does; whether established connections are to be judged anew."""
+        """Switch and settle, as the datapath does; whether established connections are to be judged anew."""
         change = Change(state, self._previous, repair=repair)
-        turn = self._tables.turn(change, {}, node)
-        if turn.judge_anew:
+        switch = self._tables.switch(change, {}, node)
+        if switch.judge_anew:
             self._tables.judged()
         self._tables.settle(change)
         self._previous = state
-        return turn.judge_anew
+        return switch.judge_anew
 
     def moved(self) -> bool:
         """Whether an address left its pod or its device since this was asked last."""

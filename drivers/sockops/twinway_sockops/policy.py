@@ -13,24 +13,19 @@ import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
-from functools import cached_property
-from pathlib import Path
 
 from twinway.driver import Change
 from twinway.model.net import ObjectRef
 from twinway.model.node import NO_POLICY, Endpoint
 from twinway_bpf.attach.cgroup import CgroupHooks
 from twinway_bpf.attach.hooks import PacketHooks
-from twinway_bpf.attach.placement import GUARD_SELF
-from twinway_bpf.connections.openers import Openers
-from twinway_bpf.judgement import Judgement
 from twinway_bpf.load import programs
-from twinway_bpf.load.loader import Loader
-from twinway_bpf.load.pins import Pins
-from twinway_bpf.rest import AGAIN_SECONDS, until_allowed, until_answered
+from twinway_bpf.node import NodeKernel
 from twinway_bpf.tables import clock
 from twinway_bpf.tables.endpoints import Devices
-from twinway_bpf.tables.settings import Notices, Settings
+from twinway_sockops.idle import AGAIN_SECONDS, until_allowed, until_answered
+from twinway_sockops.judgement import Judgement
+from twinway_sockops.placement import GUARD_SELF
 
 CALM_SECONDS = 5.0
 """From a change of policy until its connections are asked about, where nobody says otherwise."""
@@ -52,28 +47,16 @@ class Condition(StrEnum):
 class SocketPolicy:
     """The programs at the node's cgroup and at pods' loopbacks, and what they have to know."""
 
-    def __init__(self, cgroup: Path, loader: Loader, pins: Pins, guard: PacketHooks, *, calm: float) -> None:
-        """
-        Nothing happens yet.
-
-        `cgroup` is the node's, `guard` stands at pods' devices; `calm`: seconds, see `CALM_SECONDS`.
-        """
-        self._cgroup = cgroup
-        self._loader = loader
+    def __init__(self, node: NodeKernel, guard: PacketHooks, *, calm: float) -> None:
+        """Attach nothing yet. `guard`: the hooks at pods' devices; `calm`: seconds, see `CALM_SECONDS`."""
+        self._node = node
         self._guard = guard
         self._calm = calm
-        self._hooks = CgroupHooks("policy", programs.SOCKET_POLICY, loader, pins)
-        self._loopback = PacketHooks(GUARD_SELF, loader, pins, ())
+        self._hooks = CgroupHooks("policy", programs.SOCKET_POLICY, node.loader, node.pins)
+        self._loopback = PacketHooks(GUARD_SELF, node.loader, node.pins, ())
         self._steps: Iterator[float] | None = None
         self._due = 0.0
         self.condition = Condition.UNKNOWN
-
-    @cached_property
-    def openers(self) -> Openers:
-        """Who connected, of the pods' sockets."""
-        self._loader.open_maps("skb.c")
-        settings = Settings(self._loader.map("tw_cfg"))
-        return Openers(settings, self._loader.map("tw_opener"), self._loader.map("tw_sk"))
 
     def load(self) -> None:
         """Load what may be needed later: then is no time for it. Raises LoadError."""
@@ -123,11 +106,6 @@ class SocketPolicy:
         """Where a program of its own stands no more, as the kernel tells now."""
         return (*self._hooks.missing(), *self._loopback.missing())
 
-    def forget(self) -> None:
-        """Sockets have connected and nobody noted it: who opened what is asked of the kernel again."""
-        if self.condition != Condition.UNSEEN:
-            self.openers.doubt()
-
     def leave(self, hooked: Endpoints, devices: Devices) -> None:
         """Take away what `hooked`, which are all the pods under a policy, do not need."""
         if hooked:
@@ -149,12 +127,12 @@ class SocketPolicy:
     # Who opened the connections of before must be known before a verdict asks.
     def _watch(self, change: Change, *, again: bool) -> None:
         self.condition = Condition.WATCHED
-        self.openers.note(endpoint.attachment for endpoint in change.state.endpoints.values())
-        self._hooks.attach(self._cgroup, again=again)
+        self._node.openers.note(endpoint.attachment for endpoint in change.state.endpoints.values())
+        self._hooks.attach(self._node.cgroup, again=again)
 
     def _end(self) -> None:
         self._hooks.detach()
-        self.openers.forget()
+        self._node.openers.forget()
         self._steps = None
         self.condition = Condition.UNSEEN
 
@@ -165,9 +143,9 @@ class SocketPolicy:
         if not all(hooks.stand(hooked, devices) for hooks in (self._guard, self._loopback)):
             return  # told when it failed; the apply that mends it leads here again
         yield from self._until_noted(hooked)
-        yield from until_answered(Notices(self._loader.map("tw_notes")), since)
+        yield from until_answered(self._node.notices, since)
         yield from until_allowed(
-            [endpoint.attachment for endpoint in hooked.values()], self.openers, self._judgement
+            [endpoint.attachment for endpoint in hooked.values()], self._node.openers, self._judgement
         )
         self._hooks.detach()
         self.condition = Condition.AT_REST
@@ -176,14 +154,14 @@ class SocketPolicy:
     # What was judged meanwhile took all connections of before for accepted ones.
     def _until_noted(self, hooked: Endpoints) -> Iterator[float]:
         late = False
-        while not self.openers.note(endpoint.attachment for endpoint in hooked.values()):
+        while not self._node.openers.note(endpoint.attachment for endpoint in hooked.values()):
             late = True
             yield AGAIN_SECONDS
         if late:
-            Settings(self._loader.map("tw_cfg")).grow("rev")
+            self._node.settings.grow("rev")
 
     def _judgement(self) -> Judgement:
-        return Judgement(*(self._loader.map(name) for name in ("tw_ep", "tw_class", "tw_verdict")))
+        return Judgement(*(self._node.table(name) for name in ("tw_ep", "tw_class", "tw_verdict")))
 
 
 # Pods under no policy may come and go: what they open to others is judged where it arrives.

@@ -16,10 +16,10 @@ from twinway.model.node import Attachment
 from twinway_bpf.connections.older import LISTENING, Noted, is_opener, listeners
 from twinway_bpf.connections.openers import Openers
 from twinway_bpf.connections.sockdiag import Socket, State
-from twinway_bpf.judgement import Judgement
 from twinway_bpf.tables import clock
 from twinway_bpf.tables.layout import Sk
 from twinway_bpf.tables.settings import Notices
+from twinway_sockops.judgement import Judgement
 
 COOKIE_UNITS = 128
 """How long a SYN cookie may be answered. Source: include/net/tcp.h, MAX_SYNCOOKIE_AGE of 2 periods of 60 s."""

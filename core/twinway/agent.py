@@ -47,19 +47,23 @@ DESCRIPTORS = 512
 HANG_UP = "manifests are followed anyway, and a changed node config takes a restart"
 
 
-def run(config: NodeConfig, origin: str) -> None:
-    """Serve until SIGTERM or SIGINT. `origin` names the config in errors."""
+def run(config: NodeConfig, origin: str, source: Source | None = None) -> None:
+    """
+    Serve until SIGTERM or SIGINT. `origin` names the config in errors.
+
+    `source` replaces the one that the config names.
+    """
     with ExitStack() as stack:
         _have_descriptors()
         _make_folder("run_dir", config.run_dir)
         stack.enter_context(only_one_in(config.run_dir))
-        agent = _Agent(config, origin, stack)
+        agent = _Agent(config, origin, source or _source(config), stack)
         agent.serve()
     logger.info("stopped, traffic goes on node=%s driver=%s", config.node_name, config.driver)
 
 
 class _Agent:
-    def __init__(self, config: NodeConfig, origin: str, stack: ExitStack) -> None:
+    def __init__(self, config: NodeConfig, origin: str, source: Source, stack: ExitStack) -> None:
         self._config = config
         self._stack = stack
         self._bell = Bell()
@@ -75,7 +79,7 @@ class _Agent:
         self._attachments = Attachments(config.run_dir / "attachments", self._bell.ring)
         deleted = config.run_dir / "deleted"
         _make_folder("run_dir", deleted)
-        self._feed = NodeFeed(_source(config), self._attachments, self._bell, deleted, self._look_after)
+        self._feed = NodeFeed(source, self._attachments, self._bell, deleted, self._look_after)
         self._board = Board(Status(node=config.node_name, driver=config.driver, pid=os.getpid()))
         self._loop = Reconciler(
             self._driver,

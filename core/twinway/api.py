@@ -28,7 +28,7 @@ from twinway.driver import Inspection
 from twinway.errors import ConfigError, TwinwayError
 from twinway.listener import Limits, Listener, Visit
 from twinway.policy_views import connection_of, denials_view, explain_view, policies_view
-from twinway.status import Board
+from twinway.status import Board, moment
 from twinway.unixsocket import listen
 from twinway.views import endpoints_view, maps_view, services_view
 
@@ -115,7 +115,8 @@ class Api:
         if status.well:
             return Reply(200, "text/plain", b"ok\n")
         waiting = "the first complete state is not in force yet" if not status.complete else status.health.detail
-        return Reply(503, "text/plain", f"{status.fault or waiting}\n".encode())
+        reason = f"{status.fault} (since {moment(status.fault_since)})" if status.fault else waiting
+        return Reply(503, "text/plain", f"{reason}\n".encode())
 
     def _livez(self, _query: Query) -> Reply:
         silence = self._board.silence()

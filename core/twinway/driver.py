@@ -70,12 +70,12 @@ class Requirement:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One step: the whole state, and the one that the last successful `apply` was given."""
+    """One step: the whole state, and the one that the last successful `apply` of a complete state was given."""
 
     state: NodeState
     previous: NodeState | None
     complete: bool = True
-    """Whether every source is in sync; while false, nothing may be removed."""
+    """Whether the state holds every object of the cluster; while false, nothing may be removed."""
     repair: bool = False
     """Read the kernel back and compare with it, not with `previous`."""
 

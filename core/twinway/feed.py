@@ -27,10 +27,11 @@ class NodeFeed:
         """
         `deleted` is where the CNI plugin leaves a note when a pod goes while the agent is away.
 
-        `upkeep` is called at each turn of the loop; it answers what is wrong beside the source.
+        `upkeep` is called at each turn of the loop; it answers what is wrong with the agent's files.
         """
         self._upkeep = upkeep
-        self._trouble: str | None = None
+        self.disk_error: str | None = None
+        """Why files of the agent's run_dir cannot be read or written; None while they can be."""
         self.bell = bell
         self._source = source
         self._attachments = attachments
@@ -40,8 +41,8 @@ class NodeFeed:
 
     @property
     def error(self) -> str | None:
-        """Why the source, or what the agent keeps on disk, cannot be read; None where it can."""
-        return self._source.error or self._trouble
+        """Why the source is out of sync; None while it is in sync."""
+        return self._source.error
 
     def start(self) -> None:
         """Begin to follow the source."""
@@ -53,12 +54,11 @@ class NodeFeed:
 
     def newest(self) -> Inputs | None:
         """The newest inputs, None before the first snapshot; the same object while nothing changed."""
-        self._trouble = self._upkeep() or self._honour_notes()
+        self.disk_error = self._upkeep() or self._honour_notes()
         cluster = self._slot.get(timeout=0) or (self._newest.cluster if self._newest else None)
         if cluster is None:
             return None
-        # A source puts whole snapshots only, so that what is in the slot is complete.
-        inputs = Inputs(cluster, self._attachments.current(), complete=True)
+        inputs = Inputs(cluster, self._attachments.current())
         if self._newest is None or not _same(inputs, self._newest):
             self._newest = inputs
         return self._newest
@@ -80,4 +80,4 @@ def honour_notes(folder: Path, forget: Callable[[str], bool]) -> None:
 
 
 def _same(one: Inputs, other: Inputs) -> bool:
-    return one.cluster is other.cluster and one.attachments == other.attachments and one.complete == other.complete
+    return one.cluster is other.cluster and one.attachments == other.attachments

@@ -57,10 +57,10 @@ def _loop(status: Status) -> Iterator[Metric]:
     build.add_metric([version(), platform.python_version(), platform.release()], 1)
     yield build
     state = status.state
-    yield _gauge("complete", "Whether every source is in sync.", status.complete)
+    yield _gauge("complete", "Whether the state in force holds every object of the cluster.", status.complete)
     yield _gauge("healthy", "Whether traffic went through the hooks just now.", status.health.ok)
     yield _gauge("failing", "Whether the newest state could not be put in force.", status.error is not None)
-    yield _gauge("source_failing", "Whether the source cannot be read.", status.source_error is not None)
+    yield _gauge("source_failing", "Whether the source is out of sync.", status.source_error is not None)
     yield _gauge(
         "last_success_timestamp_seconds", "Unix time of the last apply that succeeded.", status.last_success
     )

@@ -11,7 +11,8 @@ when the next thing will be; it never waits, so that tests drive it with a clock
   kernel (`Change.repair`).
 * When a probe of the hooks fails, the kernel is compared with the state at once, and after pauses
   that double as long as the next probes fail, too.
-* Nothing may be removed before the source is in sync: that is `Change.complete`.
+* A snapshot that is not complete removes nothing (`Change.complete`), and is no base for a later
+  difference: the next complete state is compared with the kernel.
 """
 
 from __future__ import annotations
@@ -44,7 +45,6 @@ class Inputs:
 
     cluster: Cluster
     attachments: tuple[Attachment, ...] = ()
-    complete: bool = True
 
 
 class Feed(Protocol):
@@ -54,7 +54,11 @@ class Feed(Protocol):
 
     @property
     def error(self) -> str | None:
-        """Why inputs newer than these cannot be had; None where they can."""
+        """Why the source is out of sync; None while it is in sync."""
+
+    @property
+    def disk_error(self) -> str | None:
+        """Why the agent's own files cannot be used; None while they can be."""
 
     def newest(self) -> Inputs | None:
         """The newest inputs, None before the first; the same object as long as nothing changed."""
@@ -138,8 +142,7 @@ class Reconciler:
         """Do what is due; seconds until the next thing will be."""
         self._board.beat()
         self._answer()
-        if self._feed.error != self._board.status.source_error:
-            self._board.update(source_error=self._feed.error)
+        self._board.note_feed(self._feed.error, self._feed.disk_error)
         clock = self._pacing.clock
         if (inputs := self._feed.newest()) is not None:
             self._pursue(inputs)
@@ -167,12 +170,13 @@ class Reconciler:
         except TwinwayError as error:
             self._fail(error, inputs.cluster.version)
             return
-        known = self._applied is not None and self._applied == (state, inputs.complete)
+        known = self._applied is not None and self._applied == (state, inputs.cluster.complete)
         repair = bool(self._failures) or (self._applied is not None and now >= self._repair_at)
         if known and not repair:
             return
-        previous = self._applied[0] if self._applied else None
-        self._apply(Change(state, previous, complete=inputs.complete, repair=repair))
+        state_before, whole = self._applied or (None, False)
+        previous = state_before if whole else None
+        self._apply(Change(state, previous, complete=inputs.cluster.complete, repair=repair))
 
     def _desired(self, inputs: Inputs) -> NodeState:
         if self._computed is None or self._computed[0] is not inputs:

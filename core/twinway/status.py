@@ -7,6 +7,7 @@ import time
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
@@ -64,7 +65,11 @@ class Status:
     error: str | None = None
     """Why the newest state is not in force, if it is not."""
     source_error: str | None = None
-    """Why the source cannot tell what is newest, if it cannot."""
+    """Why the source is out of sync; None while it is in sync."""
+    source_since: float = 0.0
+    """Unix time since when the source is out of sync, 0 while it is in sync. The board sets it."""
+    disk_error: str | None = None
+    """Why the agent's own files cannot be used; None while they can be."""
     fault_since: float = 0.0
     """Unix time since when there is a `fault`, 0 while there is none. The board sets it."""
     retiring: tuple[str, ...] = ()
@@ -86,7 +91,7 @@ class Status:
     @property
     def fault(self) -> str | None:
         """Why the node may not be what the cluster says, in one line; None while it is."""
-        return self.error or self.source_error
+        return self.error or self.source_error or self.disk_error
 
     def to_json(self) -> dict[str, Any]:
         """The answer of `GET /status`."""
@@ -102,6 +107,11 @@ class Status:
             "not_served": [str(each) for each in self.state.not_served] if self.state else [],
             "error": self.fault,
             "error_since": self.fault_since or None,
+            "source": {
+                "synced": self.source_error is None,
+                "error": self.source_error,
+                "since": self.source_since or None,
+            },
             "retiring": list(self.retiring),
             "health": {"ok": self.health.ok, "detail": self.health.detail},
         }
@@ -119,6 +129,11 @@ def endpoints_json(state: NodeState | None) -> list[dict[str, Any]]:
         }
         for ref, endpoint in sorted(state.endpoints.items())
     ]
+
+
+def moment(since: float) -> str:
+    """A Unix time as people read it, in UTC."""
+    return datetime.fromtimestamp(since, UTC).isoformat(timespec="seconds")
 
 
 class Board:
@@ -147,6 +162,14 @@ class Board:
             if self._status.state is not None:
                 self.rules.note(self._status.state.policy.rules)
             self._news.notify_all()
+
+    def note_feed(self, source_error: str | None, disk_error: str | None) -> None:
+        """Note why the source is out of sync, and why files cannot be used; None where all is well."""
+        before = self._status
+        if (source_error, disk_error) == (before.source_error, before.disk_error):
+            return
+        since = before.source_since if before.source_error else time.time()
+        self.update(source_error=source_error, source_since=since if source_error else 0.0, disk_error=disk_error)
 
     def wait(self, holds: Callable[[Status], bool], timeout: float) -> tuple[bool, Status]:
         """Whether `holds` became true within `timeout` seconds, and the status seen last."""

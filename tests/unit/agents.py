@@ -128,9 +128,9 @@ class Site:
             check=False,
         )
 
-    def agent(self, prefix: tuple[str, ...] = (), **changes: Any) -> Agent:
-        """A started agent; `prefix` is a command that runs it."""
-        agent = Agent(self, self.config(**changes), prefix)
+    def agent(self, prefix: tuple[str, ...] = (), *, script: Path | None = None, **changes: Any) -> Agent:
+        """A started agent; `prefix` is a command that runs it, `script` the pipe that its source follows."""
+        agent = Agent(self, self.config(**changes), prefix, script)
         self.running.append(agent)
         agent.await_line("started ")
         return agent
@@ -158,9 +158,12 @@ COMMAND = (sys.executable, "-c", "from twinway.cli.main import main; main()")
 class Agent:
     """One agent process."""
 
-    def __init__(self, site: Site, config: Path, prefix: tuple[str, ...] = ()) -> None:
+    def __init__(self, site: Site, config: Path, prefix: tuple[str, ...] = (), script: Path | None = None) -> None:
+        command: list[str | Path] = [*COMMAND, "agent", "--config", config]
+        if script is not None:
+            command = [sys.executable, "-m", "tests.unit.scripted_agent", config, script]
         self.process = subprocess.Popen(
-            [*prefix, *COMMAND, "agent", "--config", config],
+            [*prefix, *command],
             env=site.environment,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

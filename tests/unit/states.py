@@ -58,7 +58,7 @@ def state(version: str, *services: str, attachments: tuple[Attachment, ...] = ()
 
 def inputs(version: str, *, complete: bool = True, attachments: tuple[Attachment, ...] = ()) -> Inputs:
     """Inputs whose `compute` is `compute_named`: the version lists the Services, as in `a+b`."""
-    return Inputs(Cluster(version=version), attachments, complete)
+    return Inputs(Cluster(version=version, complete=complete), attachments)
 
 
 def compute_named(given: Inputs) -> NodeState:

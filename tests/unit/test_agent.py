@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.agents import POD, SERVICE, Site
+from tests.unit.agents import POD, SERVICE, Agent, Site
 from tests.unit.cni.requests import TERWAY_RESULT, config, environment, message
 from twinway.client import AgentClient
 from twinway.errors import SourceError, TwinwayError
@@ -311,6 +311,58 @@ def test_run_dir_that_cannot_be_used(site: Site) -> None:
     refused = site.twinway("agent", "--config", site.config())
     assert refused.returncode == 1
     assert f"error: run_dir: {site.run_dir}/agent.lock: Is a directory: make it writable" in refused.stderr
+
+
+def test_only_a_complete_snapshot_removes_anything(site: Site) -> None:
+    """A partial snapshot adds to the kernel; the complete one after it removes what an earlier agent left."""
+    pipe = site.folder / "script"
+    os.mkfifo(pipe)
+    agent = site.agent(script=pipe)
+    with pipe.open("w", buffering=1) as script:
+
+        def put(version: str, *services: str, complete: bool) -> None:
+            script.write(json.dumps({"version": version, "complete": complete, "services": services}) + "\n")
+
+        put("v1", "web", "db", complete=True)
+        agent.client.wait("v1", 20)
+        put("v2", "web", complete=False)
+        while agent.client.status()["version"] != "v2":
+            agent.await_line("applied ")
+        assert not agent.client.status()["complete"]
+        assert _in_kernel(agent) == 2
+        assert "the first complete state is not in force" in healthz(site)[1]
+        put("v3", "web", complete=True)
+        assert agent.client.wait("v3", 20)["complete"]
+        assert _in_kernel(agent) == 1
+
+
+def _in_kernel(agent: Agent) -> int:
+    (table,) = agent.client.get("/maps")["maps"]
+    return int(table["entries"])
+
+
+def test_a_source_that_loses_sync_says_why_and_since_when(site: Site) -> None:
+    """Status and health show it; the last snapshot stays in force, and the next one ends it."""
+    pipe = site.folder / "script"
+    os.mkfifo(pipe)
+    agent = site.agent(script=pipe)
+    with pipe.open("w", buffering=1) as script:
+        script.write(json.dumps({"version": "v1", "complete": True, "services": ["web"]}) + "\n")
+        source = agent.client.wait("v1", 20)["source"]
+        assert source == {"synced": True, "error": None, "since": None}
+        script.write(json.dumps({"error": "watch of Services: connection reset"}) + "\n")
+        while (status := agent.client.status())["source"]["synced"]:
+            time.sleep(0.01)
+        assert (status["version"], status["complete"]) == ("v1", True)
+        assert status["source"]["error"] == "watch of Services: connection reset"
+        assert 0 <= time.time() - status["source"]["since"] < 60
+        code, reason = healthz(site)
+        assert (code, reason.startswith("watch of Services: connection reset (since 20")) == (503, True)
+        told = site.twinway("status", "--socket", site.run_dir / "agent.sock").stdout
+        assert "OUT OF SYNC: watch of Services: connection reset (since 20" in told
+        script.write(json.dumps({"error": None}) + "\n")
+        while not agent.client.status()["source"]["synced"]:
+            time.sleep(0.01)
 
 
 def test_broken_manifest_keeps_what_is_in_force(site: Site) -> None:

@@ -85,6 +85,7 @@ def test_status_before_the_first_state(agent: Agent) -> None:
         "not_served": [],
         "error": None,
         "error_since": None,
+        "source": {"synced": True, "error": None, "since": None},
         "retiring": [],
         "health": {"ok": False, "detail": "not started"},
     }

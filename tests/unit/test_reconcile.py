@@ -26,6 +26,7 @@ class Feed:
     value: Inputs | None = None
     bell: Bell = field(default_factory=Bell)
     error: str | None = None
+    disk_error: str | None = None
 
     def newest(self) -> Inputs | None:
         return self.value
@@ -266,16 +267,31 @@ def test_failure_to_catch_up_is_repaired(loop: Loop) -> None:
     assert loop.board.status.error is None
 
 
-def test_source_error_is_told_and_harms_nothing(loop: Loop) -> None:
-    """A source that cannot be read shows in the status; the state in force stays."""
+def test_a_partial_state_is_no_base_for_a_difference(loop: Loop) -> None:
+    """The driver did a part of it only: the complete state after it has no previous one, and is compared."""
+    loop.give(inputs("a"))
+    loop.give(inputs("a+b", complete=False))
+    loop.give(inputs("a+c"))
+    loop.give(inputs("a"))
+    previous = [change.previous.version if change.previous else None for change in loop.driver.changes]
+    assert previous == [None, "a", None, "a+c"]
+
+
+def test_source_error_is_reported_and_harms_nothing(loop: Loop) -> None:
+    """A source that is out of sync shows in the status, with the time; the state in force stays."""
     loop.give(inputs("a"))
     loop.feed.error = "shop.yaml: no YAML"
     loop.later(1)
     status = loop.board.status
     assert (status.version, status.fault, status.well) == ("a", "shop.yaml: no YAML", False)
+    since = status.source_since
+    loop.feed.error = "shop.yaml: no such file"
+    loop.later(1)
+    assert loop.board.status.source_since == since > 0
     loop.feed.error = None
     loop.later(1)
     assert loop.board.status.well
+    assert loop.board.status.source_since == 0
 
 
 def test_health_is_polled_and_told(loop: Loop, caplog: pytest.LogCaptureFixture) -> None:

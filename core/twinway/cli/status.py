@@ -33,6 +33,7 @@ def _rows(now: dict[str, Any]) -> list[tuple[str, Any]]:
         ("driver", f"{now['driver']} (pid {now['pid']})"),
         ("version", now["version"] or "none yet"),
         ("complete", now["complete"]),
+        ("source", _source(now["source"])),
         ("applies", now["applies"]),
         ("endpoints", len(now["endpoints"])),
         ("rejected", len(now["rejected"])),
@@ -41,6 +42,12 @@ def _rows(now: dict[str, Any]) -> list[tuple[str, Any]]:
         ("health", f"{'ok' if now['health']['ok'] else 'NOT ok'}: {now['health']['detail']}"),
         ("error", f"{now['error']} (since {_moment(now['error_since'])})" if now["error"] else "none"),
     ]
+
+
+def _source(source: dict[str, Any]) -> str:
+    if source["synced"]:
+        return "in sync"
+    return f"OUT OF SYNC: {source['error']} (since {_moment(source['since'])})"
 
 
 def _moment(since: float) -> str:

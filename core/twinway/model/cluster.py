@@ -141,6 +141,8 @@ class Cluster:
 
     version: str
     """Names the input this snapshot was made of; opaque, equal only for equal input."""
+    complete: bool = True
+    """Whether every object of every kind is here; from a snapshot that is not, no deletion may be concluded."""
     services: Mapping[ObjectRef, Service] = field(default_factory=_empty)
     slices: Mapping[ObjectRef, EndpointSlice] = field(default_factory=_empty)
     pods: Mapping[ObjectRef, Pod] = field(default_factory=_empty)

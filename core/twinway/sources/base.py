@@ -46,22 +46,21 @@ class Latest(Generic[T]):
 
 class Source(Protocol):
     """
-    Where objects come from. Puts whole snapshots into the slot, and only when all kinds are known.
+    Where objects come from. A source puts snapshots into the slot, and each says whether it is complete.
 
-    A source that loses its origin keeps quiet: what it put last stays true. It says so in `error`,
-    and rings the slot when that changes.
+    A source that has read some kinds only may put a snapshot that is not `complete`: the agent adds its
+    Services to the kernel, removes nothing, and leaves pods and policy as they are. After a complete
+    snapshot a source puts complete ones alone. A source that loses its origin puts nothing: its last
+    snapshot stays in force. It sets `error`, and rings the slot whenever that changes; the agent then
+    reports the reason, and since when.
     """
 
     @property
-    def synced(self) -> bool:
-        """Whether a complete snapshot has been put: before that nothing may be deleted."""
-
-    @property
     def error(self) -> str | None:
-        """One line for people: why the newest input is not in force, None when it is."""
+        """Why the source is out of sync with its origin, in one line; None while it is in sync."""
 
     def start(self, slot: Latest[Cluster]) -> None:
-        """Put the first snapshot as soon as it is complete, then one after each change."""
+        """Put a first snapshot, and one after each change."""
 
     def stop(self) -> None:
         """Put no more. Safe to repeat, also without `start`."""

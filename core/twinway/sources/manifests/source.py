@@ -59,11 +59,6 @@ class ManifestSource:
         self._version: str | None = None
         self.error: str | None = None
 
-    @property
-    def synced(self) -> bool:
-        """Whether a snapshot has been put."""
-        return self._version is not None
-
     def start(self, slot: Latest[Cluster]) -> None:
         """Put the first snapshot, unless a file cannot be read; follow in a thread of its own."""
         from twinway.sources.manifests.watch import Watch
@@ -127,9 +122,9 @@ class ManifestSource:
             if newest is not None:
                 return newest, None
         newest = self._snapshots.of(self._watched(watch), watch.unsettled)
-        fault = _in_a_line(self._snapshots.faults) or (None if self.synced else self._still_blank())
+        fault = _in_a_line(self._snapshots.faults) or (None if self._version else self._still_blank())
         # Before the first snapshot there is nothing that a file's objects could stay as.
-        return (newest if self.synced or fault is None else None), fault
+        return (newest if self._version or fault is None else None), fault
 
     def _still_blank(self) -> str | None:
         """Why a first snapshot without any object is not believed yet: what the kernel has would go."""

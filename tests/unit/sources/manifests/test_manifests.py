@@ -74,15 +74,14 @@ def replace(path: Path, *documents: Document) -> None:
 
 
 def test_the_first_snapshot_is_there_when_start_returns(folder: Path, slot: Slot) -> None:
-    """And the source is in sync."""
+    """It is complete, and the source is in sync."""
     source = ManifestSource([folder])
-    assert not source.synced
     source.start(slot)
     cluster = slot.get(0)
     source.stop()
     assert cluster is not None
     assert names(cluster) == ["a"]
-    assert (source.synced, source.error, cluster.version) == (True, None, version_of([folder]))
+    assert (cluster.complete, source.error, cluster.version) == (True, None, version_of([folder]))
 
 
 @pytest.mark.usefixtures("source")
@@ -147,16 +146,15 @@ def test_a_single_file_is_followed(tmp_path: Path, slot: Slot) -> None:
 
 
 def test_paths_may_come_into_being_later(tmp_path: Path, slot: Slot) -> None:
-    """Until then the source says what it lacks, and is not in sync: nothing may be deleted."""
+    """Until then the source says what it lacks, and puts nothing: nothing may be deleted."""
     source = ManifestSource([tmp_path / "not" / "yet"])
     source.start(slot)
-    assert not source.synced
+    assert slot.put_so_far == []
     assert source.error is not None
     assert source.error.endswith("/not/yet: no such file or folder")
     write(tmp_path / "not" / "yet" / "a.yaml", named("a"))
     slot.until_there_are("a")
     source.stop()
-    assert source.synced
     assert source.error is None
 
 
@@ -192,7 +190,7 @@ def test_a_broken_file_leaves_the_last_good_snapshot(
     assert warned.event.wait(PATIENCE)
     assert source.error is not None
     assert source.error.endswith("/b.yaml:1: mapping values are not allowed in this context")
-    assert (source.synced, [names(each) for each in slot.put_so_far]) == (True, [["a"]])
+    assert [names(each) for each in slot.put_so_far] == [["a"]]
     replace(folder / "b.yaml", named("b"))
     slot.until_there_are("a", "b")
     assert source.error is None
@@ -219,7 +217,7 @@ def test_before_the_first_snapshot_every_file_must_be_readable(folder: Path, slo
     (folder / "b.yaml").write_text("a: b: c")
     source = ManifestSource([folder])
     source.start(slot)
-    assert (source.synced, slot.get(0)) == (False, None)
+    assert slot.get(0) is None
     replace(folder / "b.yaml", named("b"))
     slot.until_there_are("a", "b")
     source.stop()
@@ -235,7 +233,7 @@ def test_an_emptied_folder_is_held_then_obeyed(folder: Path, slot: Slot, how: st
     for number in range(50):
         write(folder / f"{number}.yaml", named(f"s{number}"))
     source.start(slot)
-    assert source.synced
+    assert source.error is None
     began = time.monotonic()
     if how == "whole":
         folder.rename(folder.with_name("away"))
@@ -258,7 +256,7 @@ def test_a_first_snapshot_without_objects_is_believed_after_a_moment(tmp_path: P
     source = ManifestSource([tmp_path], hold_seconds=0.2)
     began = time.monotonic()
     source.start(slot)
-    assert not source.synced
+    assert slot.put_so_far == []
     assert source.error is not None
     assert source.error.endswith("there is no object, which is believed after 0.2 s")
     slot.until_there_are()
@@ -300,7 +298,7 @@ def test_half_a_file_is_not_taken_for_all(
     monkeypatch: pytest.MonkeyPatch, folder: Path, slot: Slot, source: ManifestSource
 ) -> None:
     """A file that somebody is writing is read when it is closed, even if other files change meanwhile."""
-    assert source.synced
+    assert source.error is None
     monkeypatch.setattr(watch, "PATIENCE_SECONDS", PATIENCE)
     with (folder / "b.yaml").open("w") as file:
         file.write(json.dumps(named("b")))
@@ -313,7 +311,7 @@ def test_half_a_file_is_not_taken_for_all(
 
 def test_what_did_not_change_is_the_same_object(folder: Path, slot: Slot, source: ManifestSource) -> None:
     """Objects in other files, objects beside a changed one, and whole kinds: compute relies on it."""
-    assert source.synced
+    assert source.error is None
     replace(folder / "b.yaml", named("b"), named("c"), NAMESPACE, POD)
     before = slot.until_there_are("a", "b", "c")
     replace(folder / "b.yaml", having(named("b"), "spec.clusterIP", "10.96.0.7"), named("c"), NAMESPACE, POD)
@@ -329,7 +327,7 @@ def test_what_did_not_change_is_the_same_object(folder: Path, slot: Slot, source
 
 def test_equal_content_is_put_once(folder: Path, slot: Slot, source: ManifestSource) -> None:
     """A file that is written again with what it says makes no new snapshot."""
-    assert source.synced
+    assert source.error is None
     replace(folder / "a.yaml", named("a"))
     replace(folder / "b.yaml", named("b"))
     slot.until_there_are("a", "b")

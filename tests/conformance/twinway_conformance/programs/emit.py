@@ -25,7 +25,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 _DEVICE, _IPV4, _IPV6, _VLAN, _ALL = "eth0", 0x0800, 0x86DD, 0x8100, 0x0003
@@ -40,9 +39,11 @@ def frame(packet: str, to: str, **how: Any) -> None:
     data = bytes.fromhex(packet)
     kind = _IPV6 if data[0] >> 4 == 6 else _IPV4
     station = bytes.fromhex(how["mac"].replace(":", "")) if how.get("mac") else _next_hop(to)
-    own = bytes.fromhex(Path(f"/sys/class/net/{_DEVICE}/address").read_text().strip().replace(":", ""))
     tags = b"".join(struct.pack("!HH", 0x8100, tag) for tag in how.get("tags", ()))
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as out:
+        # asked of the socket: the sysfs of a place may be that of another namespace
+        out.bind((_DEVICE, 0))
+        own = out.getsockname()[4]
         if how.get("bypass"):
             # a node may refuse the option, or accept it without effect
             _quietly(out.setsockopt, _SOL_PACKET, _QDISC_BYPASS, 1)

@@ -17,7 +17,6 @@ import socket
 import struct
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 _BLOCK, _PORTS, _FIRST = 4000, 60000, 1024
 _NOBODY = 65534
@@ -43,8 +42,8 @@ def beginnings(source: str, target: str, hop: str) -> Callable[[int], None]:
     """The n-th flow is a SYN from the n-th port, and then to the next port of the target."""
     out = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
     out.bind((_DEVICE, 0))
-    own = Path(f"/sys/class/net/{_DEVICE}/address").read_text().strip()
-    head = bytes.fromhex((hop + own).replace(":", "")) + _header(source, target)
+    own = out.getsockname()[4]
+    head = bytes.fromhex(hop.replace(":", "")) + own + _header(source, target)
     pseudo = ipaddress.ip_address(source).packed + ipaddress.ip_address(target).packed
     summed = sum(struct.unpack(f"!{len(pseudo) // 2}H", pseudo)) + _TCP + 20
 

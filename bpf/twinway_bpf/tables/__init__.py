@@ -1,1 +1,1 @@
-"""What the programs read, and how a change of state becomes writes to it."""
+"""The tables that programs read, and the writes that a change of state makes to them."""

@@ -1,4 +1,4 @@
-"""The programs' clock (kernel/idle.h): in units of about a second."""
+"""The programs' clock (kernel/idle.h), in units of about a second."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ _MONOTONIC_COARSE = 6  # Source: include/uapi/linux/time.h
 
 
 def now() -> int:
-    """As ct_now() reads it; another clock may be ahead of it."""
+    """The present time, as ct_now() reads it. Other clocks may be ahead of it."""
     return time.clock_gettime_ns(_MONOTONIC_COARSE) >> 30

@@ -1,8 +1,8 @@
 """
-Values to bytes, purely: what a `NodeState` is in the kernel's tables.
+Encode a `NodeState` as entries of the kernel's tables. Pure functions.
 
-Layouts are tw_types.h's (mirrored and proved in `layout`); byte order of the machine unless a
-field is an address or a port.
+Layouts are those of tw_types.h, which `layout` mirrors and a test compares. Numbers have the byte order of the
+machine, addresses and ports that of the network.
 """
 
 from __future__ import annotations
@@ -41,20 +41,20 @@ _VERDICT_KEY_NAMES = struct.Struct("=QQ")
 _VERDICT = struct.Struct("=QII")
 
 VerdictParts = tuple[bytes, bytes, bytes]
-"""The key of an entry before policy set and class, and after them, and the value."""
+"""The part of an entry's key before policy set and class, the part after them, and the value."""
 VERDICT_PREFIX = 8 * (1 + 1 + 2 + 8 + 8)
-"""Bits of a verdict's key, after prefixlen, that stand before its port."""
+"""Bits of a verdict's key between its prefixlen and its port."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
     """
-    Where a pod is, so that its packets can be known: behind a veth, or by a stamp.
+    What identifies a pod's packets: the host side of its veth, or a stamp.
 
-    `ifindex` and `host_mac` are the host side's, `mac` the pod's. Where there is no host side `ifindex`
-    is zero, `host_mac` is the node's on the same parent, and `stamp` is what a program in the pod's
-    namespace writes on its packets. `netns` is the pod's namespace as that of its hooks numbers it, below
-    zero where it is the same.
+    `mac` is the pod's. With a host side, `ifindex` and `host_mac` are those of the host side. Without one,
+    `ifindex` is zero, `host_mac` is the node's on the same parent, and `stamp` is what a program in the pod's
+    namespace writes on its packets. `netns` is the pod's namespace, as the namespace of its hooks numbers it, and
+    negative if both are one namespace.
     """
 
     ifindex: int = 0
@@ -67,21 +67,21 @@ class Place:
 NOWHERE = Place()
 
 SERVED = frozenset({Protocol.TCP, Protocol.UDP})
-"""Protocols that a port can be translated of; SCTP's checksum covers the whole packet."""
+"""Protocols whose ports can be translated. SCTP's cannot: its checksum covers the whole packet."""
 
 
 def address(value: IPAddress) -> bytes:
-    """16 bytes, IPv4 mapped."""
+    """The 16 bytes of an address; an IPv4 address is mapped into IPv6."""
     return value.packed if isinstance(value, IPv6Address) else _MAPPED + value.packed
 
 
 def device(place: Place) -> bytes:
-    """Key of tw_ep that no address has: the pod at a device, whatever packets there bear (device.h)."""
+    """The key of tw_ep for the pod at a device, which no address has (device.h)."""
     return b"\xff" * 8 + place.ifindex.to_bytes(4, sys.byteorder) + place.stamp.to_bytes(4, sys.byteorder)
 
 
 def address_back(packed: bytes) -> IPAddress:
-    """The address of 16 bytes; a mapped one is IPv4."""
+    """The address in 16 bytes; a mapped one is IPv4."""
     return ip_address(packed[12:] if packed[:12] == _MAPPED else packed)
 
 
@@ -97,7 +97,7 @@ def frontend_value(backends: BackendSet) -> bytes:
 
 
 def address_key(value: IPAddress) -> bytes:
-    """Key of tw_fe that says "some Service lives at this address"."""
+    """The key of tw_fe that marks an address as that of some Service."""
     return address(value) + bytes(4)
 
 
@@ -116,7 +116,7 @@ def backend_key(identity: int) -> bytes:
 
 
 def backend_id(key: bytes) -> int:
-    """The id that a key of tw_be is."""
+    """The backend id in a key of tw_be."""
     return int(_U64.unpack(key)[0])
 
 
@@ -128,7 +128,7 @@ def backend_value(backend: Backend) -> bytes:
 
 
 def datagram_ends(backends: Iterable[Backend]) -> dict[bytes, bytes]:
-    """Entries of tw_udpbe: those of these backends that are asked by UDP."""
+    """Entries of tw_udpbe: the addresses and ports of those backends that serve UDP."""
     return {
         address(backend.address) + backend.port.to_bytes(2, "big") + bytes(2): _ONE
         for backend in backends
@@ -150,7 +150,7 @@ def class_key(network: IPNetwork) -> bytes:
 
 
 def class_prefix(key: bytes) -> tuple[int, int]:
-    """The bits that count of a key of tw_class, and its mapped address as a number."""
+    """The prefix length of a key of tw_class, and its mapped address as a number."""
     return int.from_bytes(key[:4], sys.byteorder), int.from_bytes(key[4:], "big")
 
 
@@ -165,7 +165,7 @@ def class_value(first: int, second: int) -> bytes:
 
 
 def class_half(identity: int) -> bytes:
-    """What a value of tw_class says of one generation."""
+    """The half of a value of tw_class for one generation."""
     return _U64.pack(identity)
 
 
@@ -181,7 +181,7 @@ def verdict_set(key: bytes) -> PolicySetId:
 
 
 def verdict_parts(direction: Direction, rows: Iterable[VerdictRow]) -> list[VerdictParts]:
-    """What entries of tw_verdict have in common whatever policy set and class they are for."""
+    """The parts of entries of tw_verdict that do not depend on policy set and class."""
     return [
         (
             _VERDICT_KEY_HEAD.pack(VERDICT_PREFIX + bits, direction, protocol, 0),
@@ -208,5 +208,5 @@ def verdicts(policy: PolicySet) -> Iterator[tuple[bytes, bytes]]:
 
 
 def servable(frontends: Iterable[Frontend]) -> tuple[Frontend, ...]:
-    """Frontends of protocols that can be served."""
+    """The frontends whose protocol is served."""
     return tuple(frontend for frontend in frontends if frontend.protocol in SERVED)

@@ -1,9 +1,9 @@
 """
-The class of each prefix in the kernel, in two generations, of which pods look at one.
+The class of each prefix in the kernel, in two generations. Pods use one of them.
 
-The table is kept here in the order of the state's own columns (`PrefixClasses`), with the places at
-which each generation differs from them: a change costs what it changes, and nothing is looked up by
-prefix. What the state does not have, but the kernel still does, stands after the columns.
+This module mirrors the table in the order of the state's columns (`PrefixClasses`), and keeps the places at which
+each generation differs from them. So a change costs in proportion to what it changes, and no prefix is looked up.
+Prefixes that the kernel has but the state lacks follow after the columns.
 """
 
 from __future__ import annotations
@@ -24,36 +24,35 @@ Row = tuple[IPNetwork, bytes, int, int]
 
 ABSENT = NO_CLASS
 """In place of a class, in both generations: the prefix is not in the table."""
-UNTOLD = -1
-"""In place of a class: the prefix is in the table, and has none in this generation."""
+UNCLASSED = -1
+"""In place of a class: the prefix is in the table, but has no class in this generation."""
 WIDTH = 128
 """Bits of a prefix that is a single address."""
 
 
 class ClassGenerations:
-    """tw_class. A failure leaves it unsure what the kernel holds: `adopt` again."""
+    """tw_class. After an error the mirror may differ from the kernel: call `adopt` again."""
 
     def __init__(self, table: Map) -> None:
-        """The open map."""
         self._table = table
         self._load(())
 
     def adopt(self) -> None:
-        """Read back what an earlier process left."""
+        """Read the entries that an earlier process left."""
         entries = self._table.entries().items()
-        self._load([(_network(key), key, *_told(value)) for key, value in entries])
+        self._load([(_network(key), key, *_classes(value)) for key, value in entries])
 
-    def says(self, classes: Classes, generation: int) -> bool:
-        """Whether a generation says just what `classes` says."""
+    def holds(self, classes: Classes, generation: int) -> bool:
+        """Whether a generation holds exactly `classes`."""
         self._align(classes)
         return not self._differing[generation]
 
     def fill(self, classes: Classes, using: int | None) -> int:
         """
-        Have the generation that is not `using`, or both, say what `classes` says; how many entries were written.
+        Fill the generation that is not `using`, or both if that is None; return how many entries were written.
 
-        A new prefix must not change what the generation in use says of its addresses: there it repeats
-        the class of the prefix around it. One that ends keeps its place until pods have turned.
+        A new prefix must not change the class of its addresses in the generation in use, so it gets the class of
+        the next shorter prefix there. A prefix that `classes` lacks stays until pods have switched.
         """
         self._align(classes)
         idle = {0, 1} - {using}
@@ -74,7 +73,11 @@ class ClassGenerations:
         return len(changed)
 
     def settle(self, classes: Classes, most: int | None = None) -> int:
-        """Remove prefixes that `classes`, to which pods have turned, does not have: all or so many; how many."""
+        """
+        Remove at most `most` prefixes that `classes` lacks; return how many.
+
+        Pods must have switched to `classes`.
+        """
         self._align(classes)
         both = self._differing[0] & self._differing[1]
         over = [at for at, id_ in zip(both, self._wanted(both), strict=True) if id_ == ABSENT][:most]
@@ -97,65 +100,66 @@ class ClassGenerations:
         }
         self._differing: list[set[int]] = [set(range(len(rows))), set(range(len(rows)))]
 
-    # What the columns say at these places; what stands after them is wanted no more.
+    # The classes of the columns at these places; rows after the columns are to be removed.
     def _wanted(self, places: Iterable[int]) -> list[int]:
         ids = self._columns.ids
         inside = len(ids)
         return [ids[at] if at < inside else ABSENT for at in places]
 
-    # Both generations at these places.
+    # Writes both generations of the rows at these places.
     def _write(self, places: Sequence[int]) -> None:
-        halves = _Halves()
-        told = [map(halves.__getitem__, map(ids.__getitem__, places)) for ids in self._ids]
-        self._table.write(dict(zip(map(self._keys.__getitem__, places), map(add, *told), strict=True)))
+        encoded = _Halves()
+        halves = [map(encoded.__getitem__, map(ids.__getitem__, places)) for ids in self._ids]
+        self._table.write(dict(zip(map(self._keys.__getitem__, places), map(add, *halves), strict=True)))
 
-    # Notes at which of these places, of which this is wanted, a generation differs.
+    # Updates at which of these places a generation differs from the wanted classes.
     def _compare(self, generation: int, places: Sequence[int], wanted: Iterable[int]) -> None:
         ids, differing = self._ids[generation], self._differing[generation]
         if differing:
             differing.difference_update(places)
         differing.update([at for at, id_ in zip(places, wanted, strict=True) if ids[at] != id_])
 
-    # What a new prefix says in the generation in use: what its addresses are told already.
+    # Gives new prefixes the class that their addresses already have in the generation in use.
     def _repeat(self, using: int, changed: Iterable[int]) -> None:
         ids = self._ids[using]
         new = [at for at in changed if ids[at] == ABSENT]
         if new:
             around = self._around(ids.__getitem__)
-            told = [around(self._keys[at]) for at in new]
-            for at, id_ in zip(new, told, strict=True):
+            inherited = [around(self._keys[at]) for at in new]
+            for at, id_ in zip(new, inherited, strict=True):
                 ids[at] = id_
             self._compare(using, new, self._wanted(new))
 
-    # What the nearest prefix around a key's says, as the kernel finds it: by the mapped address.
-    def _around(self, says: Callable[[int], int]) -> Callable[[bytes], int]:
+    # A function from a key to the class of the next shorter prefix. Like the kernel, it compares mapped addresses.
+    def _around(self, class_at: Callable[[int], int]) -> Callable[[bytes], int]:
         tables: dict[int, dict[int, int]] = {}
         for at, (bits, number) in self._broad.items():
-            said = says(at)
-            if said != ABSENT:
-                tables.setdefault(WIDTH - bits, {})[number >> (WIDTH - bits)] = said
+            found = class_at(at)
+            if found != ABSENT:
+                tables.setdefault(WIDTH - bits, {})[number >> (WIDTH - bits)] = found
         levels = sorted(tables.items())
         least = levels[0][0] if levels else WIDTH
-        singles: dict[int, int] = {}  # by what of the address counts: thousands come and go together
+        # by the bits of the address that matter: thousands of addresses come and go together
+        singles: dict[int, int] = {}
 
         def find(bits: int, number: int) -> int:
             for shift, table in levels:
                 if shift > WIDTH - bits and number >> shift in table:
                     return table[number >> shift]
-            return UNTOLD
+            return UNCLASSED
 
         def around(key: bytes) -> int:
             bits, number = encode.class_prefix(key)
             if bits < WIDTH:
                 return find(bits, number)
-            said = singles.get(number >> least)
-            if said is None:
-                said = singles[number >> least] = find(bits, number)
-            return said
+            found = singles.get(number >> least)
+            if found is None:
+                found = singles[number >> least] = find(bits, number)
+            return found
 
         return around
 
-    # Has the rows stand in the order of `classes`, and knows where the generations differ from it.
+    # Arranges the rows in the order of `classes`, and updates where the generations differ from it.
     def _align(self, classes: Classes) -> None:
         if classes is self._aligned:
             return
@@ -163,7 +167,7 @@ class ClassGenerations:
         places = columns.changed_since(before)
         self._columns, self._aligned = columns, classes
         moved = self._arrange(len(before.ids), places)
-        level = not any(self._differing)  # then both generations say the same, and one look is enough
+        level = not any(self._differing)  # both generations are the same, and comparing one is enough
         for differing in self._differing:
             differing.difference_update(moved)
         there: Sequence[int] = places
@@ -177,7 +181,7 @@ class ClassGenerations:
         else:
             self._compare(1, there, wanted)
 
-    # Places at which another row stands now, or none any more.
+    # Moves rows to the order of the columns; returns the places whose row has changed or is gone.
     def _arrange(self, old: int, places: Iterable[int]) -> Iterable[int]:
         ours, networks = self._networks, self._columns.networks
         new = len(networks)
@@ -198,7 +202,7 @@ class ClassGenerations:
     def _row(self, at: int) -> Row:
         return self._networks[at], self._keys[at], self._ids[0][at], self._ids[1][at]
 
-    # At a place that has a row, or right after the last.
+    # Writes a row at a place that has one, or right after the last.
     def _put(self, at: int, row: Row) -> None:
         network, key, first, second = row
         self._networks[at : at + 1] = [network]
@@ -209,7 +213,7 @@ class ClassGenerations:
         if not encode.is_single(key):
             self._broad[at] = encode.class_prefix(key)
 
-    # Leaves no gap behind the columns.
+    # Removes the gaps between the rows after the columns.
     def _close_up(self) -> None:
         inside, end = len(self._columns.ids), len(self._networks)
         left = [self._row(at) for at in range(inside, end) if self._ids[0][at] != ABSENT]
@@ -229,7 +233,7 @@ class ClassGenerations:
 
 
 class _Halves(dict[int, bytes]):
-    # What a value says of one generation, by class: many addresses have the same.
+    # The encoded half of a value by class, cached: many addresses have the same class.
     def __missing__(self, id_: int) -> bytes:
         self[id_] = half = encode.class_half(max(id_, NO_CLASS))
         return half
@@ -239,9 +243,9 @@ def _new(network: IPNetwork) -> Row:
     return network, encode.class_key(network), ABSENT, ABSENT
 
 
-def _told(value: bytes) -> tuple[int, int]:
+def _classes(value: bytes) -> tuple[int, int]:
     first, second = encode.class_ids(value)
-    return first or UNTOLD, second or UNTOLD
+    return first or UNCLASSED, second or UNCLASSED
 
 
 def _network(key: bytes) -> IPNetwork:

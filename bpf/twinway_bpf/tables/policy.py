@@ -1,12 +1,13 @@
 """
-Policy in the kernel: classes of addresses, verdicts of sets, and the moment pods turn to them.
+Policy in the kernel: classes of addresses, verdicts of policy sets, and the switch of pods to them.
 
-A class entry holds two generations. A change fills the generation that no pod looks at, writes what
-sets say of classes that are new in it, and only then lets each pod turn, in one write of its own, to
-its new set *and* to the other generation. So a packet is judged by the old state or by the new one,
-never by a mixture. The generation that they left lags behind until somebody has time to catch up, or
-until the next change, which is the longer for it; and so does what is removed of prefixes that ended,
-where they are many.
+A class entry holds two generations. A change fills the generation that no pod uses, writes the verdicts of policy
+sets for classes that are new in it, and only then switches each pod, in one write of its own, to its new set *and*
+to the other generation. So the old state or the new one judges a packet, never a mixture.
+
+The generation that pods left is brought up to date later: by `catch_up` when the agent has nothing else to do, or
+at the beginning of the next change, which then takes longer. Where many prefixes ended, the same holds for their
+removal.
 """
 
 from __future__ import annotations
@@ -19,31 +20,30 @@ from twinway_bpf.tables.verdicts import VerdictSets
 
 ENDED_AT_ONCE = 256
 """
-Prefixes that are over of which the step that ends them removes so many: a trie has no batch for it.
+The number of ended prefixes that `settle` removes, because a trie has no batched removal.
 
-The rest waits until somebody has time, or until the next change, which then has the more to do.
+`catch_up` or the next change removes the others.
 """
 
 
 class PolicyTables:
-    """tw_class and tw_verdict. `prepare` writes what is new, `settle` removes what nobody uses any more."""
+    """tw_class and tw_verdict. `prepare` writes what is new, `settle` removes what is unused."""
 
     def __init__(self, classes: Map, verdicts: Map) -> None:
-        """The open maps."""
         self._classes = ClassGenerations(classes)
         self._sets = VerdictSets(verdicts)
         self._settled: PolicyState | None = None
         self.generation = 0
-        """The generation that pods look at."""
+        """The generation that pods use."""
         self.mixed = False
-        """Whether some pods look at the other one: an earlier process ended while they were turning."""
-        self._unseen = False  # no pod looks at either
+        """Whether some pods use the other generation: an earlier process ended while it switched them."""
+        self._unseen = False  # no pod uses either generation
 
     def adopt(self, generations: frozenset[int]) -> None:
         """
-        Read back what an earlier process left; its pods look at `generations`.
+        Read the entries that an earlier process left, whose pods use `generations`.
 
-        Two of them mean that it ended while pods were turning: then neither generation is idle.
+        If these are two, the process ended while it switched pods, and neither generation is unused.
         """
         self._settled = None
         self.generation = min(generations, default=0)
@@ -53,46 +53,46 @@ class PolicyTables:
         self._sets.adopt()
 
     def completes(self, policy: PolicyState) -> int | None:
-        """The generation that says just what `policy` says, where pods were turning to it."""
+        """The generation that holds exactly `policy`, if the tables have all of its verdicts; else None."""
         if self._sets.missing(policy).writes:
             return None
-        return next((g for g in (0, 1) if self._classes.says(policy.classes, g)), None)
+        return next((g for g in (0, 1) if self._classes.holds(policy.classes, g)), None)
 
     def prepare(self, policy: PolicyState) -> tuple[Step, int]:
         """
-        Make ready for pods to turn to `policy`; what is in force is not touched.
+        Write what pods need before they switch to `policy`. The policy in force does not change.
 
-        Answers what was written and the generation to turn to. An unchanged policy writes nothing;
-        new sets for the same classes need no other generation.
+        Returns what was written, and the generation to switch to. An unchanged policy writes nothing, and new sets
+        for the same classes need no other generation.
         """
         if policy is self._settled:
             return Step(), self.generation
         step = Step(0, self._ended())
         self._settled = None
         step += self._sets.write(self._sets.missing(policy))
-        if not self.mixed and self._classes.says(policy.classes, self.generation):
+        if not self.mixed and self._classes.holds(policy.classes, self.generation):
             return step, self.generation
         if self._unseen:
             return step + Step(self._classes.fill(policy.classes, None)), self.generation
         return step + Step(self._classes.fill(policy.classes, self.generation)), 1 - self.generation
 
     def turned(self, generation: int) -> None:
-        """Every pod looks at `generation` now."""
+        """Note that every pod uses `generation` now."""
         self.generation = generation
         self.mixed = self._unseen = False
 
     def catch_up(self) -> Step:
-        """Have the idle generation say what is in force, and sweep: the next change has less to do."""
+        """Fill the unused generation with the policy in force, and sweep, so that the next change is shorter."""
         if self._settled is None or self.mixed or self._unseen:
             return Step()
         removed = self._ended() + self._sets.clear()
         return Step(self._classes.fill(self._settled.classes, self.generation), removed)
 
     def settle(self, policy: PolicyState) -> Step:
-        """Remove, not all at once, prefixes that `policy` lacks, and verdicts that nobody asks for any more."""
+        """Remove some of the prefixes that `policy` lacks, and of the verdicts that no pod uses any more."""
         self._settled = policy
         return Step(0, self._classes.settle(policy.classes, ENDED_AT_ONCE)) + self._sets.sweep(policy)
 
-    # Removes what the last step left of prefixes that had ended.
+    # Removes the ended prefixes that the last `settle` left.
     def _ended(self) -> int:
         return self._classes.settle(self._settled.classes) if self._settled is not None else 0

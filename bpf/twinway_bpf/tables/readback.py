@@ -1,4 +1,4 @@
-"""What the kernel's tables hold, in the words of the model: for people, and for `explain`."""
+"""Read the kernel's tables back as values of the model, for the command line and for `explain`."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _PROTOCOLS = {protocol.number: protocol for protocol in Protocol}
 
 
 def inspect(maps: Mapping[str, Map]) -> Inspection:
-    """Everything that can be read back."""
+    """Usage, counters, denials and frontends."""
     by_name = {short_name(name): table for name, table in maps.items()}
     return replace(counted(maps), frontends=frontends(by_name))
 
 
 def counted(maps: Mapping[str, Map]) -> Inspection:
-    """What can be told without reading tables back: how full they are, and the counters."""
+    """Usage, counters and denials, which need no read of whole tables."""
     by_name = {short_name(name): table for name, table in maps.items()}
     return Inspection(maps=usage(maps), counters=counters(by_name["count"]), denials=denials(by_name["denied"]))
 
 
 def frontends(maps: Mapping[str, Map]) -> tuple[KernelFrontend, ...]:
-    """Frontends and where each leads, sorted by address and port."""
+    """Frontends with their backends, sorted by address and port."""
     backends = {
         int.from_bytes(key, "little"): _backend(Be.from_buffer_copy(value))
         for key, value in maps["be"].entries().items()
@@ -43,7 +43,7 @@ def frontends(maps: Mapping[str, Map]) -> tuple[KernelFrontend, ...]:
     for raw_key, raw_value in maps["fe"].entries().items():
         key, value = FeKey.from_buffer_copy(raw_key), Fe.from_buffer_copy(raw_value)
         if key.proto not in _PROTOCOLS:
-            continue  # the entry that says "some Service lives at this address"
+            continue  # the entry that marks the address as a Service's
         ids = (slots.get((value.set, slot), 0) for slot in range(value.count))
         leads = tuple(backends[identity] for identity in ids if identity in backends)
         address = encode.address_back(bytes(key.addr))
@@ -52,12 +52,12 @@ def frontends(maps: Mapping[str, Map]) -> tuple[KernelFrontend, ...]:
 
 
 def service_addresses(frontend_table: Map) -> frozenset[IPAddress]:
-    """Every address that some Service has."""
+    """All addresses of Services."""
     return frozenset(encode.address_back(key[:16]) for key in frontend_table.entries())
 
 
 def usage(maps: Mapping[str, Map]) -> tuple[MapUsage, ...]:
-    """How full each table is, by name."""
+    """The usage of each table, sorted by name."""
     return tuple(
         MapUsage(short_name(name), _count(table), table.decl.max_entries, _memory(table))
         for name, table in sorted(maps.items())
@@ -66,13 +66,13 @@ def usage(maps: Mapping[str, Map]) -> tuple[MapUsage, ...]:
 
 
 def counters(table: Map) -> dict[str, int]:
-    """Packets and socket calls by reason, those that never happened left out."""
+    """Packets and socket calls by reason, without zeros."""
     counts = {reason.name.lower(): table.lookup_sum(int(reason).to_bytes(4, "little")) for reason in Reason}
     return {name: count for name, count in counts.items() if count}
 
 
 def denials(table: Map) -> tuple[Denial, ...]:
-    """What each rule denied to each pod."""
+    """The number of denials by rule, pod and direction."""
     found = ((DeniedKey.from_buffer_copy(raw), count) for raw, count in table.sums().items())
     return tuple(
         Denial(RuleId(key.rule), encode.address_back(bytes(key.pod)), Direction(key.direction), count)
@@ -90,7 +90,7 @@ def _count(table: Map) -> int:
     return table.count()
 
 
-# The kernel's own figure, of tables that count it. Source: bpf_map_show_fdinfo.
+# The kernel's own figure, for types of maps that account it. Source: bpf_map_show_fdinfo.
 def _memory(table: Map) -> int:
     for line in Path(f"/proc/self/fdinfo/{table.descriptor}").read_text().splitlines():
         if line.startswith("memlock:"):

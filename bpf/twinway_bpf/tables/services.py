@@ -1,8 +1,8 @@
 """
-Services in the kernel: four tables, kept up to date by what changed.
+Services in the kernel: four tables, updated by the difference of two states.
 
-Writes go backends, slots, frontends; removals the other way round. A set's id is its content, so a
-frontend turns to a new set in one write, and no packet meets a slot that is not there.
+Backends are written first, then slots, then frontends; removals go in the reverse order. The id of a backend set
+derives from its content, so one write moves a frontend to another set, and no packet finds a slot missing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from twinway_bpf.tables import encode
 from twinway_bpf.tables.sync import Removals, Step, Writes, differences, perform
 
 TABLES = ("be", "udpbe", "slot", "fe")
-"""In the order in which they are written."""
+"""The tables, in the order of writes."""
 
 Services = Mapping[ObjectRef, ServiceState]
 Entries = dict[bytes, bytes]
@@ -27,20 +27,20 @@ Key = TypeVar("Key", int, bytes)
 
 
 class Clients(Protocol):
-    """Sockets that asked before a change, and would not ask again by themselves."""
+    """Sockets that were given a backend before a change, and would keep it."""
 
     def leave(self, backends: Mapping[bytes, bytes], /) -> None:
-        """Have them leave backends (entries of tw_be) that are over."""
+        """Destroy sockets that are connected to backends which are about to be removed (entries of tw_be)."""
 
     def ask_again(self, frontends: Collection[bytes], /) -> None:
-        """Have them ask again for what has become an address of a Service (keys of tw_fe)."""
+        """Destroy sockets that connected to addresses before those were a Service's (keys of tw_fe)."""
 
 
 class ServiceTables:
-    """tw_be, tw_udpbe, tw_slot and tw_fe, and how many Services share each backend, end, set and address."""
+    """tw_be, tw_udpbe, tw_slot and tw_fe, with counts of the Services that share backends, sets and addresses."""
 
     def __init__(self, maps: Mapping[str, Map], clients: Clients) -> None:
-        """The open maps by their short names, and who has to know of what changes in them."""
+        """`maps` has the open maps by their short names; `clients` hears of backends and frontends that change."""
         self._maps = tuple(maps[name] for name in TABLES)
         self._clients = clients
         self._backends: Counter[int] = Counter()
@@ -49,7 +49,7 @@ class ServiceTables:
         self._addresses: Counter[bytes] = Counter()
 
     def rebuild(self, services: Services, *, remove: bool) -> Step:
-        """Compare the kernel with all of `services` and make it so; what is left over goes if `remove`."""
+        """Compare the kernel with all of `services` and write the difference. Entries are removed if `remove`."""
         self._backends, self._ends, self._sets, self._addresses = Counter(), Counter(), Counter(), Counter()
         for service in services.values():
             self._count(service, 1)
@@ -57,11 +57,11 @@ class ServiceTables:
         plan = differences(self._maps, wanted, remove=remove)
         table, writes = plan[0][-1]
         new = [key for key in writes if table.lookup(key) is None]
-        # where there was no Service at all, somebody else may have been serving
+        # where every entry is new, something else may have served these addresses, and its clients stay
         return self._perform(plan, new if len(new) < len(wanted[-1]) else [])
 
     def change(self, previous: Services, current: Services) -> Step:
-        """Carry out the difference of two states; the first is what the kernel holds."""
+        """Write the difference of two states. The kernel must hold the first."""
         went, came = difference(previous, current)
         if not came and not went:
             return Step()
@@ -77,8 +77,8 @@ class ServiceTables:
         )
         return self._perform((writes, self._removals(old, new, went)), fresh)
 
-    # Backends go last, when nobody is given them any more and those who were have left: if this
-    # process ends before, the next one finds them in the table.
+    # Backends are removed last, when no frontend leads to them and clients have left them. If this process ends
+    # before that, the next one finds them in the table.
     def _perform(self, plan: tuple[Writes, Removals], fresh: Collection[bytes]) -> Step:
         writes, (backends, *others) = plan
         step = perform((writes, others))
@@ -113,7 +113,7 @@ class ServiceTables:
         for key in {encode.address_key(frontend.address) for frontend in frontends}:
             self._addresses[key] += step
 
-    # Counters keep no zeros, so that they are as large as the tables and no larger.
+    # Drops zeros, so that the counters do not grow larger than the tables.
     def _forget(self, went: Iterable[ServiceState]) -> None:
         for service in went:
             frontends = encode.servable(service.frontends)

@@ -1,4 +1,4 @@
-"""The node's settings, which the programs read on every packet and call, and the notices that they write back."""
+"""The settings of a node, which programs read on every packet and call, and the notices that they write back."""
 
 from __future__ import annotations
 
@@ -10,21 +10,20 @@ _KEY = bytes(4)
 
 
 class Settings:
-    """tw_cfg: what the programs look at on every packet and call. Nobody but the agent writes it."""
+    """tw_cfg, which programs read on every packet and call. Only the agent writes it."""
 
     def __init__(self, table: Map) -> None:
-        """The open map."""
         self._table = table
 
     def read(self) -> Cfg:
-        """The settings of now."""
+        """The present settings."""
         value = self._table.lookup(_KEY)
         if value is None:
             raise DriverError("map tw_cfg: its one entry is missing, which an array cannot lack")
         return Cfg.from_buffer_copy(value)
 
     def write(self, **fields: int) -> bool:
-        """Change fields; False if they were so already."""
+        """Set fields. False if they had these values already."""
         cfg = self.read()
         if all(getattr(cfg, name) == value for name, value in fields.items()):
             return False
@@ -34,24 +33,23 @@ class Settings:
         return True
 
     def grow(self, field: str) -> None:
-        """Let what compares a field with an earlier reading of it find another one."""
+        """Increment a field. Programs that compare it with an earlier reading notice the change."""
         self.write(**{field: (getattr(self.read(), field) + 1) & 0xFFFFFFFF})
 
     def flag(self, flag: CfgFlag, *, on: bool) -> bool:
-        """Set or clear a flag; False if it was so already."""
+        """Set or clear a flag. False if it was so already."""
         flags = self.read().flags & ~flag
         return self.write(flags=flags | (flag if on else 0))
 
 
 class Notices:
-    """tw_notes: what the programs have to tell the agent. Nobody but they write it."""
+    """tw_notes: notices from the programs to the agent. Only the programs write it."""
 
     def __init__(self, table: Map) -> None:
-        """The open map."""
         self._table = table
 
     def read(self) -> Notes:
-        """What they have told by now."""
+        """The notices that have been written so far."""
         value = self._table.lookup(_KEY)
         if value is None:
             raise DriverError("map tw_notes: its one entry is missing, which an array cannot lack")

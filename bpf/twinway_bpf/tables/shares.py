@@ -1,8 +1,8 @@
 """
-Pods' shares of the tables that they fill (kernel/share.h): how large one may be, and what is removed from outside.
+Pods' shares of the connection tables (kernel/share.h): their size, and the removal of expired entries.
 
-Programs evict, they do not tidy up: what expired keeps its memory until its place is needed, and what a pod leaves
-behind until somebody removes it. That is done here, a part at a time.
+Programs evict an entry when they need its place, and remove nothing else. So expired entries, and those of pods
+that are gone, keep their memory until the sweep of this module removes them, a part at a time.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from twinway_bpf.tables import clock
 from twinway_bpf.tables.layout import Ct, CtFlag, CtKey, Ep, EpKind, Limit, ShareKey, Udp
 
 FULL_SHARES = 32
-"""So many full shares fill a table. A pod has two: of what it began, and of what others began with it."""
+"""This many full shares fill a table. A pod has two: one as initiator, one as responder."""
 WAYS = 8
-"""TW_SHARE_WAYS."""
+"""TW_SHARE_WAYS: the entries of one window."""
 SWEEP_SECONDS = 60.0
-"""From the end of one sweep to the next."""
+"""The time from the end of one sweep to the start of the next."""
 IDLE_TCP, IDLE_TCP_UNANSWERED, IDLE_HALF_CLOSED, IDLE_CLOSED, IDLE_UDP = 432000, 112, 3353, 60, 180
-"""As in kernel/idle.h."""
+"""Timeouts in seconds, as in kernel/idle.h."""
 
 _TCP = 6
 _PAUSE = 0.02
@@ -30,18 +30,18 @@ _OTHER_ADDRESS = slice(CtKey.end.size // 2, CtKey.end.size // 2 + 16)
 
 
 def windows(table: Map) -> int:
-    """How many windows a share of this table may have."""
+    """The number of windows that a share of this table may have."""
     return max(1, table.decl.max_entries // FULL_SHARES // WAYS)
 
 
 def write_limits(limits: Map, connections: Map, datagrams: Map) -> None:
-    """Tell the programs how large a share may be."""
+    """Write the limits of shares, which the programs read."""
     found = {Limit.CT: windows(connections), Limit.UDP: windows(datagrams)}
     limits.write({key.to_bytes(4, "little"): value.to_bytes(4, "little") for key, value in found.items()})
 
 
 def connection_expired(key: bytes, value: bytes, now: int) -> bool:
-    """Whether an entry of tw_ct counts no more: ct_expired()."""
+    """Whether an entry of tw_ct has expired, as ct_expired() decides."""
     entry = Ct.from_buffer_copy(value)
     longest = IDLE_UDP
     if key[CtKey.proto.offset] == _TCP:
@@ -54,7 +54,7 @@ def connection_expired(key: bytes, value: bytes, now: int) -> bool:
 
 
 def note_expired(key: bytes, value: bytes, now: int) -> bool:
-    """Whether an entry of tw_udp counts no more: udp_idle()."""
+    """Whether an entry of tw_udp has expired, as udp_idle() decides."""
     entry = Udp.from_buffer_copy(value)
     longest = IDLE_UDP
     if key[CtKey.proto.offset] == _TCP:
@@ -62,7 +62,7 @@ def note_expired(key: bytes, value: bytes, now: int) -> bool:
     return _silent(entry.seen, now) > longest
 
 
-# A program may have read a later time than we did.
+# A program may have read a later time than the agent.
 def _silent(seen: int, now: int) -> int:
     idle = (now - seen) & 0xFFFFFFFF
     return 0 if idle > 0x7FFFFFFF else idle
@@ -72,16 +72,16 @@ Expired = Callable[[bytes, bytes, int], bool]
 
 
 class Sweep:
-    """Removes what expired, and what belongs to no pod of the node."""
+    """Removes expired entries, and those of addresses that no pod of the node has."""
 
     def __init__(self, find: Callable[[str], Map]) -> None:
-        """`find`: an open map by its name."""
+        """`find` returns an open map by its name."""
         self._find = find
         self._parts: Iterator[None] | None = None
         self._next = 0.0
 
     def step(self) -> float | None:
-        """Go on a part; seconds until the next part is due, None where the sweep is done."""
+        """Sweep one part; return the seconds until the next part is due, or None at the end of the sweep."""
         if self._parts is None:
             if time.monotonic() < self._next:
                 return None
@@ -108,7 +108,7 @@ class Sweep:
                 lost = key[_ADDRESS] not in pods and key[_OTHER_ADDRESS] not in pods
                 if not lost and not expired(key, values[i * width : (i + 1) * width], now):
                     continue
-                # it may have been renewed since it was read
+                # a packet may have renewed it since the batch was read
                 fresh = table.lookup(key)
                 if fresh is not None and (lost or expired(key, fresh, clock.now())):
                     table.remove([key])

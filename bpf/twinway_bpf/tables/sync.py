@@ -1,7 +1,7 @@
 """
-Tables to maps: upserts in dependency order, removals in the reverse one.
+Write tables to maps: upserts in dependency order, removals in the reverse order.
 
-That order alone is make-before-break: what is pointed at stands before the pointer, and goes after it.
+That order is make-before-break: an entry is written before the entries that refer to it, and removed after them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Step:
 def differences(
     tables: Sequence[Map], wanted: Sequence[Mapping[bytes, bytes]], *, remove: bool
 ) -> tuple[Writes, Removals]:
-    """What to write and remove so that each map, read now, holds what is wanted of it."""
+    """The writes and removals that make each map, as it is now, equal to what is wanted."""
     writes, removals = [], []
     for table, entries in zip(tables, wanted, strict=True):
         actual = table.entries()
@@ -39,7 +39,7 @@ def differences(
 
 
 def perform(plan: tuple[Writes, Removals]) -> Step:
-    """Write first to last, then remove last to first. Raises MapError, with nothing removed."""
+    """Write from first to last, then remove from last to first. If a write raises MapError, nothing is removed."""
     writes, removals = plan
     for table, entries in writes:
         table.write(entries)

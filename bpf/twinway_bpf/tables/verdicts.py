@@ -1,10 +1,9 @@
 """
-The verdicts of policy sets in the kernel: written before anybody turns to them, swept after.
+The verdicts of policy sets in the kernel: written before pods switch to them, swept afterwards.
 
-What a set says of a class never changes, so an entry comes and goes and is never another. Before
-pods turn, a set gains what it says of classes that come into use; no packet can meet that earlier.
-What it said of classes that nobody names any more goes one step later: a program that began under
-the old state has ended by then.
+The verdict of a set for a class never changes, so entries are added and removed, but never overwritten. Entries
+for classes that come into use are written before pods switch; no packet can look them up before that. Entries for
+classes that are out of use are removed one step later, when programs that began under the old state have ended.
 """
 
 from __future__ import annotations
@@ -24,15 +23,15 @@ from twinway_bpf.tables.sync import Step
 
 SWEPT_AT_ONCE = 256
 """
-Entries that are over of which one step removes at least so many: a trie has no batch for it, and nobody waits.
+The least number of unused entries that one step removes: a trie has no batched removal, and there is no hurry.
 
-A step that wrote many removes twice as many, so that what is over never outgrows what is in use.
+A step that wrote many removes twice as many, so that unused entries never outnumber those in use.
 """
 CLEARED_AT_ONCE = 2_048
-"""As many where there is time."""
+"""The number of unused entries that `clear` removes, when the agent has nothing else to do."""
 
 PARTS_KEPT = 1_024
-"""Rows of which it is kept how they are encoded: most groups of most changes have rows that others have, too."""
+"""The number of encoded rows that are cached: most groups of a change share their rows with others."""
 
 Groups = Sequence[VerdictGroup]
 Entries = dict[bytes, bytes]
@@ -40,57 +39,56 @@ Entries = dict[bytes, bytes]
 
 @dataclass(slots=True)
 class Missing:
-    """What the tables lack of a state, and what they have too much of the same sets."""
+    """The difference between a state and the tables."""
 
     sets: list[PolicySet] = field(default_factory=list)
-    """Those that are not known as they are."""
+    """The sets that are new or have changed."""
     writes: Entries = field(default_factory=dict)
     over: list[bytes] = field(default_factory=list)
+    """Keys of entries that these sets no longer have."""
     left: list[tuple[PolicySetId, Groups]] = field(default_factory=list)
-    """As `over`: of known sets all that they said of classes of which they say nothing any more."""
+    """Groups of classes that these sets no longer name; they are encoded when they are removed."""
 
 
 class Leftovers:
-    """Entries that are to be removed. Which those of a group are is worked out when their turn comes."""
+    """Entries that are to be removed. Groups are encoded only when their entries are about to be removed."""
 
     def __init__(self, encode_groups: Callable[[PolicySetId, Groups], Entries]) -> None:
-        """None yet."""
         self._encode = encode_groups
         self._keys: dict[bytes, None] = {}
         self._groups: list[tuple[PolicySetId, Groups]] = []
 
     def __bool__(self) -> bool:
-        """Whether there are any."""
         return bool(self._keys or self._groups)
 
     def add(self, keys: Iterable[bytes]) -> None:
-        """These, too."""
+        """Add entries by their keys."""
         self._keys.update(dict.fromkeys(keys))
 
     def add_groups(self, groups: Iterable[tuple[PolicySetId, Groups]]) -> None:
-        """All entries of these groups, too."""
+        """Add all entries of groups."""
         self._groups += groups
 
     def join(self, others: Leftovers) -> None:
-        """Those of others, too, which has none any more."""
+        """Move all entries of `others` to this object."""
         self._keys |= others._keys
         self._groups += others._groups
         others._keys, others._groups = {}, []
 
     def keep(self, keys: Set[bytes]) -> None:
-        """Not these: they are in use again."""
+        """Drop keys that are in use again."""
         if keys:
             self._look_up()
         for key in keys & self._keys.keys():
             del self._keys[key]
 
     def first(self, most: int | None = None) -> list[bytes]:
-        """Those whose turn it is: all, or so many."""
+        """The next keys to remove, at most `most`."""
         self._look_up(most)
         return list(islice(self._keys, most))
 
     def removed(self, keys: Iterable[bytes]) -> None:
-        """These are in the table no more."""
+        """Drop keys that have been removed from the table."""
         for key in keys:
             del self._keys[key]
 
@@ -100,38 +98,37 @@ class Leftovers:
 
 
 class VerdictSets:
-    """tw_verdict, set by set."""
+    """tw_verdict, by policy set."""
 
     def __init__(self, table: Map) -> None:
-        """The open map."""
         self._table = table
-        # By identity, and beside each the rows themselves, so that the identity stays taken.
+        # Encoded rows by their id(). The rows are kept beside them, so that no other object gets the same id().
         self._parts: dict[tuple[int, int], tuple[object, list[encode.VerdictParts]]] = {}
         self._forget()
 
     def _forget(self) -> None:
         self._known: dict[PolicySetId, PolicySet] = {}
-        self._found: dict[PolicySetId, Entries] = {}  # left by an earlier process, perhaps not whole
-        self._leaving = Leftovers(self._encode)  # over when pods have turned
-        self._over = Leftovers(self._encode)  # being swept
-        self._written = 0  # since the last sweep
+        self._found: dict[PolicySetId, Entries] = {}  # left by an earlier process, perhaps incomplete
+        self._leaving = Leftovers(self._encode)  # unused when pods have switched
+        self._over = Leftovers(self._encode)  # unused, to be swept
+        self._written = 0  # entries since the last sweep
 
     def adopt(self) -> None:
-        """Read back what an earlier process left."""
+        """Read the entries that an earlier process left."""
         self._forget()
         for key, value in self._table.entries().items():
             self._found.setdefault(encode.verdict_set(key), {})[key] = value
 
     def missing(self, policy: PolicyState) -> Missing:
-        """What has to be written before pods turn to `policy`. Sets that are the same objects cost nothing."""
+        """What has to be written before pods switch to `policy`. Sets that are the same objects cost nothing."""
         missing = Missing()
         for policy_set in policy.sets.values():
             known = self._known.get(policy_set.id)
             if known is not None and known.entries is policy_set.entries:
                 continue
             left, come = _apart(_groups(known) if known else (), _groups(policy_set))
-            said, over = _parted(left, {group[:2] for group in come})
-            before = self._encode(policy_set.id, said) if known else self._found.get(policy_set.id, {})
+            changed, over = _parted(left, {group[:2] for group in come})
+            before = self._encode(policy_set.id, changed) if known else self._found.get(policy_set.id, {})
             after = self._encode(policy_set.id, come)
             missing.sets.append(policy_set)
             missing.writes.update(after.items() - before.items() if before else after)
@@ -141,7 +138,7 @@ class VerdictSets:
         return missing
 
     def write(self, missing: Missing) -> Step:
-        """Write what was missing. A full table is swept, and tried once more."""
+        """Write what is missing. If the table is full, sweep it and try once more."""
         for kept in (self._leaving, self._over):
             kept.keep(missing.writes.keys())
         try:
@@ -160,11 +157,11 @@ class VerdictSets:
         return Step(len(missing.writes))
 
     def clear(self) -> int:
-        """Remove what earlier states left, or as much of it as takes a few milliseconds; how many."""
+        """Remove unused entries, but no more than a few milliseconds' worth; return how many."""
         return self._sweep(CLEARED_AT_ONCE)
 
     def sweep(self, policy: PolicyState) -> Step:
-        """Remove some of what earlier states left, and note what `policy`, now in force, has no use for."""
+        """Remove some unused entries, and note those that `policy`, which is now in force, does not use."""
         removed = self._sweep(max(SWEPT_AT_ONCE, 2 * self._written))
         self._written = 0
         for identity in self._known.keys() - policy.sets.keys():
@@ -198,15 +195,15 @@ def _groups(policy_set: PolicySet) -> Groups:
     return GroupedEntries.of(policy_set.entries).groups
 
 
-# Those of groups that are about any of these directions and classes, and the others.
+# Splits groups into those of the given directions and classes, and the others.
 def _parted(groups: Groups, about: Set[tuple[Direction, ClassId]]) -> tuple[Groups, Groups]:
     if about.isdisjoint([group[:2] for group in groups]):
         return (), groups
     return [each for each in groups if each[:2] in about], [each for each in groups if each[:2] not in about]
 
 
-# The groups of two states of one set that are not the same objects. Both are sorted, and differ in
-# few places: what is alike before the first and after the last is skipped.
+# The groups of two states of one set that are not the same objects. Both are sorted and differ in few places, so
+# equal groups at the beginning and at the end are skipped.
 def _apart(old: Groups, new: Groups) -> tuple[Groups, Groups]:
     shorter = min(len(old), len(new))
     start = _alike(old, new, shorter)

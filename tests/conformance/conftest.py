@@ -1,4 +1,4 @@
-"""Which drivers of this tree the suite tests, and on which pod devices: adding a driver adds one line."""
+"""The drivers of this tree that the suite tests, and the pod devices that it tests them on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DRIVERS: dict[str, tuple[str, ...]] = {
 }
 
 WHOLE = "veth"
-"""The device on which every run of the tests takes all rows."""
+"""The device on which every run takes all rows."""
 ELSEWHERE = (
     "test_services_reach",
     "test_services_endpoints",
@@ -22,16 +22,20 @@ ELSEWHERE = (
     "test_attacks_packets",
     "test_fuzz",
 )
-"""What it takes on others, for time: there packets come and go in another way. `make conformance` takes all."""
+"""
+The modules that a run takes on other devices, where packets take another path.
+
+The others are left out to save time; `make conformance` takes all.
+"""
 
 
 def pytest_twinway_drivers() -> Mapping[str, tuple[str, ...]]:
-    """What to test where the command line names no driver."""
+    """The drivers to test where the command line names none."""
     return DRIVERS
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Take a slice, where neither a driver nor the whole is asked for."""
+    """Take a part of the suite, unless a driver or the whole suite is asked for."""
     if _asked_for(config):
         return
     left_out = [item for item in items if _device(item) not in (None, WHOLE) and item.path.stem not in ELSEWHERE]
@@ -40,13 +44,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
-    """Say what was chosen."""
+    """Print which part was taken."""
     if _asked_for(config) or not any(_device(item) for item in items):
         return []
     words = ", ".join(name.removeprefix("test_") for name in ELSEWHERE)
     return [
-        f"conformance, a slice: {' and '.join(DRIVERS)}, every row on {WHOLE}, elsewhere {words}; "
-        "all of it: make conformance"
+        f"conformance, in part: {' and '.join(DRIVERS)}, every row on {WHOLE}, on other devices {words}; "
+        "the whole: make conformance"
     ]
 
 

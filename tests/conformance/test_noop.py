@@ -1,4 +1,4 @@
-"""A third party's driver, installed from its own distribution: the suite runs it, and finds just what it lacks."""
+"""The suite tests a third party's driver, installed from its own distribution, and finds exactly what it lacks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 MODULES = ("twinway_conformance.test_services_reach", "twinway_conformance.test_policy_isolation")
 FREE = {"headless", "no-service", "np-rules-without-type", "np-empty-rule"}
-"""Rows that ask nothing of a driver but to leave traffic alone."""
+"""Rows that a driver passes if it leaves traffic alone."""
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 def test_it_is_known(installed: dict[str, str]) -> None:
-    """`twinway check` lists the driver, and what a wrong name is told names it."""
+    """`twinway check` lists the driver in its message about a wrong name."""
     program = str(Path(sys.executable).with_name("twinway"))
     done = subprocess.run(
         [program, "check", "--driver", "nop"],
@@ -55,7 +55,7 @@ def test_it_is_known(installed: dict[str, str]) -> None:
 
 
 def judged(installed: dict[str, str], folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """What the suite says of the driver, run from outside of the tree."""
+    """The run of the suite on the driver, started outside of the tree."""
     command = [sys.executable, "-m", "pytest", "-q", "--tb=line", "-p", "no:cacheprovider", "--pyargs", *words]
     return subprocess.run(
         [*command, "--driver", "noop", "--family", "4"],
@@ -70,7 +70,7 @@ def judged(installed: dict[str, str], folder: Path, *words: str) -> subprocess.C
 
 @pytest.mark.timeout(600)
 def test_suite_finds_it_wanting(installed: dict[str, str], tmp_path: Path) -> None:
-    """With a driver that does nothing, the rows that ask for nothing pass, and every other one fails."""
+    """With a driver that does nothing, the rows in `FREE` pass and every other one fails."""
     path = tmp_path / "semantics.md"
     done = judged(installed, tmp_path, *MODULES, "--semantics", str(path))
     assert done.returncode == 1, done.stdout[-2000:]
@@ -82,16 +82,16 @@ def test_suite_finds_it_wanting(installed: dict[str, str], tmp_path: Path) -> No
 
 @pytest.mark.timeout(600)
 def test_what_is_printed_shows_the_failure_again(installed: dict[str, str], tmp_path: Path) -> None:
-    """The commands that a failed random case ends with come to the same wrong answer, from nothing."""
+    """The commands that a failed random case prints reproduce the wrong answer in a new lab."""
     words = ("twinway_conformance.test_fuzz", "-k", "test_services", "--seeds", "1", "--keep", str(tmp_path))
     done = judged(installed, tmp_path, *words)
     script = tmp_path / "seed-1" / "again.sh"
     assert script.read_text() in done.stdout, done.stdout[-2000:]
     lines = script.read_text().splitlines()
-    # a driver that does nothing neither answers for a Service nor refuses where one has nobody to answer
-    assert [line for line in lines if line.startswith(("# due: connected", "# due: rejected"))]
+    # a driver that does nothing neither answers for a Service, nor refuses where a Service has no backends
+    assert [line for line in lines if line.startswith(("# expected connected", "# expected rejected"))]
     here = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    name = f"again-{os.getpid()}"  # a name of its own, beside whatever else runs here
+    name = f"again-{os.getpid()}"  # other labs may run on this machine
     typed = "\n".join(line.replace("--name again", f"--name {name}") for line in lines)
     again = subprocess.run(
         ["bash", "-c", typed],

@@ -1,11 +1,11 @@
 """
-The cast of every test: two nodes, three namespaces, and pods that stay from test to test.
+The cast of every test: two nodes, three namespaces, and pods that stay between tests.
 
     n1: shop/client  shop/near  bank/teller  yard/gate
     n2: shop/far  bank/vault  yard/dog  shop/host (uses the node's network)
 
-Pods answer on `web` (TCP 80), `dns` and `log` (UDP 53 and 54), and on `own` (TCP), a number that is
-another for each pod; `shop/host` answers on 9500 of both protocols.
+Pods answer on `web` (TCP 80), `dns` and `log` (UDP 53 and 54), and on `own` (TCP), whose number differs
+from pod to pod. `shop/host` answers on port 9500 of both protocols.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ ADDRESS = {
     VAULT: "10.244.2.30",
     DOG: "10.244.2.40",
 }
-"""IPv4 addresses of the pods that have a network of their own; `six` gives the others."""
+"""IPv4 addresses of the pods that have a network of their own; `six` gives the IPv6 addresses."""
 SERVERS = {"role": "server"}
 OWN_PORT = {NEAR: 81, FAR: 82, VAULT: 83, CLIENT: 84, TELLER: 85, GATE: 86, DOG: 87}
-"""What the named port `own` is on each pod."""
+"""The number of the named port `own` on each pod."""
 ROLES = {NEAR: "server", FAR: "server", VAULT: "server"}
 HOST_PORT = 9500
 
 
 def pod_addresses(name: str, families: Sequence[int]) -> list[str]:
-    """Addresses of a pod of the cast; those of its node where it uses the host's network."""
+    """The addresses of a pod of the cast, or those of its node if it uses the host's network."""
     return both(ADDRESS.get(name) or NODES[HOME[name]], families)
 
 
 def member(name: str, families: Sequence[int], **labels: str) -> Object:
-    """A pod of the cast, with more labels where given."""
+    """A pod of the cast, with additional labels."""
     space, _, own = name.partition("/")
     if name == HOST:
         ports = [container_port(HOST_PORT, "TCP"), container_port(HOST_PORT, "UDP")]
@@ -60,7 +60,7 @@ def member(name: str, families: Sequence[int], **labels: str) -> Object:
 
 
 def cluster(families: Sequence[int], without: Sequence[str] = ()) -> list[Object]:
-    """Nodes, namespaces and pods of the cast, the pods named in `without` left out."""
+    """Nodes, namespaces and pods of the cast, except the pods named in `without`."""
     nodes = [
         node(name, both(address, families), ranges(name, families), {"zone": name})
         for name, address in NODES.items()

@@ -1,4 +1,4 @@
-"""How the suite runs commands of `twinway`: each in a process of its own, from cold or from warm."""
+"""Run commands of `twinway`, each in a process of its own: a new program, or a fork of one that is warm."""
 
 from __future__ import annotations
 
@@ -15,45 +15,45 @@ class Commands(Protocol):
     """Runs one command to its end."""
 
     def run(self, words: Sequence[str], seconds: float) -> CompletedProcess[str]:
-        """What came of it; raises `TimeoutExpired` where it has not ended by then."""
+        """Its status and output. Raises `TimeoutExpired` if it runs longer than `seconds`."""
 
     def close(self) -> None:
-        """Nothing of it is left running."""
+        """End what still runs."""
 
 
 class Cold:
-    """A program, started for each command."""
+    """Starts a program for each command."""
 
     def __init__(self, program: str) -> None:
         self.program = program
 
     def run(self, words: Sequence[str], seconds: float) -> CompletedProcess[str]:
-        """What came of `program WORDS`."""
+        """The status and output of `program WORDS`."""
         line = [self.program, *words]
         return subprocess.run(line, capture_output=True, text=True, timeout=seconds, check=False)
 
     def close(self) -> None:
-        """Nothing is left running."""
+        """Do nothing: every command has ended."""
 
 
 class Warm:
-    """The `twinway` of this Python, in forks of one process that has imported it; see `warm.py`."""
+    """Runs this Python's `twinway` in forks of one process that has imported it; see `warm.py`."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
 
     def run(self, words: Sequence[str], seconds: float) -> CompletedProcess[str]:
-        """What came of `twinway WORDS`."""
-        asked, answers = self._pipes()
-        asked.write(json.dumps({"words": words, "seconds": seconds}) + "\n")
-        asked.flush()
-        said = json.loads(answers.readline())
-        if said["status"] == -signal.SIGALRM:
+        """The status and output of `twinway WORDS`."""
+        requests, answers = self._pipes()
+        requests.write(json.dumps({"words": words, "seconds": seconds}) + "\n")
+        requests.flush()
+        done = json.loads(answers.readline())
+        if done["status"] == -signal.SIGALRM:
             raise TimeoutExpired(list(words), seconds)
-        return CompletedProcess(["twinway", *words], said["status"], said["stdout"], said["stderr"])
+        return CompletedProcess(["twinway", *words], done["status"], done["stdout"], done["stderr"])
 
     def close(self) -> None:
-        """Nothing is left running."""
+        """End the process that is forked."""
         process, self._process = self._process, None
         if process is not None:
             process.communicate()

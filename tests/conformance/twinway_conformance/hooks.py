@@ -1,4 +1,4 @@
-"""Hooks that a conftest.py may implement for this plugin."""
+"""Hooks of this plugin that a conftest.py may implement."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 @pytest.hookspec(firstresult=True)
 def pytest_twinway_drivers() -> Mapping[str, Sequence[str]] | None:
     """
-    Drivers to test where the command line names none: name → pod devices.
+    The drivers to test where the command line names none, each with its pod devices.
 
-    The tree's own conftest.py says it once; adding a driver adds one line.
+    The conftest.py of a tree implements it.
     """

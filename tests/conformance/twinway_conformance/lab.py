@@ -1,4 +1,4 @@
-"""A thin client of `twinway lab`: each method is one command of its contract, and nothing else is used."""
+"""A thin client of `twinway lab`. Each method is one command of its contract; nothing else is used."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from twinway_conformance.probes import ANSWER_SECONDS, Answer, Query
 
 
 class LabError(Exception):
-    """A command of the lab did not do what its contract says; `str()` has the command and its words."""
+    """A command of the lab broke its contract. `str()` has the command and its output."""
 
 
 class Lab:
     """
-    One lab, by name. Commands are recorded: `story` is what a person types to come to the same state.
+    One lab, by name. It records its commands: `story` reproduces the lab's state.
 
-    `slow` stretches every time limit, under emulation say. `program` is what people type, and what commands
-    are run by where `commands` does not say how. `node_config` is for every node's agent.
+    `slow` multiplies every time limit, for example under emulation. `program` stands in recorded commands, and
+    runs them unless `commands` is given. `node_config` is the node config of every agent.
     """
 
     def __init__(
@@ -45,10 +45,10 @@ class Lab:
         self._story: list[str] = []
         self._files = 0
 
-    # What the lab holds
+    # Objects in the lab
 
     def up(self, objects: Sequence[Object], driver: str, device: str) -> None:
-        """A new lab of these objects."""
+        """Create the lab with these objects."""
         words = ["-f", self._manifest(objects), "--driver", driver, "--pod-device", device]
         if self._node_config is not None:
             words += ["--node-config", str(self._node_config)]
@@ -56,30 +56,30 @@ class Lab:
         self.run("up", *words)
 
     def apply(self, *objects: Object, bad_policies: bool = False) -> None:
-        """The objects are in force on every node; faults of policies are the agents' to find, where asked for."""
+        """Put objects in force on every node. With `bad_policies`, faulty policies are passed to the agents."""
         self.run("apply", *(["--bad-policies"] if bad_policies else []), "-f", self._manifest(objects))
 
     def refused(self, *objects: Object) -> str:
-        """What `apply` says of objects that it does not take."""
+        """The message of `apply` about objects that it refuses."""
         return self.run("apply", "-f", self._manifest(objects), fail=True, record=False).stderr
 
     def delete(self, *objects: Object) -> None:
-        """The objects are gone on every node."""
+        """Delete objects, and wait until they are gone from every node."""
         self.run("delete", "-f", self._manifest(objects))
 
     def sync(self, objects: Sequence[Object]) -> None:
-        """The lab holds exactly these objects; the story begins anew."""
+        """Make these the only objects of the lab. The story begins again."""
         self._story = self._story[:1]
         self.run("sync", "-f", self._manifest(objects))
 
     def down(self) -> None:
-        """No lab."""
+        """Take the lab down."""
         self.run("down", record=False)
 
-    # Asking
+    # Probes
 
     def batch(self, queries: Sequence[Query]) -> list[list[Answer]]:
-        """The answers to each query, `count` of them, asked side by side."""
+        """The `count` answers to each query. Queries run at the same time."""
         if not queries:
             return []
         lines = "".join(json.dumps(query.line(self.slow)) + "\n" for query in queries)
@@ -87,40 +87,40 @@ class Lab:
         return [[Answer.of(next(words)) for _ in range(query.count)] for query in queries]
 
     def matrix(self) -> dict[tuple[str, str, str], Answer]:
-        """(from, to, protocol) → answer, every pod to every other's address and declared port."""
+        """(from, to, protocol) → answer, from every pod to every address and declared port of the others."""
         patience = () if self.slow == 1.0 else ("--timeout", f"{ANSWER_SECONDS * self.slow:g}")
         answers = self.json("matrix", *patience)
         return {(words["from"], words["to"], words["protocol"]): Answer.of(words) for words in answers}
 
     def status(self) -> dict[str, Any]:
-        """The lab's own account of itself."""
+        """The lab's status."""
         answer: dict[str, Any] = self.json("status")
         return answer
 
-    # Doing
+    # Commands
 
     def execute(self, place: str, *command: str) -> str:
-        """What the command printed, run as a program of `place`."""
+        """Run a command at `place` and return its output."""
         return self.run("exec", place, "--", *command).stdout
 
     def start(self, place: str, *command: str) -> subprocess.Popen[str]:
-        """The command running at `place`, with pipes for its input and output."""
+        """Start a command at `place`, with pipes for its input and output."""
         line = self._command("exec", place, "--", *command)
         self._story.append(shlex.join(line))
         return subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
 
     def agent(self, verb: str, node: str) -> None:
-        """The agent of `node/NAME` is killed, started or restarted."""
+        """Kill, start or restart the agent of `node/NAME`."""
         self.run("agent", verb, node)
 
     def driver(self, name: str) -> None:
-        """Every node has changed to this driver."""
+        """Change every node to this driver."""
         self.run("driver", name)
 
     def run(
         self, verb: str, *words: str, fail: bool = False, record: bool = True
     ) -> subprocess.CompletedProcess[str]:
-        """One command of the lab, ended with exit status 0 (`fail`: 1); raises `LabError` otherwise."""
+        """Run one command of the lab. Raises `LabError` unless its exit status is 0 (with `fail`: 1)."""
         line = self._command(verb, *words)
         if record:
             self._story.append(shlex.join(line))
@@ -129,24 +129,24 @@ class Lab:
         except subprocess.TimeoutExpired:
             raise LabError(f"`{shlex.join(line)}` has not ended after {120 * self.slow:g} s") from None
         if done.returncode != (1 if fail else 0):
-            said = (done.stderr or done.stdout).strip()[-600:]
-            raise LabError(f"`{shlex.join(line)}` ended with {done.returncode}: {said}")
+            output = (done.stderr or done.stdout).strip()[-600:]
+            raise LabError(f"`{shlex.join(line)}` ended with {done.returncode}: {output}")
         return done
 
     def json(self, verb: str, *words: str) -> Any:
-        """The JSON that one command of the lab answers with."""
+        """The JSON output of one command of the lab."""
         done = self.run(verb, *words, "--json", record=verb != "status")
         try:
             return json.loads(done.stdout)
         except ValueError:
             raise LabError(
-                f"`lab {verb} {' '.join(words)} --json` printed no JSON: {done.stdout[:300]!r}"
+                f"`lab {verb} {' '.join(words)} --json` did not print JSON: {done.stdout[:300]!r}"
             ) from None
 
     # The story
 
     def story(self) -> str:
-        """The commands since the lab was brought up or synced, one a line."""
+        """The commands since the lab was created or synced, one on each line."""
         return "\n".join(self._story)
 
     def _command(self, verb: str, *words: str) -> list[str]:
@@ -165,9 +165,9 @@ class Lab:
 
 class Labs:
     """
-    The lab that tests share: one per (driver, device), made when first asked for, one at a time.
+    The lab that tests share. There is one at a time, for one driver and device; another pair replaces it.
 
-    Used as a context: on the way out it is always taken down.
+    A context manager, which takes the lab down when it exits.
     """
 
     def __init__(
@@ -187,7 +187,7 @@ class Labs:
         self._broken: dict[tuple[str, str], LabError] = {}
         self._keep = keep is not None
         self.failed = False
-        """Whether a test failed: its manifests are then kept for whoever reads its story."""
+        """Whether a test failed. The manifests that its story names are then kept."""
 
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -200,7 +200,7 @@ class Labs:
             shutil.rmtree(self.folder)
 
     def get(self, driver: str, device: str, objects: Sequence[Object]) -> Lab:
-        """The lab of this kind, brought up with `objects` where there was none; a failure is remembered."""
+        """The lab of this driver and device, created with `objects` if needed. A failure is raised again later."""
         kind = (driver, device)
         if kind in self._broken:
             raise self._broken[kind]
@@ -225,11 +225,11 @@ class Labs:
         return self._lab
 
     def story(self) -> str:
-        """The commands that led to the present lab's state, one a line."""
+        """The commands that led to the state of the present lab, one on each line."""
         return self._lab.story() if self._lab else ""
 
     def close(self) -> None:
-        """No lab is left."""
+        """Take the present lab down."""
         lab, self._lab, self._kind = self._lab, None, None
         if lab is not None:
             lab.down()

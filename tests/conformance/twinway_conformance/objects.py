@@ -1,4 +1,4 @@
-"""Kubernetes objects as plain dicts, as `kubectl get -o json` would show them."""
+"""Builders of Kubernetes objects as plain dicts, as `kubectl get -o json` shows them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Labels = Mapping[str, str]
 
 
 def six(address: str) -> str:
-    """The IPv6 address that stands beside an IPv4 address of the suite: 10.244.1.20 → fd00:244:1::20."""
+    """The IPv6 address that corresponds to an IPv4 address of the suite: 10.244.1.20 → fd00:244:1::20."""
     _, second, third, last = address.split(".")
     return str(IPv6Address(f"fd00:{second}:{third}::{last}"))
 
@@ -27,7 +27,7 @@ def at(address: str, port: int) -> str:
 
 
 def alone(address: str) -> str:
-    """The range that holds just this address."""
+    """The range of exactly this address."""
     return f"{address}/{128 if ':' in address else 32}"
 
 
@@ -37,7 +37,7 @@ def family_of(address: str) -> int:
 
 
 def key_of(thing: Object) -> tuple[str, str, str]:
-    """What names an object: (kind, namespace, name)."""
+    """The (kind, namespace, name) of an object."""
     metadata = thing["metadata"]
     return thing["kind"], metadata.get("namespace", ""), metadata["name"]
 
@@ -64,14 +64,14 @@ def node(name: str, addresses: Sequence[str], pod_cidrs: Sequence[str], labels: 
 
 
 def container_port(number: int, protocol: str = "TCP", name: str = "") -> Object:
-    """A port that a pod's container declares, and so answers on."""
+    """A port that a pod's container declares. Pods of the lab answer on it."""
     return {"containerPort": number, "protocol": protocol} | ({"name": name} if name else {})
 
 
 def pod(
     name: str, where: str, addresses: Sequence[str], ports: Iterable[Object], labels: Labels | None = None
 ) -> Object:
-    """A running, ready Pod `ns/name` on node `where`; no addresses: it uses the host's network."""
+    """A running, ready Pod `ns/name` on node `where`. Without addresses, it uses the host's network."""
     space, _, own = name.partition("/")
     status: Object = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
     if addresses:
@@ -107,7 +107,7 @@ def port(number: int, target: int | str, protocol: str = "TCP", name: str = "") 
 def service(
     name: str, addresses: Sequence[str], ports: Iterable[Object], selector: Labels | None = None
 ) -> Object:
-    """A ClusterIP Service `ns/name`; without a selector its EndpointSlices are written by hand."""
+    """A ClusterIP Service `ns/name`. Without a selector, it needs EndpointSlices of its own."""
     space, _, own = name.partition("/")
     families = [f"IPv{family_of(address)}" for address in addresses]
     spec: Object = {
@@ -124,7 +124,7 @@ def service(
 
 
 def headless(name: str, ports: Iterable[Object], selector: Labels) -> Object:
-    """A headless Service: names for DNS, nothing for the datapath."""
+    """A headless Service, which has names for DNS and nothing for the datapath."""
     space, _, own = name.partition("/")
     spec = {"clusterIP": "None", "clusterIPs": ["None"], "ports": list(ports), "selector": dict(selector)}
     return {"apiVersion": "v1", "kind": "Service", "metadata": {"namespace": space, "name": own}, "spec": spec}
@@ -133,7 +133,7 @@ def headless(name: str, ports: Iterable[Object], selector: Labels) -> Object:
 def endpoint(
     target: Object, address: str, *, ready: bool = True, serving: bool | None = None, terminating: bool = False
 ) -> Object:
-    """One endpoint of an EndpointSlice: a pod by one of its addresses, in some condition."""
+    """One endpoint of an EndpointSlice: a pod by one of its addresses, with its conditions."""
     space, own = target["metadata"]["namespace"], target["metadata"]["name"]
     return {
         "addresses": [address],
@@ -148,7 +148,7 @@ def endpoint(
 
 
 def endpoint_slice(owner: Object, family: int, endpoints: Sequence[Object], targets: Mapping[str, int]) -> Object:
-    """The EndpointSlice of one family of a Service; `targets` gives the port number behind each port's name."""
+    """The EndpointSlice of one family of a Service; `targets` maps the names of ports to the backends' numbers."""
     space, own = owner["metadata"]["namespace"], owner["metadata"]["name"]
     ports = [
         {"name": entry["name"], "protocol": entry["protocol"], "port": targets[entry["name"]]}

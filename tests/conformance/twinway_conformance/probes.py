@@ -90,13 +90,13 @@ class Due:
     def misfit(self, answer: Answer) -> str | None:
         """One line that says what was due and what came, or None where the answer fits."""
         if answer.outcome not in self.outcomes:
-            return f"{self.query}: {_either(self.outcomes)} was due; came: {answer}"
+            return f"{self.query}: expected {_either(self.outcomes)}, got {answer}"
         if answer.outcome != CONNECTED:
             return None
         if self.backends is not None and answer.backend not in self.backends:
-            return f"{self.query}: an answer by {_either(self.backends)} was due; came: {answer}"
+            return f"{self.query}: expected an answer by {_either(self.backends)}, got {answer}"
         if self.sources is not None and answer.observed_source not in self.sources:
-            return f"{self.query}: client {_either(self.sources)} was due; came: {answer.observed_source}"
+            return f"{self.query}: expected client {_either(self.sources)}, got {answer.observed_source}"
         return None
 
 

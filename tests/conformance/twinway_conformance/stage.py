@@ -62,7 +62,7 @@ class Stage:
         """Every query is met with what is due; what is not is listed, one line each."""
         asked = [one for each in due for one in ((each,) if isinstance(each, Due) else each)]
         lines = misfits(asked, self.lab.batch([one.query for one in asked]))
-        assert not lines, "\n".join([f"{len(lines)} of {len(asked)} probes went otherwise:", *lines])
+        assert not lines, "\n".join([f"{len(lines)} of {len(asked)} probes failed:", *lines])
 
     def expect_spread(self, queries: Iterable[Query], backends: Iterable[str], least: int = 1) -> None:
         """Each query, of a count, is answered by each of the backends at least so often, and by nobody else."""
@@ -71,7 +71,7 @@ class Stage:
         for query, answers in zip(asked, self.lab.batch(asked), strict=True):
             met = tallied(answers)
             if sorted(met) != wanted or min(met.values()) < least:
-                lines.append(f"{query}: each of {wanted} at least {least} times was due; came: {met}")
+                lines.append(f"{query}: expected each of {wanted} at least {least} times, got {met}")
         assert not lines, "\n".join(lines)
 
     def allowed(self, source: str, name: str, port: int = 80, protocol: str = "tcp") -> list[Due]:

@@ -54,7 +54,7 @@ def test_getpeername(stage: Stage) -> None:
                     socket.connect(one, PORT)
                     before, said, after = socket.peer(), socket.ask("hello"), socket.peer()
                     assert said.startswith(f"{NEAR} ")
-                    assert before == after == [one, PORT], f"{place}: {one} was due; came: {before}, {after}"
+                    assert before == after == [one, PORT], f"{place}: expected {one}, got {before}, {after}"
 
 
 @pytest.mark.row("getsockname")

@@ -85,7 +85,7 @@ def test_a_leak_is_found_and_made_small(tmp_path: Path) -> None:
     with pytest.raises(pytest.fail.Exception) as caught:
         test_fuzz.check(stage(Leaky(tmp_path)), 1, policies=True)
     words = str(caught.value)
-    assert "dropped was due; came: connected by shop/far" in words
+    assert "expected dropped, got connected by shop/far" in words
     assert words.count("kind: NetworkPolicy") + words.count("kind: ClusterNetworkPolicy") == 1
     assert "twinway lab up --driver leaky" in words
     assert "kind: Service" not in words
@@ -141,5 +141,5 @@ def test_mismatch_reads_well() -> None:
     query = Query("shop/client", "10.244.2.20:9")
     found = mismatches(0, case.states[0], [query], [[Answer("dropped", None, None, None)]])
     assert [str(one) for one in found] == [
-        "step 1: shop/client → 10.244.2.20:9 tcp: rejected was due; came: dropped"
+        "step 1: shop/client → 10.244.2.20:9 tcp: expected rejected, got dropped"
     ]

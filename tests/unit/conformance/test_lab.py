@@ -93,8 +93,8 @@ def test_story_is_what_leads_here(lab: Lab) -> None:
 
 
 def test_failure_is_told(lab: Lab, tmp_path: Path) -> None:
-    """A command that fails is told with its words; what is no JSON is, too."""
-    with pytest.raises(LabError, match="printed no JSON"):
+    """The error of a command that fails has its output, also where that is not JSON."""
+    with pytest.raises(LabError, match="did not print JSON"):
         lab.matrix()
     (tmp_path / "fail").touch()
     with pytest.raises(LabError, match=r"lab exec shop/nobody .* ended with 1: no such pod"):

@@ -1,1 +1,1 @@
-"""Random clusters and changes: the kernel against the reference model, and one driver against another."""
+"""Random clusters and changes, which compare the kernel with the reference model, and drivers with each other."""

@@ -1,4 +1,4 @@
-"""What one fuzz case is: cluster states to be in force one after the other, and what is asked in each."""
+"""One fuzz case: cluster states that are put in force one after the other, and the queries in each."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """One query that went otherwise than the API says."""
+    """One query whose answer differs from what the API says."""
 
     step: int
-    """Which state it was asked in, from 0."""
+    """The index of the state in force."""
     query: Query
     due: str
     came: str
 
     def __str__(self) -> str:
-        """One line."""
-        return f"step {self.step + 1}: {self.query}: {self.due} was due; came: {self.came}"
+        """`step 2: shop/client → 10.96.0.10:80 tcp: expected connected, got dropped`."""
+        return f"step {self.step + 1}: {self.query}: expected {self.due}, got {self.came}"
 
 
 def patient(state: State, query: Query) -> Query:
     """
-    The query with the patience that it needs in this state.
+    The query with the timeout that it needs in this state.
 
-    Where silence alone is due, it is soon believed. A datagram is not sent again, so that waiting for its answer
-    hides no loss; a SYN is, after a second.
+    Where only silence is correct, a short timeout suffices. A datagram is not sent again, so a long timeout hides
+    no loss. A SYN is sent again after a second, so its timeout is shorter.
     """
     fates = expected(state, query.source, query.to, query.protocol).fates
     if fates == {(DROPPED, None)}:
@@ -51,7 +51,7 @@ def patient(state: State, query: Query) -> Query:
 def mismatches(
     step: int, state: State, queries: Sequence[Query], answers: Sequence[Sequence[Answer]]
 ) -> list[Mismatch]:
-    """Every query whose answers the reference model does not allow, each once."""
+    """Each query that got an answer which the reference model does not allow."""
     found = []
     for query, given in zip(queries, answers, strict=True):
         may = expected(state, query.source, query.to, query.protocol)

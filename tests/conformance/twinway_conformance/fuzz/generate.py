@@ -1,4 +1,4 @@
-"""Seed → case. The same seed gives the same case, on every machine."""
+"""Generate a case from a seed. The same seed gives the same case on every machine."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CLOSED = 9
 
 
 def case(seed: int, families: Sequence[int], *, policies: bool, steps: int = 2) -> Case:
-    """A random state and changes of it, with queries that make sense in all of them."""
+    """A random state and changes of it, with queries for all of them."""
     random = Random(seed)
     states = [_state(random, families, policies=policies)]
     while len(states) < steps:
@@ -42,7 +42,7 @@ def _relabelled(random: Random, thing: Object) -> Object:
 
 
 def _changed(random: Random, before: State, other: State) -> State:
-    # Each object stays, goes, or is another's: small changes and great ones, by the same rule.
+    # Each object stays, is removed, or is replaced by that of the other state. The share decides how many.
     share = random.choice((0.1, 0.3, 0.9))
     fresh = {key_of(thing): thing for thing in other}
     kept: dict[tuple[str, str, str], Object] = {}

@@ -20,7 +20,7 @@ def network_policies(random: Random, families: Sequence[int]) -> list[Object]:
 
 
 def cluster_policies(random: Random, families: Sequence[int]) -> list[Object]:
-    """Now and then a few ClusterNetworkPolicies, no two of one tier with one priority."""
+    """In half of the cases, some ClusterNetworkPolicies; no two of a tier have the same priority."""
     if random.random() < 0.5:
         return []
     made = []

@@ -1,4 +1,4 @@
-"""A failing case for people: manifests in files, and the commands that show it again."""
+"""Write a failing case: its manifests as files, and the commands that reproduce it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from twinway_conformance.targets import Target
 
 
 def write(case: Case, found: Sequence[Mismatch], target: Target, folder: Path) -> str:
-    """What to type to see it again; `folder` has it as `again.sh`, and the manifests that it names."""
+    """Write the manifests of a case and `again.sh`, which reproduces it, to `folder`; return these commands."""
     folder.mkdir(parents=True, exist_ok=True)
     name = "again"
     lines = []
@@ -21,14 +21,14 @@ def write(case: Case, found: Sequence[Mismatch], target: Target, folder: Path) -
         lines.append(f"twinway lab {how} -f {path} --name {name}")
         for one in found:
             if one.step == step:
-                lines += [f"# due: {one.due}; came: {one.came}", f"twinway {one.query.command()} --name {name}"]
+                lines += [f"# expected {one.due}, got {one.came}", f"twinway {one.query.command()} --name {name}"]
     words = "\n".join([*lines, f"twinway lab down --name {name}"])
     (folder / "again.sh").write_text(words + "\n")
     return words
 
 
 def shown(case: Case) -> str:
-    """The manifests of the last state that are not the cast's own, as YAML."""
+    """The objects of the last state as YAML, without nodes, namespaces and pods."""
     return _yaml(tuple(thing for thing in case.states[-1] if thing["kind"] not in ("Node", "Namespace", "Pod")))
 
 

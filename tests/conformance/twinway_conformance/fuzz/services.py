@@ -18,7 +18,7 @@ _TARGETS: dict[str, tuple[int | str, ...]] = {"TCP": (80, "web", "own", 81, 9), 
 
 
 def some_services(random: Random, base: Sequence[Object], families: Sequence[int]) -> list[Object]:
-    """A few Services; some own EndpointSlices of random members in random condition."""
+    """Some Services; some of them have EndpointSlices of random members in random conditions."""
     made = []
     for index, name in enumerate(_NAMES):
         if random.random() < 0.4:
@@ -39,7 +39,7 @@ def some_services(random: Random, base: Sequence[Object], families: Sequence[int
 
 
 def doors(state: State) -> list[tuple[str, str]]:
-    """(HOST:PORT, protocol) of every Service's ports, and of one that it lacks."""
+    """(HOST:PORT, protocol) of every port of every Service, and of one port that it lacks."""
     found = []
     for service in state:
         if service["kind"] == "Service":
@@ -52,7 +52,7 @@ def doors(state: State) -> list[tuple[str, str]]:
 
 
 def consistent(state: State) -> State:
-    """The state without EndpointSlices whose Service is not there, and without two Services at one address."""
+    """The state without EndpointSlices whose Service is missing, and with one Service at each address."""
     owners: dict[str, tuple[str, str]] = {}
     for thing in state:
         if thing["kind"] == "Service":

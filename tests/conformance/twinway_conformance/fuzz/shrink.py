@@ -1,4 +1,4 @@
-"""A failing case made smaller, as long as it fails."""
+"""Shrink a failing case for as long as it still fails."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _LISTS = (
     "networks",
     "except",
 )
-"""Lists in an object from which elements may be taken one by one."""
+"""Lists in an object from which single elements may be removed."""
 
 
 def shrink(case: Case, fails: Callable[[Case], bool], *, tries: int = 40) -> Case:
-    """The smallest case found that still fails; `fails` is asked at most `tries` times."""
+    """The smallest case found that still fails; `fails` is called at most `tries` times."""
     left = tries
     progress = True
     while progress and left > 0:
@@ -40,7 +40,7 @@ def shrink(case: Case, fails: Callable[[Case], bool], *, tries: int = 40) -> Cas
 
 
 def _smaller(case: Case) -> Iterator[Case]:
-    """Cases a little smaller than this one, the greatest steps first."""
+    """Cases that are smaller than this one, the largest steps first."""
     if len(case.states) > 1:
         for index in range(len(case.states)):
             yield Case(case.states[:index] + case.states[index + 1 :], case.queries)
@@ -79,7 +79,7 @@ def _without(case: Case, keys: set[tuple[str, str, str]]) -> Case:
 
 
 def _less(thing: Object) -> Iterator[Object]:
-    """The object with one element of one of its lists taken out."""
+    """The object without one element of one of its lists, for each such element."""
     if thing["kind"] in BASE_KINDS or thing["kind"] == "Service":
         return
     for body in ("spec", "endpoints"):
@@ -98,7 +98,7 @@ def _less_inside(part: Object) -> Iterator[Object]:
                 yield part | {key: less}
         elif isinstance(value, list):
             for index, element in enumerate(value):
-                # An emptied list of peers or ports would mean everybody: the rule goes, not its last peer.
+                # An empty list of peers or ports would allow all of them: remove the rule, not its last peer.
                 if key in _LISTS and (len(value) > 1 or key in ("ingress", "egress", "except")):
                     yield part | {key: value[:index] + value[index + 1 :]}
                 if isinstance(element, dict):

@@ -1,4 +1,4 @@
-"""The small vocabulary that random clusters are made of: few words, so that they often match."""
+"""The labels and ranges that random clusters use. They are few, so that selectors often match."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Vocabulary = dict[str, tuple[str, ...]]
 
 
 def some_labels(random: Random, words: Vocabulary) -> dict[str, str]:
-    """A few labels."""
+    """Some labels, each with one of its values."""
     return {key: random.choice(values) for key, values in words.items() if random.random() < 0.4}
 
 
 def selector(random: Random, words: Vocabulary) -> Object:
-    """A label selector; the empty one often enough."""
+    """A label selector, which is empty in one case of five."""
     if random.random() < 0.2:
         return {}
     made: Object = {}
@@ -46,7 +46,7 @@ def _requirement(random: Random, words: Vocabulary) -> Object:
 
 
 def block(random: Random, families: Sequence[int]) -> Object:
-    """An ipBlock of the cluster's addresses, now and then with exceptions."""
+    """An ipBlock of the cluster's addresses, with exceptions in some cases."""
     family = random.choice(list(families))
     cidr, inside = random.choice(_ranges(family))
     made: Object = {"cidr": cidr}
@@ -61,11 +61,11 @@ def cidr(random: Random, families: Sequence[int]) -> str:
 
 
 def _ranges(family: int) -> list[tuple[str, list[str]]]:
-    # Range → ranges inside it.
+    # Each range with the ranges inside it.
     pods = {name: alone(both(address, (family,))[0]) for name, address in cast.ADDRESS.items()}
     nodes = [alone(both(address, (family,))[0]) for address in cast.NODES.values()]
-    homes = {node: cast.ranges(node, (family,))[0] for node in cast.NODES}
+    of_node = {node: cast.ranges(node, (family,))[0] for node in cast.NODES}
     everything = "0.0.0.0/0" if family == 4 else "::/0"
-    made = [(everything, [*homes.values(), *pods.values(), *nodes])]
-    made += [(homes[node], [own for name, own in pods.items() if cast.HOME[name] == node]) for node in homes]
+    made = [(everything, [*of_node.values(), *pods.values(), *nodes])]
+    made += [(of_node[node], [own for name, own in pods.items() if cast.HOME[name] == node]) for node in of_node]
     return made + [(own, []) for own in (*pods.values(), *nodes)]

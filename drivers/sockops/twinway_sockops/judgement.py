@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from ipaddress import ip_network
 
+from twinway.model import node, walk
 from twinway.model.net import IPAddress, Protocol
-from twinway.model.node import Action
+from twinway.model.node import NO_CLASS, Action, ClassId, PolicySetId, RuleId
 from twinway.model.policy import Direction
 from twinway_bpf.connections.sockdiag import End, Socket
 from twinway_bpf.load.maps import Map
@@ -62,18 +63,31 @@ class Judgement:
         other = self._endpoint(peer)
         if direction == Direction.INGRESS and other is not None and other.kind == EpKind.NODE:
             return True
-        address_class = self._class(peer, own.gen)
-        key = VerdictKey(_WHOLE_PORT, direction, Protocol.TCP.number, 0, own.policy, address_class, port)
-        value = self._verdicts.lookup(bytes(key))
-        if value is None and address_class:
-            key.class_id = 0
-            value = self._verdicts.lookup(bytes(key))
-        return value is not None and Verdict.from_buffer_copy(value).action == Action.ALLOW
+        tables = _Tables(self._classes, self._verdicts, own.gen)
+        policy = PolicySetId(own.policy)
+        return walk.verdict(tables, policy, direction, peer, Protocol.TCP.number, port).action == Action.ALLOW
 
     def _endpoint(self, address: IPAddress) -> Ep | None:
         value = self._endpoints.lookup(encode.address(address))
         return None if value is None else Ep.from_buffer_copy(value)
 
-    def _class(self, address: IPAddress, generation: int) -> int:
+
+class _Tables:
+    # The kernel's tables for the walk, by the generation of classes that the judged pod is in.
+    def __init__(self, classes: Map, verdicts: Map, generation: int) -> None:
+        self._classes = classes
+        self._verdicts = verdicts
+        self._generation = generation & 1
+
+    def class_of(self, address: IPAddress) -> ClassId:
         value = self._classes.lookup(encode.class_key(ip_network(address)))
-        return 0 if value is None else int(Class.from_buffer_copy(value).id[generation & 1])
+        return NO_CLASS if value is None else ClassId(Class.from_buffer_copy(value).id[self._generation])
+
+    def entry(self, key: walk.VerdictKey, port: int) -> node.Verdict | None:
+        policy, direction, address_class, protocol = key
+        whole = VerdictKey(_WHOLE_PORT, direction, protocol, 0, policy, address_class, port)
+        value = self._verdicts.lookup(bytes(whole))
+        if value is None:
+            return None
+        found = Verdict.from_buffer_copy(value)
+        return node.Verdict(Action(found.action), RuleId(found.rule))

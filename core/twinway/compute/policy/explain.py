@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import ip_network
 
-from twinway.compute.policy.evaluate import UNLIMITED, Tables
+from twinway.compute.policy.evaluate import Tables
 from twinway.model.net import IPAddress, IPNetwork, ObjectRef
 from twinway.model.node import ClassId, Endpoint, NodeState, PolicySetId, PolicyState, Verdict
 from twinway.model.policy import Direction
+from twinway.model.walk import UNLIMITED
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from twinway.compute.policy.evaluate import MISSED, NO_RULE, UNLIMITED, Tables
+from twinway.compute.policy.evaluate import Tables
 from twinway.model.node import (
     NO_CLASS,
     NO_POLICY,
@@ -20,6 +20,7 @@ from twinway.model.node import (
     VerdictEntry,
 )
 from twinway.model.policy import Direction
+from twinway.model.walk import MISSED, NO_RULE, UNLIMITED
 
 SET, FRIENDS = PolicySetId(7), ClassId(5)
 ALLOW, DENY = Verdict(Action.ALLOW, RuleId(1)), Verdict(Action.DENY, RuleId(2))

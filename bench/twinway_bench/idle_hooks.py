@@ -11,6 +11,7 @@ from twinway_bench.programs import nothing
 from twinway_bpf.load import libbpf, programs
 from twinway_bpf.netlink import netns
 from twinway_bpf.netlink.devices import pod_device
+from twinway_bpf.netlink.links import Links
 from twinway_lab import store
 from twinway_lab.names import NETNS_DIR, LabName, node_place
 from twinway_lab.probe import places
@@ -24,8 +25,8 @@ def idle_hooks(lab: Lab, pod: str) -> Iterator[None]:
     name = LabName(lab.name)
     homes = {str(each.place): places.pod_home(name, each).netns for each in store.load(name).plan.pods}
     with ExitStack() as stack:
-        with netns.inside(str(NETNS_DIR / name.netns(node_place(NODE)))):
-            host = pod_device(str(NETNS_DIR / homes[pod]), "eth0").host
+        with netns.inside(str(NETNS_DIR / name.netns(node_place(NODE)))), Links() as own:
+            host = pod_device(own, str(NETNS_DIR / homes[pod]), "eth0").host
             assert host is not None, f"{pod} has no host side"
             for side in (programs.TCX_INGRESS, programs.TCX_EGRESS):
                 program = nothing()

@@ -20,7 +20,8 @@ from twinway.driver import Change, NodeContext
 from twinway.model.net import NodeName, ObjectRef
 from twinway.model.node import NO_POLICY, Attachment, Endpoint, NodeState, PolicyState
 from twinway_bpf.load import features
-from twinway_bpf.netlink import netns, rtnetlink
+from twinway_bpf.netlink import netns
+from twinway_bpf.netlink.links import Links
 from twinway_testing import site
 from twinway_testing.frames import end, udp
 
@@ -43,8 +44,8 @@ class Shared:
 
     def mac(self, pod: str) -> bytes:
         """Of a pod's device."""
-        with netns.inside(str(self.pods[pod])):
-            link = rtnetlink.link(name="eth0")
+        with Links.inside(str(self.pods[pod])) as links:
+            link = links.link(name="eth0")
         assert link is not None
         return link.mac
 

@@ -20,6 +20,7 @@ from twinway_bpf.load.loader import Loader
 from twinway_bpf.load.pins import Pins
 from twinway_bpf.netlink import netns
 from twinway_bpf.netlink.devices import PodDevice, pod_device
+from twinway_bpf.netlink.links import Links
 from twinway_bpf.tables import encode
 from twinway_bpf.tables.layout import Reason
 from twinway_sockops.placement import GUARD
@@ -61,7 +62,8 @@ def attached(pod: Path, number: int) -> tuple[dict[ObjectRef, Endpoint], dict[Ob
     """The pod as the driver is told of it, each time as another container."""
     ref = ObjectRef("Pod", "test", "one")
     attachment = Attachment(ref, f"container-{number}", str(pod), "eth0", (ip_address(ADDRESS),))
-    return {ref: Endpoint(attachment, PolicySetId(7))}, {ref: pod_device(str(pod), "eth0")}
+    with Links() as own:
+        return {ref: Endpoint(attachment, PolicySetId(7))}, {ref: pod_device(own, str(pod), "eth0")}
 
 
 @contextlib.contextmanager

@@ -19,7 +19,8 @@ from twinway.errors import DriverError
 from twinway_bpf.connections.sockdiag import SockDiag, Socket
 from twinway_bpf.datapath import Datapath
 from twinway_bpf.load import libbpf, programs, stamp
-from twinway_bpf.netlink import netns, rtnetlink
+from twinway_bpf.netlink import netns
+from twinway_bpf.netlink.links import Link, Links
 from twinway_testing import site
 from twinway_testing.frames import end, udp
 
@@ -89,7 +90,7 @@ def at_sockets(node: Node, bundles: Path, tmp_path: Path) -> Iterator[Agent]:
 
 def forge(node: Node, pod: str, source: str, to: str) -> None:
     """A pod sends a datagram under an address of its choice, by a packet socket."""
-    gateway = rtnetlink_mac(node, f"host{pod}")
+    gateway = host_device(node, f"host{pod}").mac
     with netns.inside(str(node.pods[pod])), socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as packet:
         packet.bind(("eth0", 0))
         frame = udp(end(source, 4000), end(to, PORT), data=b"forged")
@@ -97,12 +98,12 @@ def forge(node: Node, pod: str, source: str, to: str) -> None:
             packet.send(gateway + frame[6:])
 
 
-def rtnetlink_mac(node: Node, name: str) -> bytes:
-    """Of a device of the host."""
-    with netns.inside(str(node.host)):
-        link = rtnetlink.link(name=name)
+def host_device(node: Node, name: str) -> Link:
+    """A device of the host's namespace."""
+    with Links.inside(str(node.host)) as links:
+        link = links.link(name=name)
     assert link is not None
-    return link.mac
+    return link
 
 
 def listening(node: Node, pod: str) -> socket.socket:
@@ -187,9 +188,7 @@ def test_lost_file_system_is_told_and_mended(node: Node, agent: Agent, conversat
 def full(node: Node, device: str, *sides: int) -> Iterator[None]:
     """Somebody else's programs take every slot of a device of the host."""
     held: list[int] = []
-    with netns.inside(str(node.host)):
-        link = rtnetlink.link(name=device)
-    assert link is not None
+    link = host_device(node, device)
     try:
         for side in sides:
             with contextlib.suppress(OSError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from collections.abc import Iterable, Mapping
@@ -18,7 +19,7 @@ from twinway_bpf.load.loader import Loader
 from twinway_bpf.load.pins import Pins
 from twinway_bpf.load.programs import Program
 from twinway_bpf.netlink.devices import PodDevice, pod_device, shared_parents, uplinks
-from twinway_bpf.netlink.rtnetlink import Link
+from twinway_bpf.netlink.links import Link, Links
 
 Endpoints = Mapping[ObjectRef, Endpoint]
 Devices = Mapping[ObjectRef, PodDevice]
@@ -37,14 +38,19 @@ class PodDevices:
         known = {} if again else self._known
         self._known = {}
         found = {}
-        for ref, endpoint in endpoints.items():
-            attachment = endpoint.attachment
-            try:
-                device = known.get(attachment) or pod_device(attachment.netns, attachment.ifname)
-            except DriverError as error:
-                logger.warning("a pod's device is gone pod=%s reason=%s", ref, error)
-                continue
-            found[ref] = self._known[attachment] = device
+        with contextlib.ExitStack() as until_found:
+            own: Links | None = None
+            for ref, endpoint in endpoints.items():
+                attachment = endpoint.attachment
+                device = known.get(attachment)
+                if device is None:
+                    own = own or until_found.enter_context(Links())
+                    try:
+                        device = pod_device(own, attachment.netns, attachment.ifname)
+                    except DriverError as error:
+                        logger.warning("a pod's device is gone pod=%s reason=%s", ref, error)
+                        continue
+                found[ref] = self._known[attachment] = device
         return found
 
 

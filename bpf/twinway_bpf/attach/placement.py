@@ -11,16 +11,15 @@ from twinway.model.node import NO_POLICY, Attachment, Endpoint
 from twinway_bpf.attach.tchook import Hook, Side
 from twinway_bpf.load import stamp
 from twinway_bpf.load.programs import Program
-from twinway_bpf.netlink.devices import PodDevice
-from twinway_bpf.netlink.rtnetlink import Link
+from twinway_bpf.netlink.devices import LOOPBACK, PodDevice
+from twinway_bpf.netlink.links import Link
 
 Stamp = NewType("Stamp", int)
 """Stands for the program that writes it on packets."""
 
 STAMP, STAMPED = "stamp", "out"
 """Ends of hooks' names: who stamps a pod's packets, and who looks for it."""
-_LOOPBACK = Link("lo", 1, "", bytes(6), 0, loopback=True)
-"""Its index is the same in every namespace. Source: include/net/flow.h, LOOPBACK_IFINDEX."""
+_LOOPBACK = Link("lo", LOOPBACK, "", bytes(6), 0)
 
 Hooks = list[tuple[Hook, Program | Stamp]]
 """In the order in which they are set."""

@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import errno
 import os
+import socket
 import time
 from collections.abc import Iterator
 from ctypes import c_int, c_size_t, c_uint32
@@ -22,8 +23,7 @@ from typing import Any
 from twinway.errors import DriverError
 from twinway_bpf.load import features, libbpf, programs
 from twinway_bpf.load.pins import Pins
-from twinway_bpf.netlink import netns, rtnetlink
-from twinway_bpf.netlink.devices import indices
+from twinway_bpf.netlink import netns
 
 PRIORITY = 25000
 """Between Terway's vlan pop (20000) and its redirects (40000); never 4000, which Terway deletes."""
@@ -116,11 +116,12 @@ def is_over(hook: Hook) -> bool:
     """Whether the device or its namespace has gone, and every hook with it."""
     try:
         with _namespace(hook):
-            return rtnetlink.link(index=hook.ifindex) is None
+            socket.if_indextoname(hook.ifindex)
     except DriverError:
         return True
-    except OSError:
-        return False
+    except OSError as error:
+        return error.errno == errno.ENXIO
+    return False
 
 
 def detach(pins: Pins, group: str, hook: Hook) -> None:
@@ -140,7 +141,7 @@ def sweep(path: str, order: int) -> None:
     """
     hook = Hook("sweep", path, 0, Side.INGRESS, order)
     with contextlib.suppress(OSError, DriverError), _namespace(hook):
-        for ifindex in indices():
+        for ifindex, _ in socket.if_nameindex():
             for side in Side:
                 for first in (False, True):  # the stamp goes after who looks for it
                     _detach_clsact(Hook("sweep", path, ifindex, side, order, first))

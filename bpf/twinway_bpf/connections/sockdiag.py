@@ -21,8 +21,8 @@ from typing import NamedTuple, Self
 
 from twinway.errors import DriverError, Unsupported
 from twinway.model.net import IPAddress, Protocol
+from twinway_bpf.connections.framing import ACK, DUMP, Netlink, attribute, attributes
 from twinway_bpf.netlink import netns
-from twinway_bpf.netlink.netlink import ACK, DUMP, Netlink, attribute, attributes
 from twinway_bpf.tables import encode
 
 _NETLINK_SOCK_DIAG = 4

@@ -1,8 +1,8 @@
 """
-Network devices as rtnetlink tells them: a pod's own, its host side, the node's ways out.
+Network devices as rtnetlink reports them: a pod's own, its host side, the node's ways out.
 
-Never from configuration or from what a CNI plugin says of itself: a chain may fall back to another
-device than its config names.
+Neither configuration nor what a CNI plugin says of itself is consulted: a chain may fall back to a
+device other than the one its config names.
 """
 
 from __future__ import annotations
@@ -12,11 +12,14 @@ from dataclasses import dataclass
 
 from twinway.errors import DriverError
 from twinway.model.net import IPAddress
-from twinway_bpf.netlink import netns, rtnetlink
-from twinway_bpf.netlink.rtnetlink import Link
+from twinway_bpf.netlink import netns
+from twinway_bpf.netlink.links import Link, Links
 
 SERVICES_DEVICE = "kube-ipvs0"
 """Where kube-proxy in its mode ipvs keeps every Service's address, and leaves them. Source: pkg/proxy/ipvs."""
+
+LOOPBACK = 1
+"""The index of every namespace's loopback device. Source: include/net/flow.h, LOOPBACK_IFINDEX."""
 
 _NO_MAC = bytes(6)
 
@@ -36,27 +39,27 @@ class PodDevice:
     """The kernel's number for the namespace."""
 
 
-def pod_device(path: str, ifname: str) -> PodDevice:
+def pod_device(own: Links, path: str, ifname: str) -> PodDevice:
     """
-    The interface `ifname` in the namespace at `path`.
+    Describe the interface `ifname` in the namespace at `path`; `own` is open in the node's namespace.
 
     Raises DriverError where the namespace or the interface has gone.
     """
     try:
-        with netns.inside(path):
-            inside, cookie = _device(name=ifname), netns.cookie()
+        with netns.inside(path), Links() as theirs:
+            inside, cookie = _device(theirs, name=ifname), netns.cookie()
     except OSError as error:
         raise DriverError(f"namespace {path}: {error.strerror}") from error
     if inside is None:
         raise DriverError(f"namespace {path}: no interface {ifname}")
-    return PodDevice(path, inside, _host_side(inside), _beside(inside), _parent(inside), cookie)
+    return PodDevice(path, inside, _host_side(own, inside), _beside(own, inside), _parent(own, inside), cookie)
 
 
 # An index alone may be another device's: namespaces number on their own. The pair must name each other.
-def _host_side(inside: Link) -> Link | None:
+def _host_side(own: Links, inside: Link) -> Link | None:
     if inside.kind != "veth" or not inside.link:
         return None
-    host = _device(index=inside.link)
+    host = _device(own, index=inside.link)
     if host is None or host.kind != "veth" or host.link != inside.ifindex:
         return None
     return host
@@ -64,17 +67,18 @@ def _host_side(inside: Link) -> Link | None:
 
 # All of a parent's ipvlans share its MAC, and what none of them has an address for is the parent's own.
 # Of macvlans the node needs one of its own.
-def _beside(inside: Link) -> bytes:
+def _beside(own: Links, inside: Link) -> bytes:
     if inside.kind == "ipvlan":
         return inside.mac
     if inside.kind != "macvlan":
         return _NO_MAC
-    own = (link.mac for link in rtnetlink.links() if (link.kind, link.link) == ("macvlan", inside.link))
-    return next(own, _NO_MAC)
+    return next((link.mac for link in own.links(kind="macvlan") if link.link == inside.link), _NO_MAC)
 
 
-def _parent(inside: Link) -> Link | None:
-    return _device(index=inside.link) if inside.kind in ("macvlan", "ipvlan") and inside.link else None
+def _parent(own: Links, inside: Link) -> Link | None:
+    if inside.kind not in ("macvlan", "ipvlan") or not inside.link:
+        return None
+    return _device(own, index=inside.link)
 
 
 def shared_parents(devices: Iterable[PodDevice]) -> tuple[Link, ...]:
@@ -84,35 +88,29 @@ def shared_parents(devices: Iterable[PodDevice]) -> tuple[Link, ...]:
 
 
 def uplinks(names: tuple[str, ...]) -> tuple[Link, ...]:
-    """
-    The devices that lead out of this namespace: those named, else those of the default routes.
-
-    Without a default route: every device that is up, is no pod's veth and no loopback.
-    """
-    if not names:
-        names = tuple(sorted(_default_route_devices()))
-    found = (_device(name=name) for name in names)
+    """Find the devices that lead out of this thread's namespace: those named, else those of the default routes."""
+    with Links() as own:
+        if names:
+            found = [_device(own, name=name) for name in names]
+        else:
+            found = [_device(own, index=index) for index in sorted(own.default_routes())]
     return tuple(device for device in found if device is not None)
 
 
 def local_addresses() -> frozenset[IPAddress]:
-    """Every address of this namespace that it may speak to pods from: not loopback's, nor Services'."""
-    silent = {link.ifindex for link in rtnetlink.links() if link.loopback or link.name == SERVICES_DEVICE}
-    return frozenset(address for index, address in rtnetlink.addresses() if index not in silent)
+    """
+    List the addresses of this thread's namespace that it may speak to pods from.
+
+    Those of the loopback device are left out, and those that kube-proxy gives to Services.
+    """
+    with Links() as own:
+        services = _device(own, name=SERVICES_DEVICE)
+        silent = {LOOPBACK, services.ifindex if services else LOOPBACK}
+        return frozenset(address for index, address in own.addresses() if index not in silent)
 
 
-def indices() -> tuple[int, ...]:
-    """Indices of all devices of this namespace."""
-    return tuple(link.ifindex for link in rtnetlink.links())
-
-
-def _default_route_devices() -> set[str]:
-    out = rtnetlink.default_routes()
-    return {link.name for link in rtnetlink.links() if link.ifindex in out}
-
-
-def _device(*, name: str = "", index: int = 0) -> Link | None:
+def _device(links: Links, *, name: str = "", index: int = 0) -> Link | None:
     try:
-        return rtnetlink.link(name=name, index=index)
+        return links.link(name=name, index=index)
     except OSError as error:
         raise DriverError(f"device {name or index}: {error.strerror}") from error

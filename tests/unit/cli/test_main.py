@@ -10,7 +10,7 @@ import pytest
 
 from tests.unit.agents import Site
 
-HEAVY = ("pydantic", "rich", "stevedore", "http.client", "http.server", "yaml", "prometheus_client")
+HEAVY = ("pydantic", "rich", "stevedore", "http.client", "http.server", "yaml", "prometheus_client", "pyroute2")
 
 IMPORTS = """
 import json, sys

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import fcntl
+import os
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -16,17 +18,31 @@ _OWN = Path("/proc/self/ns/net")
 
 
 def create(name: str) -> None:
-    """
-    An empty namespace called `name`; `ip netns` knows it too.
-
-    Unlike `ip netns add` this leaves `/run/netns` as it is and mounts nothing but the name.
-    """
-    NETNS_DIR.mkdir(mode=0o755, parents=True, exist_ok=True)
+    """Make an empty namespace called `name`, which `ip netns` knows, too."""
+    _make_directory()
     path = NETNS_DIR / name
     path.touch(mode=0o444)
     with _returning():
         syscalls.new_netns()
         syscalls.bind_mount(_OWN, path)
+
+
+# `ip netns add` mounts /run/netns on itself if it is no shared mount point yet. Names that were mounted before
+# would be hidden by that, and could not be removed. Source: iproute2, ip/ipnetns.c, netns_add.
+def _make_directory() -> None:
+    NETNS_DIR.mkdir(mode=0o755, parents=True, exist_ok=True)
+    directory = os.open(NETNS_DIR, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)  # so does `ip netns add`
+        try:
+            syscalls.share_mount(NETNS_DIR)
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # it is no mount point
+                raise
+            syscalls.bind_mount(NETNS_DIR, NETNS_DIR)
+            syscalls.share_mount(NETNS_DIR)
+    finally:
+        os.close(directory)
 
 
 def delete(name: str) -> None:
@@ -89,14 +105,6 @@ def ip(lines: Iterable[str], *, whatever_is_there: bool = False) -> None:
     done = _run(["ip", *force, "-batch", "-"], "\n".join(listed) + "\n")
     if done.returncode and not whatever_is_there:
         raise LabError(f"`ip {_failed_line(listed, done.stderr)}`: {_reason(done.stderr)}")
-
-
-def ip_shows(*words: str) -> str:
-    """What `ip` prints for these words, in the namespace this process is in."""
-    done = _run(["ip", *words], "")
-    if done.returncode:
-        raise LabError(f"`ip {' '.join(words)}`: {_reason(done.stderr)}")
-    return done.stdout
 
 
 def _run(words: list[str], text: str) -> subprocess.CompletedProcess[str]:

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 CLONE_NEWNET = 0x40000000
-_MS_BIND = 0x1000
+_MS_BIND, _MS_REC, _MS_SHARED = 0x1000, 0x4000, 1 << 20
 _MNT_DETACH = 2
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -34,9 +34,15 @@ def new_netns() -> None:
 
 
 def bind_mount(source: Path, target: Path) -> None:
-    """Make what is at `source` visible at `target`."""
-    words = (os.fsencode(source), os.fsencode(target), b"none", ctypes.c_ulong(_MS_BIND), None)
+    """Make what is at `source` visible at `target`, with what is mounted below it."""
+    words = (os.fsencode(source), os.fsencode(target), b"none", ctypes.c_ulong(_MS_BIND | _MS_REC), None)
     _check(_libc.mount(*words), f"mounting {target}")
+
+
+def share_mount(target: Path) -> None:
+    """Let mounts below `target` reach other mount namespaces; EINVAL where it is no mount point."""
+    words = (b"", os.fsencode(target), b"none", ctypes.c_ulong(_MS_SHARED | _MS_REC), None)
+    _check(_libc.mount(*words), f"sharing the mounts below {target}")
 
 
 def mount_bpffs(target: Path) -> None:

@@ -16,7 +16,7 @@ from twinway.files import write_whole
 from twinway.model.net import Family, IPAddress
 from twinway_lab.names import NETNS_DIR, LabName
 from twinway_lab.network import chain, netns, parent, topology
-from twinway_lab.network.announce import announce
+from twinway_lab.network.announce import announce, hardware_address
 from twinway_lab.network.chain import Chain, Result, Sandbox
 from twinway_lab.network.parent import PARENT, SHARED_PARENT
 from twinway_lab.plan.addresses import ROUTER, family_of
@@ -166,7 +166,7 @@ def _finish(wiring: Wiring, result: Result) -> None:
     if wiring.device in SHARED_PARENT:
         index = socket.if_nametoindex(PARENT)
         slave = parent.slave_name(wiring.device, index)
-        mac = json.loads(netns.ip_shows("-json", "link", "show", slave))[0]["address"]
+        mac = hardware_address(slave).hex(":")
         netns.ip(_ways_to_pod(wiring, slave))
         with netns.inside(wiring.netns):
             netns.ip([*_ways_to_node(wiring, mac), *_ways_out(wiring)])

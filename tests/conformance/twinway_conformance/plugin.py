@@ -1,9 +1,9 @@
 """
-The pytest plugin: options, targets, and the fixtures that tests of a driver stand on.
+The pytest plugin: options, targets, and the fixtures of tests of a driver.
 
     pytest --pyargs twinway_conformance --driver tc --pod-device veth --family dual
 
-Loaded by entry point in every run of pytest, so what costs time is imported where it is needed.
+Every run of pytest loads it by its entry point, so slow modules are imported only where they are needed.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _LABS = pytest.StashKey["Labs"]()
 _TEST_SECONDS = 600
 _SEEDS_EACH = 3
 _MARKERS = (
-    "row(name): the row of the semantics table that this test is",
+    "row(name): the test's row in the semantics table",
     "policy: needs NetworkPolicy in the datapath",
-    "fuzz: random clusters against the reference model",
+    "fuzz: random clusters, checked against the reference model",
     "driver_change: needs a second driver",
 )
 
@@ -37,18 +37,19 @@ _MARKERS = (
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the suite's own options."""
     group = parser.getgroup("twinway", "twinway conformance")
-    group.addoption("--driver", action="append", help="driver to test; may be given again")
+    group.addoption("--driver", action="append", help="driver to test; may be repeated")
     group.addoption("--pod-device", action="append", choices=targets.DEVICES, help="default: veth")
     group.addoption("--family", action="append", choices=tuple(targets.FAMILIES), help="default: dual")
     group.addoption("--other-driver", help="the driver to change to and back; default: another installed one")
-    seeds_help = f"random clusters in all, dealt out to the targets; default: {_SEEDS_EACH} for each"
+    seeds_help = f"number of random clusters, divided among the targets; default: {_SEEDS_EACH} for each"
     group.addoption("--seeds", type=int, metavar="N", help=seeds_help)
-    group.addoption("--first-seed", type=int, default=1, help="where the fuzz begins (default: 1)")
+    group.addoption("--first-seed", type=int, default=1, help="the first seed of the random clusters (default: 1)")
     group.addoption("--semantics", type=Path, metavar="FILE.md", help="write the semantics table of this run")
-    group.addoption("--twinway", metavar="PROGRAM", help="default: this Python's own, kept warm between commands")
-    group.addoption("--keep", type=Path, metavar="FOLDER", help="keep every manifest of the run there")
+    group.addoption("--twinway", metavar="PROGRAM", help="default: this Python's own, loaded once")
+    group.addoption("--keep", type=Path, metavar="FOLDER", help="keep all manifests of the run there")
     group.addoption("--node-config", type=Path, metavar="FILE", help="a node config for every node of the labs")
-    group.addoption("--slow", type=float, default=1.0, help="stretch every time limit, under emulation say")
+    slow_help = "multiply every time limit by this, for example under emulation"
+    group.addoption("--slow", type=float, default=1.0, help=slow_help)
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -59,17 +60,17 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register markers, and the table's writer where one is asked for."""
+    """Register the markers, and with `--semantics` the writer of the table."""
     for marker in _MARKERS:
         config.addinivalue_line("markers", marker)
     path = config.getoption("--semantics")
-    # Where processes share the work, theirs is to report; the one that started them writes.
+    # With pytest-xdist, workers report results, and the process that started them writes the table.
     if path is not None and not hasattr(config, "workerinput"):
-        config.pluginmanager.register(semantics.Recorder(path, lambda: [_told(config)]), "twinway-semantics")
+        config.pluginmanager.register(semantics.Recorder(path, lambda: [_seeds_line(config)]), "twinway-semantics")
 
 
-def _told(config: pytest.Config) -> str:
-    return f"Random clusters: {_seeds(config)} seeds, dealt out to drivers, devices and families."
+def _seeds_line(config: pytest.Config) -> str:
+    return f"Random clusters: {_seeds(config)} seeds, divided among drivers, devices and families."
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -78,7 +79,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     chosen = _targets(metafunc.config)
     if not chosen:
-        raise pytest.UsageError("conformance of what? --driver NAME; installed: " + ", ".join(installed_drivers()))
+        raise pytest.UsageError("no driver to test: --driver NAME; installed: " + ", ".join(installed_drivers()))
     if "seed" not in metafunc.fixturenames:
         metafunc.parametrize("target", chosen, ids=str, indirect=True, scope="session")
         return
@@ -90,10 +91,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """
-    Give each test of a target time enough, and let changes of driver come last.
+    Set the time limit of each test of a target, and run tests that change the driver last.
 
-    What another driver left is not to help this one. A random case that fails is made small: that takes minutes.
-    With pytest-xdist's `--dist loadgroup` the tests that share a lab stay together.
+    They come last so that nothing which another driver left helps this one. The limit has room for shrinking a
+    failed random case, which takes minutes. With pytest-xdist's `--dist loadgroup`, tests that share a lab run in
+    one process.
     """
     first: dict[str, int] = {}
     side_by_side = config.pluginmanager.hasplugin("xdist")
@@ -120,7 +122,7 @@ def _target_of(item: pytest.Item) -> Target | None:
 
 
 def installed_drivers() -> list[str]:
-    """Names of the drivers that are installed, sorted."""
+    """The sorted names of the installed drivers."""
     from importlib.metadata import entry_points
 
     return sorted({entry.name for entry in entry_points(group="twinway.drivers")})
@@ -150,14 +152,14 @@ def _targets(config: pytest.Config) -> list[Target]:
 
 @pytest.fixture(scope="session")
 def target(request: pytest.FixtureRequest) -> Target:
-    """What this test is about: driver, pod device, address families."""
+    """The driver, pod device and address families that this test is about."""
     chosen: Target = request.param
     return chosen
 
 
 @pytest.fixture(scope="session")
 def labs(request: pytest.FixtureRequest) -> Iterator[Labs]:
-    """The labs of this run, taken down at its end however it ends."""
+    """The labs of this run. They are taken down when it ends, also if it is interrupted."""
     from twinway_conformance.commands import Cold, Warm
     from twinway_conformance.lab import Labs
 
@@ -175,13 +177,13 @@ def labs(request: pytest.FixtureRequest) -> Iterator[Labs]:
 
 
 def _interrupt(*_: object) -> None:
-    # As Ctrl-C: pytest then ends in order, and the lab is taken down.
+    # Like Ctrl-C: pytest ends in order, and takes the lab down.
     raise KeyboardInterrupt
 
 
 @pytest.fixture(scope="session")
 def stage(labs: Labs, target: Target) -> Stage:
-    """One lab of the target with the cast in it; what a test put in force stays until the next says otherwise."""
+    """One lab of the target with the cast. Objects of one test stay in force until the next replaces them."""
     from twinway_conformance import cast
     from twinway_conformance.stage import Stage
 
@@ -190,13 +192,13 @@ def stage(labs: Labs, target: Target) -> Stage:
 
 @pytest.fixture(scope="session")
 def seeds(request: pytest.FixtureRequest, target: Target) -> range:
-    """The target's share of the fuzz's seeds."""
+    """The target's share of the seeds of random clusters."""
     return _shares(request.config)[target]
 
 
 @pytest.fixture
 def other_driver(request: pytest.FixtureRequest, target: Target) -> str:
-    """A driver to change to."""
+    """The driver to change to."""
     name = request.config.getoption("--other-driver")
     others = [name] if name else [word for word in installed_drivers() if word != target.driver]
     if not others:
@@ -206,7 +208,7 @@ def other_driver(request: pytest.FixtureRequest, target: Target) -> str:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Tell, with each failure, the commands that lead to it."""
+    """Add to each failure the commands that lead to it."""
     report = yield
     labs = item.config.stash.get(_LABS, None)
     if report.failed and labs is not None and "target" in getattr(item, "fixturenames", ()):

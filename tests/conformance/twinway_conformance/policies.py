@@ -1,4 +1,4 @@
-"""NetworkPolicy and ClusterNetworkPolicy objects as plain dicts."""
+"""Builders of NetworkPolicy and ClusterNetworkPolicy objects as plain dicts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from twinway_conformance.objects import Labels, Object
 
 ANY: Object = {}
-"""A rule without `from`/`to` and `ports`: everybody, every port. As a selector: everything."""
+"""As a rule, without `from`/`to` and `ports`: all peers, all ports. As a selector: everything."""
 
 
 def labels(**pairs: str) -> Object:
@@ -17,7 +17,7 @@ def labels(**pairs: str) -> Object:
 
 
 def expression(key: str, operator: str, *values: str) -> Object:
-    """A label selector of one requirement: In, NotIn, Exists, DoesNotExist."""
+    """A label selector of one requirement, with the operator In, NotIn, Exists or DoesNotExist."""
     return {
         "matchExpressions": [{"key": key, "operator": operator} | ({"values": list(values)} if values else {})]
     }
@@ -32,10 +32,10 @@ def policy(
     types: Sequence[str] | None = None,
 ) -> Object:
     """
-    A NetworkPolicy `ns/name`; what is None is left out of the object.
+    A NetworkPolicy `ns/name`. Fields that are None are left out of the object.
 
-    `types` None takes those of the rules given, so that a policy says what it means; tests of the
-    API's own defaults take `policyTypes` out again with `without_types`.
+    By default, `types` are those of the given rules. Tests of the API's own default remove `policyTypes` again
+    with `without_types`.
     """
     space, _, own = name.partition("/")
     given = [word for word, rules in (("Ingress", ingress), ("Egress", egress)) if rules is not None]
@@ -58,27 +58,27 @@ def without_types(thing: Object) -> Object:
 
 
 def source(*peers: Object, ports: Iterable[Object] | None = None) -> Object:
-    """An ingress rule: these peers (none given: the field is an empty list), these ports."""
+    """An ingress rule of these peers (without peers, `from` is an empty list) and these ports."""
     return {"from": list(peers)} | ({} if ports is None else {"ports": list(ports)})
 
 
 def target(*peers: Object, ports: Iterable[Object] | None = None) -> Object:
-    """An egress rule: these peers (none given: the field is an empty list), these ports."""
+    """An egress rule of these peers (without peers, `to` is an empty list) and these ports."""
     return {"to": list(peers)} | ({} if ports is None else {"ports": list(ports)})
 
 
 def pods(selector: Object, namespaces: Object | None = None) -> Object:
-    """A peer: pods of the policy's own namespace, or of the namespaces selected."""
+    """A peer: pods of the policy's own namespace, or of the selected namespaces."""
     return {"podSelector": selector} | ({} if namespaces is None else {"namespaceSelector": namespaces})
 
 
 def namespaces(selector: Object) -> Object:
-    """A peer: every pod of the namespaces selected."""
+    """A peer: every pod of the selected namespaces."""
     return {"namespaceSelector": selector}
 
 
 def block(cidr: str, *excepted: str) -> Object:
-    """A peer: an address range, less the excepted ones."""
+    """A peer: an address range without the excepted ones."""
     return {"ipBlock": {"cidr": cidr} | ({"except": list(excepted)} if excepted else {})}
 
 
@@ -98,7 +98,7 @@ def cluster_policy(name: str, tier: str, priority: int, subject: Object, **rules
 
 
 def admin_policy(name: str, priority: int | None, subject: Object, **rules: Sequence[Object]) -> Object:
-    """An AdminNetworkPolicy v1alpha1, or with priority None the BaselineAdminNetworkPolicy."""
+    """An AdminNetworkPolicy v1alpha1, or, without a priority, the BaselineAdminNetworkPolicy."""
     spec: Object = {"subject": subject} | {key: list(value) for key, value in rules.items()}
     if priority is not None:
         spec["priority"] = priority
@@ -111,7 +111,7 @@ def admin_policy(name: str, priority: int | None, subject: Object, **rules: Sequ
 
 
 def chosen(selector: Object, pods_selector: Object | None = None) -> Object:
-    """Subject or peer of a cluster-wide policy: pods by namespace, and by their own labels where given."""
+    """The subject or a peer of a cluster-wide policy: pods by namespace, and optionally by their own labels."""
     if pods_selector is None:
         return {"namespaces": selector}
     return {"pods": {"namespaceSelector": selector, "podSelector": pods_selector}}
@@ -129,6 +129,6 @@ def transport(protocol: str, first: int, last: int | None = None) -> Object:
 
 
 def with_labels(thing: Object, extra: Labels) -> Object:
-    """The same object with more labels, or other values for those it has."""
+    """The same object with labels added or replaced."""
     metadata = thing["metadata"]
     return thing | {"metadata": metadata | {"labels": metadata.get("labels", {}) | dict(extra)}}

@@ -1,4 +1,4 @@
-"""What a probe asks, what it answers, and what was due: values, and how a difference reads."""
+"""Queries of probes, their answers, the expected answers, and the messages about differences."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 
 CONNECTED, DROPPED, REJECTED = "connected", "dropped", "rejected"
 SILENCE_SECONDS = 0.5
-"""How long a probe waits where silence is due: what comes in spite of that comes within milliseconds."""
+"""Timeout where silence is expected. A wrong answer comes within milliseconds."""
 AT_ONCE_SECONDS = 1.0
-"""How long a probe waits where the first packet is to bring an answer or a refusal: not for TCP's first retry."""
+"""Timeout where the first packet must be answered or refused: TCP sends the SYN again only later."""
 ANSWER_SECONDS = 3.0
-"""How long a probe waits where an answer is due: room for a slow machine, too short for a second retry of TCP."""
+"""Timeout where an answer is expected: room for a slow machine, too short for a second retry of TCP."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +26,12 @@ class Query:
     count: int = 1
     timeout: float = ANSWER_SECONDS
     payload: int = 0
-    """Bytes each way; 0 leaves it to the lab."""
+    """Bytes in each direction; 0 means the lab's default."""
     address: str = ""
-    """The client's own address, where it is to be a certain one."""
+    """The client's own address; empty means that the kernel chooses it."""
 
     def line(self, slow: float = 1.0) -> dict[str, Any]:
-        """The query as the lab's contract spells it, its time stretched by `slow`."""
+        """The query in the format of the lab, with its timeout multiplied by `slow`."""
         words: dict[str, Any] = {"from": self.source, "to": self.to, "protocol": self.protocol}
         words |= {"count": self.count, "timeout": self.timeout * slow}
         if self.payload:
@@ -68,27 +68,27 @@ class Answer:
 
     @classmethod
     def of(cls, words: dict[str, Any]) -> Answer:
-        """The answer in the lab's JSON."""
+        """The answer from the lab's JSON."""
         return cls(words["outcome"], words["backend"], words["observed_source"], words["rtt_ms"])
 
     def __str__(self) -> str:
-        """`connected by shop/near` or the outcome alone."""
+        """`connected by shop/near`, or the outcome alone."""
         return f"{self.outcome} by {self.backend}" if self.backend else self.outcome
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A query and what must come of it."""
+    """A query and its expected answer."""
 
     query: Query
     outcomes: frozenset[str]
     backends: frozenset[str] | None = None
-    """Who may answer; None: not looked at."""
+    """The pods that may answer; None means any."""
     sources: frozenset[str] | None = field(default=None)
-    """Which client addresses the backend may have seen; None: not looked at."""
+    """The client addresses that the backend may see; None means any."""
 
     def misfit(self, answer: Answer) -> str | None:
-        """One line that says what was due and what came, or None where the answer fits."""
+        """One line with the expected and the actual answer, or None if the answer is as expected."""
         if answer.outcome not in self.outcomes:
             return f"{self.query}: expected {_either(self.outcomes)}, got {answer}"
         if answer.outcome != CONNECTED:
@@ -103,7 +103,7 @@ class Due:
 def connects(
     query: Query, backends: Iterable[str] | str | None = None, sources: Iterable[str] | None = None
 ) -> Due:
-    """The query is answered, by one of the backends where they are given."""
+    """Expect an answer to the query, by one of the backends if they are given."""
     if isinstance(backends, str):
         backends = (backends,)
     return Due(
@@ -115,17 +115,17 @@ def connects(
 
 
 def drops(source: str, to: str, protocol: str = "tcp", *, address: str = "") -> Due:
-    """The query is met with silence."""
+    """Expect silence."""
     return Due(Query(source, to, protocol, timeout=SILENCE_SECONDS, address=address), frozenset({DROPPED}))
 
 
 def rejects(source: str, to: str, protocol: str = "tcp") -> Due:
-    """The query is refused at once: a reset, or ICMP port unreachable."""
+    """Expect a refusal at once: a reset, or ICMP port unreachable."""
     return Due(Query(source, to, protocol, timeout=AT_ONCE_SECONDS), frozenset({REJECTED}))
 
 
 def misfits(due: Sequence[Due], answers: Sequence[Sequence[Answer]]) -> list[str]:
-    """One line for each answer that does not fit, in the order asked, repeated lines once."""
+    """One line for each answer that is not as expected, in the order of the queries and without repetition."""
     lines = [
         line
         for expected, given in zip(due, answers, strict=True)
@@ -136,7 +136,7 @@ def misfits(due: Sequence[Due], answers: Sequence[Sequence[Answer]]) -> list[str
 
 
 def tallied(answers: Iterable[Answer]) -> dict[str, int]:
-    """How often each came: the pod that answered, or the outcome where none did."""
+    """The number of answers by the pod that answered, or by outcome if none did."""
     return dict(sorted(Counter(answer.backend or answer.outcome for answer in answers).items()))
 
 

@@ -1,8 +1,8 @@
 """
-The semantics table: what this run saw, row × driver × device × family, as Markdown.
+The semantics table: the results of this run by row, driver, device and family, as Markdown.
 
-A row is a test with a `row` marker; its words are the test's docstring. The same results give the
-same bytes, in whatever order they came: no dates, no durations.
+A row is a test with a `row` marker, and its claim is the test's docstring. The same results give the same bytes,
+whatever their order, because the table has no dates or durations.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ PASS, FAIL, NOT_APPLICABLE = "pass", "FAIL", "n/a"
 _UNSEEN = "–"
 _RANK = {PASS: 0, NOT_APPLICABLE: 1, FAIL: 2}
 _KEY = "twinway-row"
-"""What a test's row is called among the properties of its report, which travel between processes of a run."""
+"""The name of a test's row among the properties of its report, which pass between the processes of a run."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Row:
-    """One line of the table: where its test stands, its section, its name, and what it claims."""
+    """One line of the table: the place of its test, its section, its name and its claim."""
 
     file: str
     line: int
@@ -40,25 +40,25 @@ class Row:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Place:
-    """What a result is about: a column of the table, and the address families of the cluster."""
+    """The column of a result in the table, and the address families of the cluster."""
 
     column: str
     family: str
 
 
 Result = tuple[str, str]
-"""An outcome, and the reason of one that is not applicable."""
+"""An outcome, and the reason if it is not applicable."""
 
 
 @dataclass(slots=True)
 class Results:
-    """Results by row and place, and what else the table says of the run."""
+    """Results by row and place, and other facts about the run."""
 
     seen: dict[Row, dict[Place, Result]] = field(default_factory=dict)
     facts: tuple[str, ...] = ()
 
     def add(self, row: Row, place: Place, outcome: str, reason: str = "") -> None:
-        """One result; of several for a row the worst stands."""
+        """Add a result. Of several results for a row and place, the worst one counts."""
         results = self.seen.setdefault(row, {})
         before = results.get(place)
         if before is None or _RANK[outcome] > _RANK[before[0]]:
@@ -66,12 +66,12 @@ class Results:
 
     @property
     def places(self) -> list[Place]:
-        """All that were seen, sorted."""
+        """All places with results, sorted."""
         return sorted({place for results in self.seen.values() for place in results})
 
 
 def table(results: Results) -> str:
-    """The whole table as Markdown: sections and rows as they stand in the suite, drivers and devices sorted."""
+    """The whole table as Markdown: sections and rows in the suite's order, drivers and devices sorted."""
     columns = sorted({place.column for place in results.places})
     sections: dict[str, list[Row]] = defaultdict(list)
     for row in sorted(results.seen):
@@ -123,7 +123,7 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def row_of(item: pytest.Item) -> Row | None:
-    """The row that a test is, or None where it is none."""
+    """The row of a test, or None if it has no `row` marker."""
     marker = item.get_closest_marker("row")
     if marker is None:
         return None
@@ -136,7 +136,7 @@ def row_of(item: pytest.Item) -> Row | None:
 
 
 def note(item: pytest.Item, target: Target) -> None:
-    """Write on a test, for its reports, which row of which target it is."""
+    """Add a test's row and target to its properties, which its reports carry."""
     row = row_of(item)
     if row is not None:
         place = Place(f"{target.driver} {target.device}", _FAMILIES[target.family])
@@ -147,7 +147,7 @@ _FAMILIES = {"4": "IPv4", "6": "IPv6", "dual": "dual stack"}
 
 
 class Recorder:
-    """Collects results while pytest runs, in however many processes, and writes the table at its end."""
+    """Collects results while pytest runs, in one or more processes, and writes the table at the end."""
 
     def __init__(self, path: Path, facts: Callable[[], Iterable[str]] = tuple) -> None:
         self._path, self._facts = path, facts
@@ -174,11 +174,11 @@ class Recorder:
 
 
 def _kernel() -> str:
-    # 6.18 of 6.18.44-somebody's: builds come and go, and the table is to stay as it is.
+    # Only 6.18 of 6.18.44-1: a new build of the kernel must not change the table.
     return ".".join(platform.release().split(".")[:2])
 
 
 def _reason(report: pytest.TestReport) -> str:
-    told = report.longrepr
-    words = told[2] if isinstance(told, tuple) else str(told)
+    found = report.longrepr
+    words = found[2] if isinstance(found, tuple) else str(found)
     return words.removeprefix("Skipped: ")

@@ -1,4 +1,4 @@
-"""Sockets of a program that runs in a pod, held by the test: `programs/talk.py` at the other end of a pipe."""
+"""Sockets of a program that runs in a pod. The test controls `programs/talk.py` there through a pipe."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ PROGRAMS = Path(__file__).parent / "programs"
 
 
 def command(program: str, *words: str) -> list[str]:
-    """How a program of the suite is run inside the lab: by path, with the standard library alone."""
+    """The command that runs a program of the suite in the lab: by path, with the standard library alone."""
     return [sys.executable, "-I", "-S", str(PROGRAMS / program), *words]
 
 
 class CallError(Exception):
-    """A socket call failed in the pod; `error` is the errno's name, `timeout` where nothing came."""
+    """A socket call failed in the pod; `error` is the errno's name, or `timeout`."""
 
     def __init__(self, what: str, error: str) -> None:
         super().__init__(f"{what}: {error}")
@@ -29,7 +29,7 @@ class CallError(Exception):
 
 
 def refusal(call: Callable[[], object]) -> str:
-    """The errno's name that a socket call failed with, or `none`."""
+    """The name of the errno that a socket call fails with, or `none`."""
     try:
         call()
     except CallError as failure:
@@ -38,7 +38,7 @@ def refusal(call: Callable[[], object]) -> str:
 
 
 class Remote:
-    """A program at a place of the lab that makes socket calls as it is told, one line each way."""
+    """A program at a place of the lab that makes socket calls: one line for a call, one for its result."""
 
     program = "talk.py"
 
@@ -58,26 +58,26 @@ class Remote:
         self._process.wait(timeout=10)
 
     def udp(self, family: int, **how: Any) -> Socket:
-        """A UDP socket; `mapped` makes a v6 socket that may speak IPv4, `bind` gives it an address."""
+        """A UDP socket. `mapped` allows IPv4 on an IPv6 socket; `bind` is its address."""
         return self._open("udp", family, how)
 
     def tcp(self, family: int, **how: Any) -> Socket:
-        """A TCP socket, as `udp`."""
+        """A TCP socket, with the options of `udp`."""
         return self._open("tcp", family, how)
 
     def mptcp(self, family: int, **how: Any) -> Socket:
-        """An MPTCP socket, as `udp`; raises `CallError` where the kernel has none."""
+        """An MPTCP socket, with the options of `udp`. Raises `CallError` if the kernel has no MPTCP."""
         return self._open("mptcp", family, how)
 
     def accepted(self, listener: int, seconds: float) -> tuple[Socket, tuple[str, int]]:
-        """The next connection of a listener's number, and its client."""
+        """The next connection of the listener with this number, and the client's address and port."""
         self._made += 1
         number = self._made
         host, port = self.call("accept", name=listener, made=number, timeout=seconds * self.slow)
         return Socket(self, number), (host, port)
 
     def call(self, verb: str, **words: Any) -> Any:
-        """The result of one call; raises `CallError` with the errno's name."""
+        """Make one call and return its result. Raises `CallError`."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         try:
@@ -107,35 +107,35 @@ class Socket:
         self._remote, self._name = remote, name
 
     def connect(self, address: str, port: int) -> None:
-        """Connected; with UDP, its peer is set."""
+        """Connect the socket. A UDP socket gets a peer."""
         self._call("connect", to=[address, port])
 
     def disconnect(self) -> None:
-        """connect(AF_UNSPEC): no peer any more."""
+        """connect(AF_UNSPEC): remove the peer."""
         self._call("disconnect")
 
     def ask(self, text: str, timeout: float = ANSWER_SECONDS) -> str:
-        """The peer's line of answer to a line."""
+        """Send a line to the peer, and return the line that it answers."""
         return str(self._call("ask", text=text, timeout=timeout * self._remote.slow))
 
     def ask_at(self, address: str, port: int, text: str) -> tuple[str, Sequence[Any]]:
-        """The answer to a datagram sent to an address, and the address it came from."""
+        """Send a datagram to an address; return the answer, and the address that it came from."""
         answer, sender = self._call(
             "ask_at", to=[address, port], text=text, timeout=ANSWER_SECONDS * self._remote.slow
         )
         return str(answer), sender
 
     def send_at(self, address: str, port: int, text: str) -> None:
-        """A datagram is sent to an address."""
+        """Send a datagram to an address."""
         self._call("send_at", to=[address, port], text=text)
 
     def hear(self) -> tuple[str, Sequence[Any]]:
-        """The next datagram, and the address it came from."""
+        """The next datagram, and the address that it came from."""
         answer, sender = self._call("hear", timeout=ANSWER_SECONDS * self._remote.slow)
         return str(answer), sender
 
     def listen(self) -> None:
-        """Connections are taken."""
+        """Accept connections from now on."""
         self._call("listen")
 
     def accept(self, seconds: float = ANSWER_SECONDS) -> tuple[Socket, tuple[str, int]]:
@@ -143,15 +143,15 @@ class Socket:
         return self._remote.accepted(self._name, seconds)
 
     def tell(self, text: str) -> None:
-        """A line is sent to the peer."""
+        """Send a line to the peer."""
         self._call("tell", text=text)
 
     def read(self, seconds: float = ANSWER_SECONDS) -> str:
-        """The peer's next line; empty where the peer has closed."""
+        """The peer's next line, or an empty one if it has closed."""
         return str(self._call("read", timeout=seconds * self._remote.slow))
 
     def finish(self) -> None:
-        """A FIN is sent; the other direction stays open."""
+        """Send a FIN. The other direction stays open."""
         self._call("finish")
 
     def peer(self) -> list[Any]:
@@ -163,15 +163,15 @@ class Socket:
         return list(self._call("own"))
 
     def flood(self, size: int) -> int:
-        """How many of `size` bytes came back right through the connection, sent and read at once."""
+        """Request `size` bytes, and return how many arrive as sent."""
         return int(self._call("flood", size=size, timeout=20.0 * self._remote.slow))
 
     def ended(self) -> int:
-        """How many bytes still came before the peer closed."""
+        """Read until the peer closes, and return the number of bytes."""
         return int(self._call("ended"))
 
     def close(self) -> None:
-        """Closed."""
+        """Close the socket."""
         self._call("close")
 
     def _call(self, verb: str, **words: Any) -> Any:

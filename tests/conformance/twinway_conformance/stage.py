@@ -1,4 +1,4 @@
-"""What a test holds in its hands: one target's lab with the cast in it, and short words for both."""
+"""What tests work with: the lab of one target with the cast in it, and short methods for both."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from twinway_conformance.probes import Answer, Due, Query, connects, drops, misf
 from twinway_conformance.sockets import Remote, command
 from twinway_conformance.targets import Target
 
-_FIRST_SERVICE = 10  # 10.96.0.10: below it a cluster keeps its own (kubernetes, DNS)
+_FIRST_SERVICE = 10  # 10.96.0.10: a cluster's own Services (kubernetes, DNS) have lower addresses
 
 
 class Stage:
-    """One lab as the tests of one target use it."""
+    """The lab of one target."""
 
     def __init__(self, lab: Lab, target: Target) -> None:
         self.lab, self.target = lab, target
@@ -27,13 +27,13 @@ class Stage:
         self._numbers: dict[str, int] = {}
         self._held = ""
 
-    # What is in force
+    # Objects in force
 
     def hold(self, *extra: Object, base: Sequence[Object] | None = None) -> None:
         """
-        The cast (or `base`) and these objects, and nothing else, are in force.
+        Put the cast (or `base`) and these objects in force, and nothing else.
 
-        An object of the cast that is among `extra` takes its place.
+        An object in `extra` replaces that of the same name in the cast.
         """
         wanted = {objects.key_of(thing): thing for thing in [*(self.base if base is None else base), *extra]}
         text = json.dumps(list(wanted.values()), sort_keys=True)
@@ -43,29 +43,29 @@ class Stage:
             self._held = text
 
     def apply(self, *things: Object, bad_policies: bool = False) -> None:
-        """The objects are in force beside what is there, bad policies among them where asked for."""
+        """Put objects in force beside those that are. With `bad_policies`, agents also get faulty policies."""
         self._held = ""
         self.lab.apply(*things, bad_policies=bad_policies)
 
     def delete(self, *things: Object) -> None:
-        """The objects are gone."""
+        """Delete objects."""
         self._held = ""
         self.lab.delete(*things)
 
-    # Asking
+    # Probes
 
     def ask(self, *queries: Query) -> list[list[Answer]]:
-        """The answers to each query, asked side by side."""
+        """The answers to each query. Queries run at the same time."""
         return self.lab.batch(queries)
 
     def expect(self, *due: Due | Iterable[Due]) -> None:
-        """Every query is met with what is due; what is not is listed, one line each."""
+        """Fail unless every query gets its expected answer, with one line for each that does not."""
         asked = [one for each in due for one in ((each,) if isinstance(each, Due) else each)]
         lines = misfits(asked, self.lab.batch([one.query for one in asked]))
         assert not lines, "\n".join([f"{len(lines)} of {len(asked)} probes failed:", *lines])
 
     def expect_spread(self, queries: Iterable[Query], backends: Iterable[str], least: int = 1) -> None:
-        """Each query, of a count, is answered by each of the backends at least so often, and by nobody else."""
+        """Fail unless each backend answers each query at least `least` times, and nobody else answers."""
         asked, wanted = list(queries), sorted(backends)
         lines = []
         for query, answers in zip(asked, self.lab.batch(asked), strict=True):
@@ -75,35 +75,35 @@ class Stage:
         assert not lines, "\n".join(lines)
 
     def allowed(self, source: str, name: str, port: int = 80, protocol: str = "tcp") -> list[Due]:
-        """A pod of the cast is reached from `source` on a port, in every family, and answers itself."""
+        """Expect that a pod of the cast answers `source` on a port, in every family."""
         return [connects(Query(source, to, protocol), name) for to in self.pod_at(name, port)]
 
     def denied(self, source: str, name: str, port: int = 80, protocol: str = "tcp") -> list[Due]:
-        """A pod of the cast is silent towards `source` on a port, in every family."""
+        """Expect that a pod of the cast is silent towards `source` on a port, in every family."""
         return [drops(source, to, protocol) for to in self.pod_at(name, port)]
 
     def needs_sctp(self) -> None:
-        """The test goes on where the kernel has SCTP; elsewhere it does not apply."""
+        """Skip the test if the kernel has no SCTP."""
         if self.lab.execute(cast.CLIENT, *command("has_sctp.py")).strip() != "yes":
             pytest.skip("this kernel has no SCTP")
 
     def talk(self, place: str) -> Remote:
-        """A program at `place` whose sockets the test holds; a context."""
+        """A program at `place` whose sockets the test controls; a context manager."""
         return Remote(self.lab, place)
 
-    # Services and where they are
+    # Services and their addresses
 
     def service(self, name: str, ports: Iterable[Object], selector: Mapping[str, str] | None = None) -> Object:
-        """A ClusterIP Service `ns/name` in every family of the target, at addresses of its own."""
+        """A ClusterIP Service `ns/name` with an address of its own in every family of the target."""
         number = self._numbers.setdefault(name, _FIRST_SERVICE + len(self._numbers))
         return objects.service(name, objects.both(f"10.96.0.{number}", self.families), ports, selector)
 
     def slices(self, owner: Object, targets: Mapping[str, int], *members: str | tuple[str, str]) -> list[Object]:
         """
-        EndpointSlices of a Service, one for each family.
+        The EndpointSlices of a Service, one for each family.
 
-        `targets`: port name → the backends' port. A member is a pod of the cast, or (pod, condition);
-        conditions are those of `CONDITIONS`.
+        `targets` maps the names of ports to the backends' numbers. A member is a pod of the cast, or a pair of a
+        pod and its condition, one of `CONDITIONS`.
         """
         whole = {objects.named(thing): thing for thing in self.base if thing["kind"] == "Pod"}
         made = []
@@ -138,4 +138,4 @@ CONDITIONS = {
     "terminating": (False, True, True),
     "finished": (False, False, True),
 }
-"""Name → (ready, serving, terminating) of an endpoint. Source: KEP-1672."""
+"""The (ready, serving, terminating) of an endpoint by the name of its condition. Source: KEP-1672."""

@@ -1,4 +1,4 @@
-"""Attacks: very many flows of one pod take no answer, and no quiet connection, from the pods beside it."""
+"""Attacks: a pod with very many flows costs other pods neither answers nor idle connections."""
 
 from __future__ import annotations
 
@@ -22,16 +22,20 @@ pytestmark = pytest.mark.policy
 EXTERNAL = "external"
 SERVICE, SERVED = 7070, 7100
 COUNT = int(os.environ.get("TWINWAY_FLOOD", "200000"))
-"""Flows of each flood, in all families together: six times a pod's share. A whole table holds 1,048,576."""
+"""Flows of each flood, in all families together: six times a pod's share. A whole table has 1,048,576 entries."""
 REMEMBERED = 150.0
-"""Seconds in which a UDP answer may come: a question is remembered for 180 s."""
+"""Seconds in which the answer to a UDP datagram may come. The record of the datagram expires after 180 s."""
 CROWD = {4: "203.0.113.10", 6: "2001:db8:9::10"}
-"""The first of those that are flooded: nobody, or an accomplice. Source: RFC 5737, RFC 3849."""
+"""The first target address of a flood: unused, or an accomplice's. Source: RFC 5737, RFC 3849."""
 SHUT = [
     policy("shop/shut", labels(name="near"), ingress=[]),
     policy("bank/busy", labels(name="teller"), ingress=[]),
 ]
-"""shop/near, who waits, hears only answers; so does bank/teller, who floods: its flows have to be remembered."""
+"""
+shop/near, which waits, receives answers alone.
+
+So does bank/teller, which floods, so that its flows need records.
+"""
 
 
 def late(stage: Stage) -> Object:
@@ -40,7 +44,7 @@ def late(stage: Stage) -> Object:
 
 
 class Waiting:
-    """One pod's questions to shop/far, straight or through a Service, whose answers are still to come."""
+    """Requests of one pod to shop/far, directly or through a Service, whose answers are still due."""
 
     def __init__(self, asks: Remote, servers: tuple[Socket, Socket], to: tuple[str, int]) -> None:
         self._datagrams, listener = servers
@@ -64,7 +68,7 @@ class Waiting:
         stream.read()
 
     def lost(self) -> Iterator[str]:
-        """What of these answers does not come now that they are sent, one line each."""
+        """Send the answers, and yield one line for each that does not arrive."""
         for word, asking in (("connected", self._connected), ("free", self._free)):
             host, number = self._callers[word]
             self._datagrams.send_at(host, number, word)
@@ -88,7 +92,7 @@ class Waiting:
 
 @contextmanager
 def unharmed(stage: Stage) -> Iterator[None]:
-    """What pods of n1 wait for while the block runs comes after it."""
+    """Fail if pods of n1 do not get answers after the block that they were waiting for when it began."""
     stage.hold(late(stage), *SHUT)
     waiting: list[Waiting] = []
     with ExitStack() as stack:
@@ -105,14 +109,14 @@ def unharmed(stage: Stage) -> Iterator[None]:
         yield
         if (took := time.monotonic() - began) > REMEMBERED:
             pytest.skip(
-                f"the flood took {took:.0f} s, longer than an answer may take: TWINWAY_FLOOD makes it smaller"
+                f"the flood took {took:.0f} s, longer than an answer may take: use fewer flows (TWINWAY_FLOOD)"
             )
         lines = [line for each in waiting for line in each.lost()]
         assert not lines, "\n".join([f"{len(lines)} of {5 * len(waiting)} were lost:", *lines])
 
 
 def flood(stage: Stage, kind: str, flows: int = COUNT) -> None:
-    """bank/teller begins so many flows, and most of them leave it."""
+    """Let bank/teller open `flows` flows. Fails unless most of them leave it."""
     count = flows // len(stage.families)
     for own in pod_addresses(TELLER, stage.families):
         target = CROWD[family_of(own)]
@@ -129,14 +133,14 @@ def next_hop(stage: Stage, to: str) -> str:
 
 @pytest.mark.row("flood-udp")
 def test_datagrams_to_nobody(stage: Stage) -> None:
-    """A pod that sends UDP to very many ports, unanswered, takes no answer that a pod beside it waits for."""
+    """A pod that sends unanswered UDP to very many ports costs no other pod an answer that it waits for."""
     with unharmed(stage):
         flood(stage, "udp")
 
 
 @pytest.mark.row("flood-answered")
 def test_datagrams_to_an_accomplice(stage: Stage) -> None:
-    """A pod whose very many datagrams somebody outside answers takes no answer from a pod beside it."""
+    """A pod whose very many datagrams an accomplice outside answers costs no other pod an answer."""
     with unharmed(stage), running([Running(stage.lab, EXTERNAL, "echo.py")]) as (accomplice,):
         flood(stage, "udp", COUNT // 2)
         assert int(accomplice.end()) > COUNT // 20
@@ -144,6 +148,6 @@ def test_datagrams_to_an_accomplice(stage: Stage) -> None:
 
 @pytest.mark.row("flood-syn")
 def test_forged_beginnings(stage: Stage) -> None:
-    """A pod that forges SYNs from very many ports of its own takes no answer from a pod beside it."""
+    """A pod that forges SYNs from very many ports of its own costs no other pod an answer."""
     with unharmed(stage):
         flood(stage, "syn", COUNT // 2)

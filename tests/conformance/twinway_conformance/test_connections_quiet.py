@@ -1,4 +1,4 @@
-"""Connections that are silent for long: half closed, told to end by a stranger, or asked for their name."""
+"""Connections that are idle for long, half closed, sent a forged RST, or whose port another one takes."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ pytestmark = pytest.mark.policy
 
 SERVICE, SERVED, OWN = 7070, 7200, 4500
 SHUT = policy("shop/shut", labels(name="near"), ingress=[])
-"""shop/near hears only answers."""
+"""shop/near receives answers alone."""
 LONG = 70.0
-"""Seconds of silence: longer than the 64 s that a connection is kept after both sides have closed it."""
+"""Seconds of silence: longer than the 64 s that a connection's record stays after both ends have closed it."""
 REFUSED = {"EADDRNOTAVAIL", "ECONNREFUSED", "timeout", "EHOSTUNREACH", "EPERM"}
-"""How a connection may fail whose name another one has."""
+"""The errors of a connection whose addresses and ports another one has."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A connection of a pod to shop/far, held at both ends."""
+    """A connection of a pod to shop/far; the test controls both ends."""
 
     what: str
     client: Socket
@@ -42,20 +42,20 @@ class Pair:
     """The client's address and port, as the server sees them."""
 
     def goes_on(self) -> None:
-        """The server speaks, and then the client."""
+        """Fail unless both ends can still send."""
         self.server.tell("late")
         assert self.client.read() == "late", self.what
         self.client.tell("more")
         assert self.server.read() == "more", self.what
 
     def is_answered(self) -> None:
-        """What the server says at last reaches the client that has closed its side."""
+        """Fail unless the client, which has closed its direction, gets what the server sends."""
         self.server.tell("late")
         assert self.client.read() == "late", self.what
 
 
 def services(stage: Stage) -> list[Object]:
-    """Two Services whose one backend is shop/far, on one port."""
+    """Two Services on one port, whose only backend is shop/far."""
     return [stage.service(f"shop/{name}", [port(SERVICE, SERVED)], {"name": "far"}) for name in ("late", "other")]
 
 
@@ -84,7 +84,7 @@ class Far:
 
 
 def ways(stage: Stage) -> Iterator[list[tuple[str, int]]]:
-    """For each family: shop/far itself, and as two Services."""
+    """For each family: shop/far's own address, and those of its two Services."""
     clusters = [service["spec"]["clusterIPs"] for service in services(stage)]
     for address, *vips in zip(pod_addresses(FAR, stage.families), *clusters, strict=True):
         yield [(address, SERVED), *((vip, SERVICE) for vip in vips)]
@@ -92,7 +92,7 @@ def ways(stage: Stage) -> Iterator[list[tuple[str, int]]]:
 
 @contextmanager
 def scene(stage: Stage) -> Iterator[tuple[Far, list[Remote]]]:
-    """shop/far listens; a pod under an ingress policy, and one under none, may ask it."""
+    """Let shop/far listen. Its clients are a pod under an ingress policy, and a pod without policy."""
     stage.hold(*services(stage), SHUT)
     with ExitStack() as stack:
         server, *clients = (stack.enter_context(stage.talk(place)) for place in (FAR, NEAR, CLIENT))
@@ -100,7 +100,7 @@ def scene(stage: Stage) -> Iterator[tuple[Far, list[Remote]]]:
 
 
 def disturbed(stage: Stage, pairs: list[Pair], far: str) -> None:
-    """Each end of each connection is sent an RST under the other's name, outside of its window."""
+    """Send each end of each connection a forged RST of the other end, outside of its window."""
     with ExitStack() as stack:
         emitters = {place: stack.enter_context(Emitter(stage, place)) for place in (FAR, NEAR, CLIENT)}
         for pair in pairs:
@@ -116,13 +116,13 @@ def disturbed(stage: Stage, pairs: list[Pair], far: str) -> None:
 
 
 def made(stage: Stage, far: Far, clients: list[Remote]) -> list[Pair]:
-    """A connection of each pod, straight and through a Service, in each family."""
+    """A connection of each pod, directly and through a Service, in each family."""
     return [far.connected(asks, to) for asks in clients for each in ways(stage) for to in each[:2]]
 
 
 @pytest.mark.row("rst-outside")
 def test_reset_outside_of_the_window(stage: Stage) -> None:
-    """An RST outside of the window, which no kernel obeys, ends no connection, whichever end it is forged to."""
+    """An RST outside of the window, which every kernel ignores, ends no connection, at either end."""
     with scene(stage) as (far, clients):
         pairs = made(stage, far, clients)
         for address in pod_addresses(FAR, stage.families):
@@ -133,7 +133,7 @@ def test_reset_outside_of_the_window(stage: Stage) -> None:
 
 @pytest.mark.row("half-closed")
 def test_half_closed(stage: Stage) -> None:
-    """A client that has closed its side, and one whose server has, still get what the other side says."""
+    """A client that has closed its direction of a connection still gets what the server sends."""
     with scene(stage) as (far, clients):
         pairs = made(stage, far, clients)
         for pair in pairs:
@@ -146,7 +146,7 @@ def test_half_closed(stage: Stage) -> None:
 @pytest.mark.row("half-closed-long")
 @pytest.mark.skipif(os.environ.get("CONFORMANCE") != "all", reason="waits 70 s: part of `make conformance`")
 def test_long_silence(stage: Stage) -> None:
-    """After 70 s of silence a half-closed connection is answered, and one that met stray RSTs goes on."""
+    """After 70 s of silence, a half-closed connection is answered, and one that was sent forged RSTs continues."""
     with scene(stage) as (far, clients):
         halves, stray = made(stage, far, clients), made(stage, far, clients)
         for pair in halves:
@@ -163,7 +163,7 @@ def test_long_silence(stage: Stage) -> None:
 
 @pytest.mark.row("half-closed-name")
 def test_name_of_a_half_closed_connection(stage: Stage) -> None:
-    """A new connection from the port of a half-closed one, to the same backend, takes no answer of the old one."""
+    """A new connection from a half-closed one's port to the same backend takes none of the old one's answers."""
     with scene(stage) as (far, clients):
         for asks in clients:
             for address, (pod, late, other) in zip(
@@ -183,7 +183,7 @@ def test_name_of_a_half_closed_connection(stage: Stage) -> None:
 
 
 def another(far: Far, asks: Remote, to: tuple[str, int], own: list[object]) -> Pair | None:
-    """A second connection from an address and port, where it is made."""
+    """A second connection from the same address and port, or None if it is refused."""
     client = asks.tcp(family_of(to[0]), bind=own)
     failure = refusal(partial(client.connect, *to))
     if failure != "none":

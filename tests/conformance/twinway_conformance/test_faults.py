@@ -25,17 +25,17 @@ def _servers(stage: Stage) -> Iterator[None]:
 
 
 def lines(stage: Stage) -> Object:
-    """The Service that the load asks."""
+    """The Service that gets the load."""
     return stage.service("shop/lines", [port(PORT, SERVED), port(PORT, SERVED, "UDP")], SERVERS)
 
 
 def clients(stage: Stage) -> list[tuple[str, str, int]]:
-    """Load from pods of both nodes, in every family."""
+    """The sources of load: pods of both nodes, in every family."""
     return [(place, address, PORT) for place in (CLIENT, DOG) for address in lines(stage)["spec"]["clusterIPs"]]
 
 
 def answered(stage: Stage, service: Object) -> list[Due]:
-    """New connections from everywhere to port 8080 of a Service, each to be answered."""
+    """Expect answers to new connections from both nodes to port 8080 of a Service."""
     return [
         connects(Query(place, to, count=10), {NEAR, FAR})
         for place in (CLIENT, DOG, N1)
@@ -44,19 +44,19 @@ def answered(stage: Stage, service: Object) -> list[Due]:
 
 
 def web(stage: Stage, name: str) -> Object:
-    """A Service of two backends, asked by probes beside the load."""
+    """A Service of two backends for probes, beside the load."""
     return stage.service(f"shop/{name}", [port(8080, 80), port(5353, 53, "UDP")], SERVERS)
 
 
 def unharmed(tallies: list[Tally]) -> None:
-    """No load lost a request."""
+    """Fail if a load lost a request."""
     hurt = [str(tally) for tally in tallies if tally.losses]
     assert not hurt, "\n".join(hurt)
 
 
 @contextmanager
 def agents_away(stage: Stage, *nodes: str) -> Iterator[None]:
-    """The agents of these nodes are killed, and started again on the way out."""
+    """Kill the agents of these nodes, and start them again at the end of the block."""
     for node in nodes:
         stage.lab.agent("kill", node)
     try:
@@ -68,7 +68,7 @@ def agents_away(stage: Stage, *nodes: str) -> Iterator[None]:
 
 @pytest.mark.row("agent-killed")
 def test_agent_killed_under_load(stage: Stage) -> None:
-    """With every agent killed, connections go on and new ones are answered; so it stays when they are back."""
+    """While all agents are killed, and after they start again, connections continue and new ones are answered."""
     stage.hold(lines(stage), web(stage, "web"))
     with loading(stage.lab, *clients(stage)) as tallies:
         with agents_away(stage, *NODES):
@@ -79,7 +79,7 @@ def test_agent_killed_under_load(stage: Stage) -> None:
 
 @pytest.mark.row("agent-restarted")
 def test_agent_restarted_under_load(stage: Stage) -> None:
-    """An agent that restarts, twice over, loses no request."""
+    """No request is lost when an agent restarts, twice in a row."""
     stage.hold(lines(stage), web(stage, "web"))
     with loading(stage.lab, *clients(stage)) as tallies:
         for node in (*NODES, *NODES):
@@ -90,7 +90,7 @@ def test_agent_restarted_under_load(stage: Stage) -> None:
 
 @pytest.mark.row("restart-changed")
 def test_restart_with_changed_state(stage: Stage) -> None:
-    """What changed while an agent was away is in force when it is back, old Services gone, and no request lost."""
+    """Changes made while an agent was down are in force once it runs again, and no request is lost."""
     old, new = web(stage, "old"), web(stage, "new")
     stage.hold(lines(stage), old)
     with loading(stage.lab, *clients(stage)) as tallies:
@@ -107,7 +107,7 @@ def test_restart_with_changed_state(stage: Stage) -> None:
 
 @pytest.mark.row("empty-restart")
 def test_restart_keeps_rejecting(stage: Stage) -> None:
-    """A Service without endpoints rejects also while its node's agent is away, and after."""
+    """A Service without endpoints also rejects connections while its node's agent is down, and afterwards."""
     empty = stage.service("shop/empty", [port(8080, 80)], {"name": "nobody"})
     stage.hold(empty)
     refused = [rejects(place, to) for place in (CLIENT, N1) for to in stage.at(empty, 8080)]
@@ -119,7 +119,7 @@ def test_restart_keeps_rejecting(stage: Stage) -> None:
 @pytest.mark.driver_change
 @pytest.mark.row("driver-change")
 def test_driver_change_under_load(stage: Stage, other_driver: str) -> None:
-    """Changed to another driver and back, no connection breaks and no new one is refused."""
+    """When nodes change to another driver and back, no connection breaks and no new one is refused."""
     stage.hold(lines(stage), web(stage, "web"))
     try:
         with loading(stage.lab, *clients(stage)) as tallies:

@@ -1,4 +1,4 @@
-"""Random clusters: what comes is what the API says."""
+"""Random clusters: every answer is one that the API allows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.fuzz
 
 
 def play(stage: Stage, case: Case) -> list[list[list[Answer]]]:
-    """The answers to the case's queries in each of its states, put in force one after the other."""
+    """The answers to the case's queries in each of its states, which are put in force one after the other."""
     answers = []
     for state in case.states:
         stage.hold(base=state)
@@ -34,7 +34,7 @@ def found(stage: Stage, case: Case) -> list[Mismatch]:
 
 
 def check(stage: Stage, seed: int, *, policies: bool) -> None:
-    """The case of this seed goes as the reference says; or it is made small and shown."""
+    """Fail if an answer in the case of this seed is wrong, with a shrunk case that reproduces it."""
     case = generate.case(seed, stage.families, policies=policies)
     wrong = found(stage, case)
     if not wrong:
@@ -45,27 +45,27 @@ def check(stage: Stage, seed: int, *, policies: bool) -> None:
         try:
             return bool(found(stage, candidate))
         except LabError:
-            return False  # what cannot be put in force is no smaller form of this failure
+            return False  # a candidate that cannot be put in force does not reproduce this failure
 
     small = shrink(narrowed, fails)
     again = found(stage, small)
     words = report.write(small, again or wrong, stage.target, stage.lab.folder / f"seed-{seed}")
     lines = [f"seed {seed}:", *map(str, (again or wrong)[:10])]
     if not again:
-        lines.append("(made small, it did not show again: perhaps it is a matter of time)")
+        lines.append("(the shrunk case did not fail again: the failure may depend on timing)")
     pytest.fail("\n".join([*lines, "", words, "", report.shown(small)]), pytrace=False)
 
 
 @pytest.mark.row("fuzz-services")
 def test_services(stage: Stage, seed: int) -> None:
-    """Random Services and changes: every probe goes as the reference model says."""
+    """In random clusters of Services and changes, every probe gets an answer that the reference model allows."""
     check(stage, seed, policies=False)
 
 
 @pytest.mark.policy
 @pytest.mark.row("fuzz-policies")
 def test_policies(stage: Stage, seed: int) -> None:
-    """Random Services, policies and changes: every probe goes as the reference model says."""
+    """In random clusters of Services, policies and changes, every probe gets an answer that the model allows."""
     check(stage, seed, policies=True)
 
 
@@ -73,7 +73,7 @@ def test_policies(stage: Stage, seed: int) -> None:
 @pytest.mark.driver_change
 @pytest.mark.row("fuzz-drivers")
 def test_drivers_agree(stage: Stage, other_driver: str, seeds: range) -> None:
-    """Random Services and policies: two drivers give the same answers to the same questions."""
+    """In random clusters of Services and policies, two drivers answer the same probes alike."""
     cases = [
         generate.case(seed, stage.families, policies=True, steps=1) for seed in seeds[: max(1, len(seeds) // 5)]
     ]
@@ -93,7 +93,7 @@ def test_drivers_agree(stage: Stage, other_driver: str, seeds: range) -> None:
 
 
 def _decided(case: Case, query: Query) -> bool:
-    # Where the API leaves one answer only, two drivers must give it; elsewhere each has its choice.
+    # Two drivers must agree only where the API allows a single answer.
     return len(expected(case.states[0], query.source, query.to, query.protocol).fates) == 1
 
 

@@ -21,9 +21,9 @@ from twinway_conformance.stage import Stage
 pytestmark = pytest.mark.policy
 
 JUDGED_SECONDS = 1.0
-"""Within this time after a change, established connections are judged by it."""
+"""The time after a change within which established connections are judged by it."""
 OLD_PORT = 4321
-"""A port of the client's own choice."""
+"""A source port that the client binds."""
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -34,19 +34,19 @@ def _servers(stage: Stage) -> Iterator[None]:
 
 
 def closed(way: str) -> Object:
-    """FAR lets nobody in, or CLIENT may reach nobody."""
+    """A policy that lets nobody reach FAR, or CLIENT reach nobody."""
     if way == "ingress":
         return policy("shop/closed", labels(name="far"), ingress=[])
     return policy("shop/closed", labels(name="client"), egress=[])
 
 
 def doors(stage: Stage, *places: str) -> list[tuple[str, str, int]]:
-    """FAR's port 80, in every family, as tried from the places."""
+    """(place, address, port) of FAR's port 80 in every family, from each place."""
     return [(place, address, 80) for place in places for address in cast.pod_addresses(FAR, stage.families)]
 
 
 def connections(stage: Stage, talk: Remote, service: Object) -> list[tuple[str, Socket]]:
-    """Established TCP and connected UDP sockets to FAR, directly and through the Service."""
+    """Connected TCP and UDP sockets to FAR, directly and through the Service."""
     made = []
     for index, family in enumerate(stage.families):
         for address, number in (
@@ -62,7 +62,7 @@ def connections(stage: Stage, talk: Remote, service: Object) -> list[tuple[str, 
 
 
 def last_answered(socket: Socket, begun: float, limit: float) -> float:
-    """Seconds from `begun` to the moment of the last question that was answered, up to the first past `limit`."""
+    """Seconds from `begun` to the last request that was answered; the first one past `limit` ends the search."""
     last = 0.0
     while last <= limit:
         asked = time.monotonic() - begun
@@ -77,7 +77,7 @@ def last_answered(socket: Socket, begun: float, limit: float) -> float:
 @pytest.mark.parametrize("way", ["ingress", "egress"])
 @pytest.mark.row("np-established")
 def test_established_connections_are_judged_again(stage: Stage, way: str) -> None:
-    """A policy that shuts a connection's way silences it within a second, also when it is established."""
+    """A policy that denies an established connection silences it within a second."""
     service = stage.service("shop/lines", [port(7070, SERVED), port(7070, SERVED, "UDP")], {"name": "far"})
     stage.hold(service)
     with stage.talk(CLIENT) as talk:
@@ -86,12 +86,12 @@ def test_established_connections_are_judged_again(stage: Stage, way: str) -> Non
         begun = time.monotonic()
         limit = JUDGED_SECONDS * stage.lab.slow
         late = {what: last for what, socket in held if (last := last_answered(socket, begun, limit)) > limit}
-    assert not late, f"silence within {limit:g} s was due; answered after seconds: {late}"
+    assert not late, f"expected silence within {limit:g} s; seconds of the last answer: {late}"
 
 
 @pytest.mark.row("np-established-allowed")
 def test_allowed_connections_are_left_alone(stage: Stage) -> None:
-    """While policies come, go and change, connections that all of them allow lose no request."""
+    """While policies are added, changed and removed, connections that all of them allow lose no request."""
     service = stage.service("shop/lines", [port(7070, SERVED), port(7070, SERVED, "UDP")], {"name": "far"})
     allows = [
         policy("shop/one", labels(name="far"), ingress=[source(pods(labels(name="client")))]),
@@ -111,7 +111,7 @@ def test_allowed_connections_are_left_alone(stage: Stage) -> None:
 
 @pytest.mark.row("np-applied")
 def test_in_force_on_return(stage: Stage) -> None:
-    """A policy is in force when `apply` returns, gone when `delete` does, in both directions."""
+    """In both directions, a policy is in force when `apply` returns, and gone when `delete` returns."""
     stage.hold()
     for way in ("ingress", "egress", "ingress"):
         stage.apply(closed(way))
@@ -124,7 +124,7 @@ def test_in_force_on_return(stage: Stage) -> None:
 
 @pytest.mark.row("np-time-wait")
 def test_ports_in_time_wait_are_judged(stage: Stage) -> None:
-    """A client's port that the server still has in TIME_WAIT opens nothing: a new connection from it is judged."""
+    """A new connection from a client's port that the server still has in TIME_WAIT is judged like any other."""
     stage.hold()
     ends = (cast.pod_addresses(name, stage.families) for name in (CLIENT, FAR))
     pairs = list(zip(stage.families, *ends, strict=True))
@@ -151,7 +151,7 @@ def test_ports_in_time_wait_are_judged(stage: Stage) -> None:
 
 @pytest.mark.row("np-first-packet")
 def test_in_force_before_the_first_packet(stage: Stage) -> None:
-    """A pod that comes under a policy is never reached, not for a moment, by those whom the policy shuts out."""
+    """A new pod under a policy is never reached, not even for a moment, by clients that the policy denies."""
     shut = policy("shop/in", labels(fresh="yes"), ingress=[source(pods(labels(name="near")))])
     comers = {f"shop/fresh-{last}": both(f"10.244.2.{last}", stage.families) for last in (60, 61, 62)}
     stage.hold(shut)
@@ -165,7 +165,7 @@ def test_in_force_before_the_first_packet(stage: Stage) -> None:
 
 @pytest.mark.row("np-swap")
 def test_swapped_policies_never_open(stage: Stage) -> None:
-    """While one policy replaces another, what both deny is never let through."""
+    """While one policy replaces another, a connection that both deny never succeeds."""
     one = policy("shop/in", labels(name="far"), ingress=[source(pods(labels(name="near")))])
     two = policy("shop/in", labels(role="server"), ingress=[source(pods(labels(name="teller"), ANY))])
     stage.hold(one)
@@ -177,7 +177,7 @@ def test_swapped_policies_never_open(stage: Stage) -> None:
 
 @pytest.mark.row("np-agent-away")
 def test_policy_outlives_the_agent(stage: Stage) -> None:
-    """While agents are killed and come back, what policy denies stays denied, and what it allows is answered."""
+    """While agents are killed and started again, denied connections stay denied, and allowed ones are answered."""
     stage.hold(policy("shop/in", labels(name="far"), ingress=[source(pods(labels(name="near")))]))
     with knocking(stage.lab, *doors(stage, CLIENT, DOG)) as knocks:
         for node in (N1, N2):
@@ -195,7 +195,7 @@ def test_policy_outlives_the_agent(stage: Stage) -> None:
 @pytest.mark.driver_change
 @pytest.mark.row("np-driver-change")
 def test_policy_outlives_the_driver(stage: Stage, other_driver: str) -> None:
-    """While nodes change to another driver and back, what policy denies is never let through."""
+    """While nodes change to another driver and back, a denied connection never succeeds."""
     stage.hold(policy("shop/in", labels(name="far"), ingress=[source(pods(labels(name="near")))]))
     try:
         with knocking(stage.lab, *doors(stage, CLIENT, DOG)) as knocks:

@@ -1,4 +1,4 @@
-"""ClusterNetworkPolicy: tiers, priorities, and the older kinds."""
+"""ClusterNetworkPolicy: tiers, priorities, and its predecessors."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ FAR_ALONE = chosen(labels(team="shop"), labels(name="far"))
 
 
 def admin(name: str, priority: int, *ingress: Object, subject: Object = FAR_ALONE) -> Object:
-    """An Admin tier policy of ingress rules for FAR."""
+    """A policy of the Admin tier with these ingress rules, for FAR by default."""
     return cluster_policy(name, "Admin", priority, subject, ingress=ingress)
 
 
 @pytest.mark.row("cnp-admin-deny")
 def test_admin_deny(stage: Stage) -> None:
-    """An Admin Deny holds against a NetworkPolicy that allows, and only for its own peers."""
+    """An Admin Deny overrules a NetworkPolicy that allows, for its own peers alone."""
     stage.hold(
         admin("deny", 10, verdict("Deny", "from", BANK)), policy("shop/any", labels(name="far"), ingress=[ANY])
     )
@@ -51,7 +51,7 @@ def test_admin_deny(stage: Stage) -> None:
 
 @pytest.mark.row("cnp-admin-accept")
 def test_admin_accept(stage: Stage) -> None:
-    """An Admin Accept holds against a NetworkPolicy that isolates."""
+    """An Admin Accept overrules a NetworkPolicy that isolates."""
     stage.hold(
         admin("accept", 10, verdict("Accept", "from", BANK)), policy("shop/none", labels(name="far"), ingress=[])
     )
@@ -60,7 +60,7 @@ def test_admin_accept(stage: Stage) -> None:
 
 @pytest.mark.row("cnp-admin-pass")
 def test_admin_pass(stage: Stage) -> None:
-    """An Admin Pass skips the rest of its tier and leaves the answer to NetworkPolicy, or to nobody."""
+    """An Admin Pass skips the rest of its tier and leaves the decision to NetworkPolicy, if there is any."""
     stage.hold(
         admin("pass", 10, verdict("Pass", "from", BANK)),
         admin("deny", 20, verdict("Deny", "from", ALL)),
@@ -73,7 +73,7 @@ def test_admin_pass(stage: Stage) -> None:
 
 @pytest.mark.row("cnp-priority")
 def test_priorities(stage: Stage) -> None:
-    """The policy of the lower priority number decides; within one policy, the first rule that matches."""
+    """The policy with the lower priority number decides, and within a policy the first rule that matches."""
     stage.hold(
         admin("second", 20, verdict("Deny", "from", ALL)),
         admin(
@@ -96,7 +96,7 @@ def test_priorities(stage: Stage) -> None:
 
 @pytest.mark.row("cnp-baseline")
 def test_baseline(stage: Stage) -> None:
-    """The Baseline tier decides where neither the Admin tier nor a NetworkPolicy has."""
+    """The Baseline tier decides where neither the Admin tier nor a NetworkPolicy does."""
     baseline = cluster_policy(
         "default", "Baseline", 0, SHOP, ingress=[verdict("Accept", "from", SHOP), verdict("Deny", "from", ALL)]
     )
@@ -124,7 +124,7 @@ def test_baseline(stage: Stage) -> None:
 
 @pytest.mark.row("cnp-egress")
 def test_egress(stage: Stage) -> None:
-    """Egress rules bind the sending pod; the receiving pod's ingress is judged for itself."""
+    """Egress rules apply to the sending pod; the receiving pod's ingress rules are judged separately."""
     stage.hold(
         cluster_policy(
             "out", "Admin", 10, BANK, egress=[verdict("Accept", "to", FAR_ALONE), verdict("Deny", "to", ALL)]
@@ -142,7 +142,7 @@ def test_egress(stage: Stage) -> None:
 
 @pytest.mark.row("cnp-networks")
 def test_networks(stage: Stage) -> None:
-    """A `networks` peer matches every address of its ranges, pods among them."""
+    """A `networks` peer matches every address in its ranges, including those of pods."""
     ranges = cast.ranges("n2", stage.families)
     stage.hold(
         cluster_policy(
@@ -163,7 +163,7 @@ def test_networks(stage: Stage) -> None:
 
 @pytest.mark.row("cnp-nodes")
 def test_nodes(stage: Stage) -> None:
-    """A `nodes` peer matches the addresses of the nodes it selects, and so their host-network pods."""
+    """A `nodes` peer matches the addresses of the nodes that it selects, and so their host-network pods."""
     stage.hold(
         cluster_policy(
             "out",
@@ -182,7 +182,7 @@ def test_nodes(stage: Stage) -> None:
 
 @pytest.mark.row("cnp-protocols")
 def test_protocols(stage: Stage) -> None:
-    """Protocols, ports, ranges and named ports of a rule each match just what they say."""
+    """Protocols, ports, ranges and named ports of a rule match exactly what they name."""
     deny = verdict("Deny", "from", ALL, protocols=[transport("udp", 53), transport("tcp", 81, 90)])
     named = verdict("Deny", "from", ALL, protocols=[{"destinationNamedPort": "own"}])
     whole = verdict("Deny", "from", ALL, protocols=[transport("udp", 1, 65535)])
@@ -205,7 +205,7 @@ def test_protocols(stage: Stage) -> None:
 
 @pytest.mark.row("cnp-host-network")
 def test_host_network(stage: Stage) -> None:
-    """Pods on the host network are neither subject nor pod peer, and a node reaches its own pods all the same."""
+    """Host-network pods are neither subjects nor pod peers, and a node always reaches its own pods."""
     stage.hold(cluster_policy("all", "Admin", 10, ALL, ingress=[verdict("Deny", "from", ALL)]))
     stage.expect(
         (connects(Query(CLIENT, to), HOST) for to in stage.pod_at(HOST, HOST_PORT)),
@@ -219,11 +219,11 @@ def test_host_network(stage: Stage) -> None:
 
 @pytest.mark.row("cnp-v1beta1")
 def test_both_versions(stage: Stage) -> None:
-    """ClusterNetworkPolicy means the same in v1beta1 and in v1alpha2, one beside the other too."""
+    """ClusterNetworkPolicy means the same in v1beta1 and v1alpha2, also when both are used together."""
     deny = admin("deny", 10, verdict("Deny", "from", BANK))
     accept = admin("accept", 5, verdict("Accept", "from", chosen(labels(team="bank"), labels(name="teller"))))
-    for older in (False, True):
-        versions = ("v1beta1", "v1alpha2" if older else "v1beta1")
+    for mixed in (False, True):
+        versions = ("v1beta1", "v1alpha2" if mixed else "v1beta1")
         both = [
             {**each, "apiVersion": f"policy.networking.k8s.io/{version}"}
             for each, version in zip((deny, accept), versions, strict=True)
@@ -253,8 +253,8 @@ def test_replies(stage: Stage) -> None:
 
 
 @pytest.mark.row("anp-banp")
-def test_older_kinds(stage: Stage) -> None:
-    """AdminNetworkPolicy and BaselineAdminNetworkPolicy v1alpha1 do what their successors do."""
+def test_predecessors(stage: Stage) -> None:
+    """AdminNetworkPolicy and BaselineAdminNetworkPolicy v1alpha1 do what ClusterNetworkPolicy does."""
     ports = [{"portNumber": {"protocol": "TCP", "port": 80}}]
     stage.hold(
         admin_policy(
@@ -276,8 +276,8 @@ def test_older_kinds(stage: Stage) -> None:
 
 
 @pytest.mark.row("anp-networks")
-def test_older_networks(stage: Stage) -> None:
-    """An AdminNetworkPolicy's `networks` peer matches pods by their addresses, too."""
+def test_networks_of_predecessors(stage: Stage) -> None:
+    """An AdminNetworkPolicy's `networks` peer also matches pods by their addresses."""
     ranges = [alone(address) for address in cast.pod_addresses(VAULT, stage.families)]
     stage.hold(admin_policy("out", 10, SHOP, egress=[{"action": "Deny", "to": [{"networks": ranges}]}]))
     stage.expect(stage.denied(CLIENT, VAULT), stage.allowed(CLIENT, TELLER), stage.allowed(DOG, VAULT))

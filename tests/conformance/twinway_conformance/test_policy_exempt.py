@@ -1,4 +1,4 @@
-"""NetworkPolicy: what is let through without a rule, and what is judged all the same."""
+"""NetworkPolicy: traffic that needs no rule, and traffic that is judged like any other."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ pytestmark = pytest.mark.policy
 
 
 def web(stage: Stage, name: str, selector: dict[str, str]) -> Object:
-    """A Service: 8080 leads to 80, 5353/UDP to 53."""
+    """A Service whose port 8080 leads to 80, and 5353/UDP to 53."""
     return stage.service(name, [port(8080, 80), port(5353, 53, "UDP")], selector)
 
 
 @pytest.mark.row("np-replies")
 def test_replies_pass(stage: Stage) -> None:
-    """Replies pass: to a pod that nobody may reach, and from a pod that may reach nobody; TCP and UDP."""
+    """Replies pass to a pod that nobody may reach, and from a pod that may reach nobody, over TCP and UDP."""
     stage.hold(
         policy("shop/in", labels(name="client"), ingress=[]), policy("shop/out", labels(name="far"), egress=[])
     )
@@ -40,7 +40,7 @@ def test_replies_pass(stage: Stage) -> None:
 
 @pytest.mark.row("np-udp-one-way")
 def test_one_way_udp(stage: Stage) -> None:
-    """UDP that a pod began is answered, while the same peer's own datagrams to it stay shut out."""
+    """A pod gets the answers to its own UDP datagrams, while the same peer's other datagrams are dropped."""
     stage.hold(policy("shop/in", labels(name="client"), ingress=[]))
     stage.expect(
         stage.allowed(CLIENT, VAULT, 53, "udp"),
@@ -52,7 +52,7 @@ def test_one_way_udp(stage: Stage) -> None:
 
 @pytest.mark.row("np-own-node")
 def test_node_to_own_pod(stage: Stage) -> None:
-    """A node always reaches its own pods, as a kubelet must; other nodes are judged."""
+    """A node always reaches its own pods, as the kubelet must; other nodes are judged."""
     stage.hold(policy("shop/closed", ANY, ingress=[]))
     stage.expect(
         stage.allowed(N1, NEAR),
@@ -66,7 +66,7 @@ def test_node_to_own_pod(stage: Stage) -> None:
 
 @pytest.mark.row("np-own-node-service")
 def test_node_to_own_pod_through_a_service(stage: Stage) -> None:
-    """A node reaches its own pod through a Service, too."""
+    """A node also reaches its own pod through a Service."""
     service = web(stage, "shop/near", {"name": "near"})
     stage.hold(service, policy("shop/closed", ANY, ingress=[]))
     stage.expect([connects(Query(N1, to), NEAR) for to in stage.at(service, 8080)])
@@ -75,7 +75,7 @@ def test_node_to_own_pod_through_a_service(stage: Stage) -> None:
 
 @pytest.mark.row("np-host-network")
 def test_host_network_pods_are_not_selected(stage: Stage) -> None:
-    """A pod that uses its node's network is isolated by no policy, and let in by no pod selector."""
+    """No policy isolates a host-network pod, and no pod selector matches one."""
     stage.hold(
         policy("shop/host", labels(role="host"), ingress=[], egress=[]),
         policy("bank/in", labels(name="teller"), ingress=[source(pods(labels(role="host"), ANY))]),
@@ -88,7 +88,7 @@ def test_host_network_pods_are_not_selected(stage: Stage) -> None:
 
 @pytest.mark.row("np-self")
 def test_pod_to_itself(stage: Stage) -> None:
-    """A pod reaches its own address whatever its policies say."""
+    """A pod reaches its own address, whatever its policies say."""
     stage.hold(policy("shop/closed", labels(name="near"), ingress=[], egress=[]))
     stage.expect(
         stage.allowed(NEAR, NEAR),
@@ -118,7 +118,7 @@ def test_pod_to_itself_through_a_service(stage: Stage) -> None:
 
 @pytest.mark.row("np-after-translation")
 def test_judged_after_translation(stage: Stage) -> None:
-    """Policy sees the backend's address and port: rules for pods and target ports hold through a Service."""
+    """Policy sees the backend's address and port, so rules for pods and target ports hold through a Service."""
     service = web(stage, "shop/far", {"name": "far"})
     stage.hold(
         service,
@@ -134,7 +134,7 @@ def test_judged_after_translation(stage: Stage) -> None:
 
 @pytest.mark.row("np-service-address")
 def test_service_addresses_are_not_judged(stage: Stage) -> None:
-    """An ipBlock of Service addresses opens nothing; one that excepts them shuts nothing."""
+    """An ipBlock of Service addresses allows nothing, and an exception of Service addresses denies nothing."""
     service = web(stage, "shop/far", {"name": "far"})
     owned = [
         ("10.96.0.0/12", "0.0.0.0/0") if "." in vip else ("fd00:96::/32", "::/0")
@@ -153,7 +153,7 @@ def test_service_addresses_are_not_judged(stage: Stage) -> None:
 
 @pytest.mark.row("np-service-ingress")
 def test_ingress_through_a_service(stage: Stage) -> None:
-    """A backend judges who asks through a Service by the client's own address."""
+    """A backend's ingress rules see the client's own address, also through a Service."""
     service = web(stage, "shop/far", {"name": "far"})
     stage.hold(service, policy("shop/in", labels(name="far"), ingress=[source(namespaces(labels(team="yard")))]))
     stage.expect(
@@ -166,7 +166,7 @@ def test_ingress_through_a_service(stage: Stage) -> None:
 
 @pytest.mark.row("np-service-mixed")
 def test_service_of_an_open_and_a_shut_backend(stage: Stage) -> None:
-    """Of two backends, the one that policy shuts never answers, and the other does."""
+    """Of two backends, the one that policy denies never answers, and the other does."""
     service = web(stage, "shop/web", SERVERS)
     stage.hold(service, policy("shop/in", labels(name="far"), ingress=[]))
     queries = (Query(CLIENT, to, count=24, timeout=1.0) for to in stage.at(service, 8080))
@@ -175,7 +175,7 @@ def test_service_of_an_open_and_a_shut_backend(stage: Stage) -> None:
 
 @pytest.mark.row("np-icmp-errors")
 def test_icmp_errors_pass(stage: Stage) -> None:
-    """ICMP port unreachable that belongs to an allowed flow reaches a client that nobody may reach."""
+    """ICMP port unreachable for an allowed flow reaches a client that nobody may reach."""
     stage.hold(
         policy("shop/in", labels(name="client"), ingress=[]), policy("shop/out", labels(name="far"), egress=[])
     )
@@ -188,7 +188,7 @@ def test_icmp_errors_pass(stage: Stage) -> None:
 
 @pytest.mark.row("np-closed-port")
 def test_closed_port_of_an_open_pod(stage: Stage) -> None:
-    """Where policy lets a client through, a closed port refuses; where it does not, the same port is silent."""
+    """A closed port refuses clients that policy allows, and is silent towards others."""
     stage.hold(policy("shop/in", labels(name="far"), ingress=[source(pods(labels(name="client")))]))
     stage.expect([rejects(CLIENT, to) for to in stage.pod_at(FAR, 9)])
     stage.expect([drops(DOG, to) for to in stage.pod_at(FAR, 9)])
@@ -196,7 +196,7 @@ def test_closed_port_of_an_open_pod(stage: Stage) -> None:
 
 @pytest.mark.row("np-neighbours")
 def test_neighbours_are_found(stage: Stage) -> None:
-    """ARP and neighbour discovery pass: an isolated pod that forgot its neighbours still reaches whom it may."""
+    """An isolated pod resolves its neighbours by ARP and neighbour discovery, and reaches allowed peers."""
     stage.hold(
         policy(
             "shop/closed",

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.policy
 
 @pytest.mark.row("np-deny-ingress")
 def test_no_ingress_rules(stage: Stage) -> None:
-    """A policy without ingress rules shuts its pods to everybody, TCP and UDP, and leaves the others open."""
+    """Nobody reaches the pods of a policy without ingress rules, by TCP or UDP; other pods stay open."""
     stage.hold(policy("shop/closed", labels(name="far"), ingress=[]))
     stage.expect(
         stage.denied(CLIENT, FAR),
@@ -27,7 +27,7 @@ def test_no_ingress_rules(stage: Stage) -> None:
 
 @pytest.mark.row("np-deny-egress")
 def test_no_egress_rules(stage: Stage) -> None:
-    """A policy without egress rules lets its pods reach nobody, TCP and UDP, and leaves the others open."""
+    """The pods of a policy without egress rules reach nobody, by TCP or UDP; other pods stay open."""
     stage.hold(policy("shop/closed", labels(name="client"), egress=[]))
     stage.expect(
         stage.denied(CLIENT, FAR),
@@ -86,14 +86,14 @@ def test_types_default_to_both(stage: Stage) -> None:
 
 @pytest.mark.row("np-types-without-rules")
 def test_type_without_rules(stage: Stage) -> None:
-    """policyTypes that name a direction without rules isolate it whole."""
+    """A policy whose policyTypes name a direction without rules denies everything in that direction."""
     stage.hold(policy("shop/both", labels(name="far"), ingress=[ANY], types=["Ingress", "Egress"]))
     stage.expect(stage.allowed(CLIENT, FAR), stage.denied(FAR, NEAR), stage.denied(FAR, VAULT, 53, "udp"))
 
 
 @pytest.mark.row("np-rules-without-type")
 def test_rules_without_type(stage: Stage) -> None:
-    """Rules of a direction that policyTypes leaves out count for nothing."""
+    """Rules of a direction that policyTypes leaves out have no effect."""
     thing = policy("shop/egress", labels(name="far"), ingress=[], egress=[ANY], types=["Egress"])
     stage.hold(thing)
     stage.expect(stage.allowed(CLIENT, FAR), stage.allowed(FAR, VAULT))
@@ -119,7 +119,7 @@ def test_empty_rule(stage: Stage) -> None:
 
 @pytest.mark.row("np-union")
 def test_policies_add_up(stage: Stage) -> None:
-    """What any of several policies of a pod allows is allowed; a policy that allows nothing takes nothing away."""
+    """A pod's policies add up: a connection is allowed if any of them allows it."""
     stage.hold(
         policy("shop/none", ANY, ingress=[]),
         policy("shop/one", labels(name="far"), ingress=[source(pods(labels(name="client")))]),
@@ -137,7 +137,7 @@ def test_policies_add_up(stage: Stage) -> None:
 
 @pytest.mark.row("np-both-ends")
 def test_both_ends_must_allow(stage: Stage) -> None:
-    """A connection needs the client's egress and the server's ingress to allow it."""
+    """A connection is allowed only if both the client's egress and the server's ingress allow it."""
     stage.hold(
         policy("shop/out", labels(name="client"), egress=[target(pods(labels(role="server")))]),
         policy("shop/in", labels(name="far"), ingress=[source(pods(labels(name="near")))]),
@@ -152,7 +152,7 @@ def test_both_ends_must_allow(stage: Stage) -> None:
 
 @pytest.mark.row("np-expressions")
 def test_match_expressions(stage: Stage) -> None:
-    """In, NotIn, Exists and DoesNotExist select as the API says; NotIn and DoesNotExist also without the label."""
+    """In, NotIn, Exists and DoesNotExist select as the API says, the negative ones also without the label."""
     stage.hold(
         policy("shop/in", expression("name", "In", "far", "nobody"), ingress=[]),
         policy("bank/not-in", expression("name", "NotIn", "teller"), ingress=[]),
@@ -171,6 +171,6 @@ def test_match_expressions(stage: Stage) -> None:
 
 @pytest.mark.row("np-own-namespace")
 def test_policies_keep_to_their_namespace(stage: Stage) -> None:
-    """A policy selects pods of its own namespace alone, also where labels are equal elsewhere."""
+    """A policy selects pods of its own namespace alone, even if pods elsewhere have the same labels."""
     stage.hold(policy("shop/servers", labels(role="server"), ingress=[]))
     stage.expect(stage.denied(DOG, NEAR), stage.denied(DOG, FAR), stage.allowed(DOG, VAULT))

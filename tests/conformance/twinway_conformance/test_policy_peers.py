@@ -1,4 +1,4 @@
-"""NetworkPolicy: whom a rule lets in or out."""
+"""NetworkPolicy: the peers of a rule."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def host(stage: Stage, name: str) -> list[Object]:
 
 
 def everywhere(stage: Stage, *excepted: str) -> list[Object]:
-    """ipBlocks of every address, the excepted ranges (IPv4; the others follow) left out."""
+    """ipBlocks of all addresses except the given ranges (IPv4; the IPv6 ranges follow from them)."""
     made = []
     for family in stage.families:
         out = [one for one in excepted if objects.family_of(one) == family]
@@ -33,7 +33,7 @@ def everywhere(stage: Stage, *excepted: str) -> list[Object]:
 
 @pytest.mark.row("np-peer-pods")
 def test_pod_peers_are_of_the_own_namespace(stage: Stage) -> None:
-    """A podSelector alone means pods of the policy's namespace, whatever others are labelled."""
+    """A podSelector alone means pods of the policy's namespace, whatever labels others have."""
     stage.hold(
         policy("shop/in", labels(name="far"), ingress=[source(pods(labels(role="client")))]),
         policy("yard/out", labels(name="dog"), egress=[target(pods(labels(role="client")))]),
@@ -106,7 +106,7 @@ def test_both_selectors_in_one_peer(stage: Stage) -> None:
 
 @pytest.mark.row("np-peer-or")
 def test_selectors_in_two_peers(stage: Stage) -> None:
-    """namespaceSelector and podSelector in two peers: either is enough."""
+    """Of a namespaceSelector and a podSelector in two peers, one that matches is enough."""
     rule = source(namespaces(labels(team="bank")), pods(labels(role="client")))
     stage.hold(policy("shop/in", labels(name="far"), ingress=[rule]))
     stage.expect(
@@ -120,7 +120,7 @@ def test_selectors_in_two_peers(stage: Stage) -> None:
 
 @pytest.mark.row("np-namespace-name")
 def test_namespace_by_its_name(stage: Stage) -> None:
-    """Every namespace carries `kubernetes.io/metadata.name`, as the API server sees to."""
+    """Every namespace has the label `kubernetes.io/metadata.name`, as the API server guarantees."""
     by_name = {"matchLabels": {"kubernetes.io/metadata.name": "bank"}}
     stage.hold(policy("shop/in", labels(name="far"), ingress=[source(namespaces(by_name))]))
     stage.expect(stage.allowed(TELLER, FAR), stage.denied(CLIENT, FAR), stage.denied(DOG, FAR))
@@ -128,7 +128,7 @@ def test_namespace_by_its_name(stage: Stage) -> None:
 
 @pytest.mark.row("np-block-pods")
 def test_blocks_match_pods(stage: Stage) -> None:
-    """An ipBlock matches pods by their addresses like anybody else, in both directions."""
+    """An ipBlock matches pods by their addresses, like any other peer, in both directions."""
     stage.hold(
         policy("shop/in", labels(name="far"), ingress=[source(*host(stage, TELLER))]),
         policy("yard/out", labels(name="dog"), egress=[target(*host(stage, VAULT))]),
@@ -145,7 +145,7 @@ def test_blocks_match_pods(stage: Stage) -> None:
 
 @pytest.mark.row("np-block-except")
 def test_blocks_except(stage: Stage) -> None:
-    """`except` takes ranges and single addresses out of an ipBlock, pods among them."""
+    """`except` takes ranges and single addresses out of an ipBlock, including those of pods."""
     out = [*map(alone, cast.pod_addresses(TELLER, stage.families)), *cast.ranges("n2", stage.families)]
     stage.hold(
         policy("shop/in", labels(name="near"), ingress=[source(*everywhere(stage, *out))]),
@@ -163,7 +163,7 @@ def test_blocks_except(stage: Stage) -> None:
 
 @pytest.mark.row("np-block-or-except")
 def test_excepted_by_one_allowed_by_another(stage: Stage) -> None:
-    """What one peer excepts another may allow: `except` narrows its own block, and denies nothing."""
+    """`except` narrows its own block and denies nothing: another peer may allow what it excepts."""
     out = cast.ranges("n2", stage.families)
     rule = source(*everywhere(stage, *out), *host(stage, DOG))
     stage.hold(policy("shop/in", labels(name="near"), ingress=[rule]))
@@ -172,7 +172,7 @@ def test_excepted_by_one_allowed_by_another(stage: Stage) -> None:
 
 @pytest.mark.row("np-block-nodes")
 def test_blocks_match_nodes(stage: Stage) -> None:
-    """An ipBlock matches nodes by their addresses: the other node coming in, and one that a pod goes out to."""
+    """An ipBlock matches nodes by their addresses: another node as a client, and a node that a pod connects to."""
     nodes = [block(alone(address)) for address in both(cast.NODES["n1"], stage.families)]
     there = [block(alone(address)) for address in both(cast.NODES["n2"], stage.families)]
     stage.hold(
@@ -187,7 +187,7 @@ def test_blocks_match_nodes(stage: Stage) -> None:
 
 @pytest.mark.row("np-block-outside")
 def test_blocks_match_the_outside(stage: Stage) -> None:
-    """An ipBlock lets clients from outside the cluster in by their own address."""
+    """An ipBlock matches clients from outside the cluster by their own address."""
     peers = [
         block(cidr) for cidr in ("203.0.113.0/24", "2001:db8::/32") if objects.family_of(cidr) in stage.families
     ]
@@ -205,7 +205,7 @@ def test_blocks_match_the_outside(stage: Stage) -> None:
 
 @pytest.mark.row("np-block-family")
 def test_blocks_are_of_one_family(stage: Stage) -> None:
-    """An ipBlock of one family says nothing about the other, which stays shut."""
+    """An ipBlock of one family does not match the other family, which stays denied."""
     if len(stage.families) < 2:
         pytest.skip("needs a dual-stack cluster")
     stage.hold(
@@ -224,7 +224,7 @@ def test_blocks_are_of_one_family(stage: Stage) -> None:
 
 @pytest.mark.row("np-relabelled-pod")
 def test_relabelled_pod(stage: Stage) -> None:
-    """A pod that gets other labels is let in, and selected, by them."""
+    """When a pod's labels change, rules and policies match it by the new ones."""
     rule = source(pods(labels(badge="gold")))
     thing = policy("shop/in", labels(guarded="yes"), ingress=[rule])
     guarded = cast.member(FAR, stage.families, guarded="yes")
@@ -238,7 +238,7 @@ def test_relabelled_pod(stage: Stage) -> None:
 
 @pytest.mark.row("np-relabelled-namespace")
 def test_relabelled_namespace(stage: Stage) -> None:
-    """A namespace that gets other labels takes its pods with it."""
+    """When a namespace's labels change, rules match its pods by the new ones."""
     stage.hold(policy("shop/in", labels(name="far"), ingress=[source(namespaces(labels(trusted="yes")))]))
     stage.expect(stage.denied(TELLER, FAR), stage.denied(DOG, FAR))
     stage.apply(namespace("bank", {"team": "bank", "trusted": "yes"}))
@@ -247,6 +247,6 @@ def test_relabelled_namespace(stage: Stage) -> None:
 
 @pytest.mark.row("np-other-node")
 def test_other_nodes_are_judged(stage: Stage) -> None:
-    """A node that is not the pod's own is judged like any client: no pod selector matches it."""
+    """A node other than the pod's own is judged like any client, and no pod selector matches it."""
     stage.hold(policy("shop/in", labels(name="far"), ingress=[source(namespaces(ANY))]))
     stage.expect(stage.denied(N1, FAR), stage.denied(N1, FAR, 53, "udp"), stage.allowed(N2, FAR))

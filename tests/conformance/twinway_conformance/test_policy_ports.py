@@ -15,7 +15,7 @@ pytestmark = pytest.mark.policy
 
 @pytest.mark.row("np-port")
 def test_port_by_number(stage: Stage) -> None:
-    """A port by number opens just that port of that protocol."""
+    """A port by number allows exactly that port of that protocol."""
     stage.hold(
         policy("shop/in", labels(name="far"), ingress=[source(ports=[open_port(80), open_port(53, "UDP")])]),
         policy("yard/out", labels(name="dog"), egress=[target(ports=[open_port(80), open_port(53, "UDP")])]),
@@ -34,7 +34,7 @@ def test_port_by_number(stage: Stage) -> None:
 
 @pytest.mark.row("np-port-protocol")
 def test_protocols_are_apart(stage: Stage) -> None:
-    """A number opened for one protocol stays shut for the other; without a protocol TCP is meant."""
+    """A number allowed for one protocol stays denied for the other; without a protocol, TCP is meant."""
     bare = {"port": 53}
     stage.hold(
         policy("shop/in", labels(name="far"), ingress=[source(ports=[bare])]),
@@ -47,7 +47,7 @@ def test_protocols_are_apart(stage: Stage) -> None:
 
 @pytest.mark.row("np-port-whole-protocol")
 def test_protocol_without_port(stage: Stage) -> None:
-    """A protocol without a port opens all of its ports, and none of another protocol's."""
+    """A protocol without a port allows all of its ports, and none of another protocol's."""
     stage.hold(
         policy("shop/in", labels(name="far"), ingress=[source(ports=[{"protocol": "UDP"}])]),
         policy("shop/tcp", labels(name="near"), ingress=[source(ports=[{"protocol": "TCP"}])]),
@@ -63,7 +63,7 @@ def test_protocol_without_port(stage: Stage) -> None:
 
 @pytest.mark.row("np-port-sctp")
 def test_sctp_port(stage: Stage) -> None:
-    """A port opened for SCTP is open for SCTP alone."""
+    """A port allowed for SCTP is open for SCTP alone."""
     stage.needs_sctp()
     ports = [container_port(132, "SCTP"), container_port(132)]
     stream = pod("shop/stream", "n2", both("10.244.2.70", stage.families), ports, {"name": "stream"})
@@ -75,7 +75,7 @@ def test_sctp_port(stage: Stage) -> None:
 
 @pytest.mark.row("np-port-named-ingress")
 def test_named_port_of_ingress(stage: Stage) -> None:
-    """A named port is looked up on each pod that the policy selects: `own` is another number on each."""
+    """A named port is looked up on each pod that the policy selects; the number of `own` differs between pods."""
     stage.hold(policy("shop/in", labels(role="server"), ingress=[source(ports=[open_port("own")])]))
     stage.expect(
         stage.allowed(CLIENT, NEAR, OWN_PORT[NEAR]),
@@ -99,7 +99,7 @@ def test_named_port_of_egress(stage: Stage) -> None:
 
 @pytest.mark.row("np-port-named-protocol")
 def test_named_port_of_another_protocol(stage: Stage) -> None:
-    """A name means the pod's port of that name and that protocol; a name that no pod has opens nothing."""
+    """A name means the pod's port of that name and protocol; a name that no pod has allows nothing."""
     ports = [open_port("dns", "TCP"), open_port("nowhere"), open_port("log", "UDP")]
     stage.hold(policy("shop/in", labels(name="far"), ingress=[source(ports=ports)]))
     stage.expect(
@@ -111,7 +111,7 @@ def test_named_port_of_another_protocol(stage: Stage) -> None:
 
 @pytest.mark.row("np-port-range")
 def test_end_port(stage: Stage) -> None:
-    """`port` to `endPort` opens both ends and what lies between, and nothing beside."""
+    """`port` to `endPort` allows both ends and the ports between them, and no others."""
     stage.hold(
         policy("shop/in", labels(role="server"), ingress=[source(ports=[open_port(80, "TCP", 81)])]),
         policy("bank/in", labels(name="vault"), ingress=[source(ports=[open_port(81, "TCP", 1000)])]),
@@ -131,7 +131,7 @@ def test_end_port(stage: Stage) -> None:
 
 @pytest.mark.row("np-port-and-peer")
 def test_ports_and_peers_of_one_rule(stage: Stage) -> None:
-    """A rule's ports are for its own peers alone; another rule's are for others."""
+    """The ports of a rule hold for its own peers alone."""
     rules = [
         source(pods(labels(name="client")), ports=[open_port(80)]),
         source(pods(labels(name="near")), ports=[open_port(53, "UDP")]),
@@ -147,7 +147,7 @@ def test_ports_and_peers_of_one_rule(stage: Stage) -> None:
 
 @pytest.mark.row("np-port-union")
 def test_ports_add_up(stage: Stage) -> None:
-    """Ports of several rules and several policies add up, overlapping ones too."""
+    """Ports of several rules and several policies add up, also where they overlap."""
     stage.hold(
         policy("shop/one", labels(name="far"), ingress=[source(pods(ANY), ports=[open_port(1, "TCP", 80)])]),
         policy(

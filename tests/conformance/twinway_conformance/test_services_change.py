@@ -1,4 +1,4 @@
-"""Services: what a change does to those who are at it."""
+"""Services: the effect of changes on connections."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _servers(stage: Stage) -> Iterator[None]:
 
 
 def bare(stage: Stage, name: str = "shop/moving") -> Object:
-    """A Service whose EndpointSlices the test writes, served by `serving`."""
+    """A Service whose EndpointSlices the test writes, for the programs of `serving`."""
     return stage.service(name, [port(PORT, 1, name="line"), port(PORT, 1, "UDP", name="datagram")])
 
 
@@ -37,9 +37,9 @@ def web(stage: Stage, name: str = "shop/web", number: int = 8080, target: int = 
 
 def asked(remote: Remote, family: int, address: str, socket: Socket | None = None) -> tuple[str, Socket]:
     """
-    Who answers a connected UDP socket, and that socket.
+    The backend that answers a connected UDP socket, and that socket.
 
-    A socket that is told an error is opened again, as resolvers do; silence is not borne.
+    A socket that gets an error is opened again, as resolvers do. Silence raises CallError.
     """
     for _ in range(3):
         try:
@@ -56,7 +56,7 @@ def asked(remote: Remote, family: int, address: str, socket: Socket | None = Non
 
 @pytest.mark.row("stale-udp-connected")
 def test_removed_backend_of_connected_udp(stage: Stage) -> None:
-    """Once its backend is removed, a connected UDP socket is never answered by it, and never met with silence."""
+    """After its backend is removed, a connected UDP socket gets an error or another backend, never silence."""
     service = bare(stage)
     for place in CLIENTS:
         stage.hold(service, *stage.slices(service, TARGETS, NEAR))
@@ -72,16 +72,16 @@ def test_removed_backend_of_connected_udp(stage: Stage) -> None:
 
 @pytest.mark.row("early-udp")
 def test_udp_that_was_connected_before_the_service(stage: Stage) -> None:
-    """A UDP socket that was connected, and asked, before there was a Service is never met with silence after."""
+    """A UDP socket that connected to an address before a Service had it is never met with silence afterwards."""
     service = bare(stage)
     for place in CLIENTS:
         stage.hold()
         with stage.talk(place) as talk:
-            early = [
+            before = [
                 (family, address, _unanswered(talk, family, address)) for family, address in stage.vips(service)
             ]
             stage.apply(service, *stage.slices(service, TARGETS, NEAR))
-            for family, address, socket in early:
+            for family, address, socket in before:
                 assert asked(talk, family, address, socket)[0] == NEAR, f"{place}, IPv{family}"
 
 
@@ -95,7 +95,7 @@ def _unanswered(talk: Remote, family: int, address: str) -> Socket:
 
 @pytest.mark.row("stale-udp-unconnected")
 def test_removed_backend_of_unconnected_udp(stage: Stage) -> None:
-    """Once its backend is removed, an unconnected UDP socket is answered by another at once, its own port kept."""
+    """After its backend is removed, an unconnected UDP socket gets another at once, and keeps its own port."""
     service = bare(stage)
     for place in CLIENTS:
         stage.hold(service, *stage.slices(service, TARGETS, NEAR))
@@ -113,7 +113,7 @@ def test_removed_backend_of_unconnected_udp(stage: Stage) -> None:
 
 @pytest.mark.row("stale-udp-shared")
 def test_removed_backend_that_another_service_has(stage: Stage) -> None:
-    """A backend that its Service lost answers that one's UDP clients no more, and goes on for the other's."""
+    """A backend that is removed from one of two Services answers UDP clients of the other alone."""
     service, other = bare(stage), bare(stage, "shop/staying")
     for place in CLIENTS:
         stage.hold(
@@ -133,7 +133,7 @@ def test_removed_backend_that_another_service_has(stage: Stage) -> None:
 
 @pytest.mark.row("stale-udp-empty")
 def test_udp_through_an_empty_service(stage: Stage) -> None:
-    """A UDP client that asked through the time without endpoints is answered as soon as there is one again."""
+    """A UDP client that sends while a Service has no endpoints is answered as soon as there is one again."""
     service = bare(stage)
     stage.hold(service, *stage.slices(service, TARGETS, NEAR))
     with stage.talk(CLIENT) as talk:
@@ -151,7 +151,7 @@ def test_udp_through_an_empty_service(stage: Stage) -> None:
 
 
 def _patiently(socket: Socket, address: str) -> str:
-    # An error that the time without endpoints left on the socket is told on the next call; then it is gone.
+    # The next call returns the error that is left from the time without endpoints, and clears it.
     try:
         return socket.ask_at(address, PORT, "hello")[0].split()[0]
     except CallError as failure:
@@ -160,7 +160,7 @@ def _patiently(socket: Socket, address: str) -> str:
 
 @pytest.mark.row("terminating-kept")
 def test_connections_of_a_terminating_backend(stage: Stage) -> None:
-    """When its backend begins to terminate, an established connection goes on; new ones go elsewhere."""
+    """When its backend begins to terminate, an established connection continues; new ones get other backends."""
     service = bare(stage)
     stage.hold(service, *stage.slices(service, TARGETS, NEAR))
     with stage.talk(CLIENT) as talk:
@@ -175,12 +175,12 @@ def test_connections_of_a_terminating_backend(stage: Stage) -> None:
             fresh = talk.tcp(family)
             fresh.connect(address, PORT)
             assert fresh.ask("new").split()[0] == FAR, f"IPv{family}"
-            assert [socket.ask(str(turn)).split()[0] for turn in range(3)] == [NEAR] * 3, f"IPv{family}"
+            assert [socket.ask(str(number)).split()[0] for number in range(3)] == [NEAR] * 3, f"IPv{family}"
 
 
 @pytest.mark.row("created-deleted")
 def test_created_and_deleted(stage: Stage) -> None:
-    """A Service works when `apply` returns, and answers no more when `delete` does."""
+    """A Service answers when `apply` returns, and no longer answers when `delete` returns."""
     service = web(stage, "shop/brief")
     stage.hold()
     for _ in range(2):
@@ -201,7 +201,7 @@ def test_created_and_deleted(stage: Stage) -> None:
 
 @pytest.mark.row("ports-changed")
 def test_changed_ports(stage: Stage) -> None:
-    """A Service's port that is renumbered answers under the new number, and is rejected under the old."""
+    """After a Service's port is renumbered, the new number answers and the old one is rejected."""
     stage.hold(web(stage))
     stage.expect(connects(Query(CLIENT, to), {NEAR, FAR}) for to in stage.at(web(stage), 8080))
     changed = web(stage, number=8888)
@@ -212,7 +212,7 @@ def test_changed_ports(stage: Stage) -> None:
 
 @pytest.mark.row("backends-changed")
 def test_changed_backends(stage: Stage) -> None:
-    """New connections follow the endpoints: to another backend, to none, and back."""
+    """New connections follow the endpoints, when these change to another backend, to none, and back."""
     service = stage.service("shop/some", [port(8080, 80, name="web"), port(5353, 53, "UDP", name="dns")])
     asks = [
         (place, to, protocol)
@@ -232,7 +232,7 @@ def test_changed_backends(stage: Stage) -> None:
 
 @pytest.mark.row("pods-come-and-go")
 def test_pods_come_and_go(stage: Stage) -> None:
-    """A pod that comes is among the backends when `sync` returns, and one that goes is not."""
+    """When `sync` returns, a new pod is among the backends, and a deleted one is not."""
     service = web(stage)
     fresh = pod(
         "shop/fresh",
@@ -248,14 +248,14 @@ def test_pods_come_and_go(stage: Stage) -> None:
 
 @pytest.mark.row("change-under-load")
 def test_change_under_load(stage: Stage) -> None:
-    """While other Services come and go and backends are added, no request of any connection is lost."""
+    """While other Services are added and removed and backends are added, no connection loses a request."""
     service = bare(stage)
     stage.hold(service, *stage.slices(service, TARGETS, NEAR))
     clients = [(CLIENT, address, PORT) for address in service["spec"]["clusterIPs"]]
     with loading(stage.lab, *clients) as tallies:
-        for turn in range(3):
-            stage.apply(web(stage, f"shop/passing-{turn}"), *stage.slices(service, TARGETS, NEAR, FAR))
-            stage.delete(web(stage, f"shop/passing-{turn}"))
+        for number in range(3):
+            stage.apply(web(stage, f"shop/passing-{number}"), *stage.slices(service, TARGETS, NEAR, FAR))
+            stage.delete(web(stage, f"shop/passing-{number}"))
             stage.apply(*stage.slices(service, TARGETS, NEAR))
     for tally in tallies:
         assert not tally.losses, str(tally)
@@ -263,7 +263,7 @@ def test_change_under_load(stage: Stage) -> None:
 
 @pytest.mark.row("undisturbed")
 def test_others_are_undisturbed(stage: Stage) -> None:
-    """A Service's change leaves the others, and traffic between pods, as they were."""
+    """A change of one Service does not affect the others, nor traffic between pods."""
     stage.hold(web(stage), web(stage, "shop/other"))
     stage.apply(web(stage, "shop/other", number=8888))
     stage.expect(

@@ -56,7 +56,7 @@ def test_terminating_endpoints_are_avoided(stage: Stage) -> None:
 
 @pytest.mark.row("terminating-fallback")
 def test_terminating_endpoints_are_the_last_resort(stage: Stage) -> None:
-    """With no endpoint ready, those that terminate and still serve are used, and no other."""
+    """If no endpoint is ready, those that are terminating and still serving are used, and no others."""
     service = bare(stage, "shop/terminating-fallback")
     stage.hold(
         service, *stage.slices(service, TARGETS, (NEAR, "terminating"), (FAR, "finished"), (VAULT, "unready"))
@@ -70,7 +70,7 @@ def test_terminating_endpoints_are_the_last_resort(stage: Stage) -> None:
 
 @pytest.mark.row("no-endpoints")
 def test_no_endpoints(stage: Stage) -> None:
-    """A Service without any endpoint rejects at once, TCP and UDP, from pods and from nodes."""
+    """A Service without endpoints rejects TCP and UDP at once, from pods and from nodes."""
     service = stage.service("shop/empty", [port(8080, 80), port(5353, 53, "UDP")], {"name": "nobody"})
     stage.hold(service)
     stage.expect(rejects(place, to, protocol) for place in PLACES for to, protocol in all_ports(stage, service))
@@ -78,7 +78,7 @@ def test_no_endpoints(stage: Stage) -> None:
 
 @pytest.mark.row("no-usable-endpoints")
 def test_no_usable_endpoints(stage: Stage) -> None:
-    """A Service whose endpoints are all unready or finished rejects as one without any does."""
+    """A Service whose endpoints are all unready or finished rejects like one without endpoints."""
     service = bare(stage, "shop/no-usable-endpoints")
     stage.hold(service, *stage.slices(service, TARGETS, (NEAR, "unready"), (FAR, "finished")))
     stage.expect(rejects(place, to, protocol) for place in PLACES for to, protocol in all_ports(stage, service))
@@ -86,7 +86,7 @@ def test_no_usable_endpoints(stage: Stage) -> None:
 
 @pytest.mark.row("ready-pods")
 def test_readiness_of_pods(stage: Stage) -> None:
-    """Behind a selector, a pod that is not ready gets no new connection; ready again, it does."""
+    """A selected pod gets no new connection while it is not ready, and gets some when it is ready again."""
     service = stage.service("shop/web", [port(8080, 80), port(5353, 53, "UDP")], SERVERS)
     sick = unready(cast.member(FAR, stage.families))
     stage.hold(service, sick)
@@ -103,7 +103,7 @@ def test_readiness_of_pods(stage: Stage) -> None:
 @pytest.mark.row("publish-not-ready")
 def test_publish_not_ready_addresses(stage: Stage) -> None:
     """With publishNotReadyAddresses, pods that are not ready are used like the others."""
-    service = stage.service("shop/early", [port(8080, 80), port(5353, 53, "UDP")], {"name": "far"})
+    service = stage.service("shop/not-ready", [port(8080, 80), port(5353, 53, "UDP")], {"name": "far"})
     service["spec"]["publishNotReadyAddresses"] = True
     stage.hold(service, unready(cast.member(FAR, stage.families)))
     stage.expect(
@@ -121,6 +121,6 @@ def test_several_slices(stage: Stage) -> None:
             again["metadata"]["name"] += f"-{number}"
             slices.append(again)
     stage.hold(service, *slices)
-    # NEAR, listed six times, counts once: FAR's share is a half, not a seventh, and 60 draws tell the two apart.
+    # NEAR is listed six times and counts once: FAR's share is a half, not a seventh. 60 draws show the difference.
     queries = (Query(CLIENT, to, protocol, count=60) for to, protocol in all_ports(stage, service))
     stage.expect_spread(queries, {NEAR, FAR}, least=15)

@@ -1,4 +1,4 @@
-"""Services: sockets that ask several of them, and by which name each answers."""
+"""Services: sockets that use several of them, and the source address of each answer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from twinway_conformance.stage import Stage
 PORT = 7070
 PLACES = (CLIENT, N1)
 REFUSED = ("EADDRINUSE", "EPERM")
-"""What a datagram fails with whose answer could have no name; kernels before 5.18 can only say EPERM."""
+"""The errors of a datagram whose answer could not be attributed. Kernels before 5.18 have EPERM alone."""
 UNAVAILABLE = ("EADDRNOTAVAIL", "EPERM")
 DATAGRAM_PORTS = (53, 54)
 
@@ -30,7 +30,7 @@ def _servers(stage: Stage) -> Iterator[None]:
 
 
 def twins(stage: Stage) -> list[Object]:
-    """Two Services of one backend, and one that has another backend besides."""
+    """Two Services of one backend, and one of that backend and another."""
     ports = [port(PORT, SERVED), port(PORT, SERVED, "UDP")]
     return [
         stage.service("shop/left", ports, {"name": "near"}),
@@ -40,7 +40,7 @@ def twins(stage: Stage) -> list[Object]:
 
 
 def many(stage: Stage) -> list[Object]:
-    """Six Services of as many backends, for UDP."""
+    """Six UDP Services of six backends."""
     return [
         stage.service(f"{pod.split('/')[0]}/{name}-{number}", [port(PORT, number, "UDP")], {"name": name})
         for pod, name in ((NEAR, "near"), (FAR, "far"), (VAULT, "vault"))
@@ -49,19 +49,19 @@ def many(stage: Stage) -> list[Object]:
 
 
 def addresses(stage: Stage, services: list[Object]) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """For each family: its number, and the Services' addresses."""
+    """The number of each family, and the Services' addresses in it."""
     each = (service["spec"]["clusterIPs"] for service in services)
     yield from zip(stage.families, zip(*each, strict=True), strict=True)
 
 
 def heard(socket: Socket) -> list[object]:
-    """Whom the next datagram is from."""
+    """The address and port that the next datagram comes from."""
     return list(socket.hear()[1])
 
 
 @pytest.mark.row("udp-six-services")
 def test_six_services_at_once(stage: Stage) -> None:
-    """One unconnected UDP socket asks six Services before it reads; each answers from its own address."""
+    """One unconnected UDP socket sends to six Services before it reads; each answers from its own address."""
     for place in PLACES:
         with stage.talk(place) as talk:
             for family, six in addresses(stage, many(stage)):
@@ -74,7 +74,7 @@ def test_six_services_at_once(stage: Stage) -> None:
 
 @pytest.mark.row("udp-shared-backend")
 def test_one_backend_in_turn(stage: Stage) -> None:
-    """One UDP socket asks two Services of one backend, and that itself, in turn; each answer has its name."""
+    """One UDP socket asks two Services of one backend, then the backend; each answer has the address asked."""
     pods = cast.pod_addresses(NEAR, stage.families)
     for place in PLACES:
         with stage.talk(place) as talk:
@@ -87,7 +87,7 @@ def test_one_backend_in_turn(stage: Stage) -> None:
 
 @pytest.mark.row("udp-shared-backend-at-once")
 def test_one_backend_at_once(stage: Stage) -> None:
-    """Asked at once, each of them answers by its own name, or asking fails and says so: never a wrong name."""
+    """Two Services of one backend, asked at once, each answer from their own address, or the send fails."""
     pods = cast.pod_addresses(NEAR, stage.families)
     for place in PLACES:
         with stage.talk(place) as talk:
@@ -96,14 +96,14 @@ def test_one_backend_at_once(stage: Stage) -> None:
                 for order in (("left", "right"), ("left", "pod"), ("pod", "right")):
                     socket = talk.udp(family)
                     asked = [name for name in order if sent(socket, names[name], name)]
-                    assert asked[0] == order[0], f"{place}, IPv{family}: nothing could be asked"
+                    assert asked[0] == order[0], f"{place}, IPv{family}: the first send failed"
                     for _ in asked:
                         said, sender = socket.hear()
                         assert tuple(sender) == names[said.split()[-1]], f"{place}, IPv{family}: {order}"
 
 
 def sent(socket: Socket, to: tuple[str, int], text: str) -> bool:
-    """Whether a datagram was sent; one that was not says why."""
+    """Whether a datagram was sent. An error other than `REFUSED` raises CallError."""
     try:
         socket.send_at(*to, text)
     except CallError as failure:
@@ -115,7 +115,7 @@ def sent(socket: Socket, to: tuple[str, int], text: str) -> bool:
 
 @pytest.mark.row("udp-shared-backend-other")
 def test_other_backend(stage: Stage) -> None:
-    """While the answer of a shared backend is awaited, a Service that has another one is asked there."""
+    """While the answer of a shared backend is due, a Service that has another backend uses that one."""
     for place in PLACES:
         with stage.talk(place) as talk:
             for family, (left, _, wide) in addresses(stage, twins(stage)):
@@ -131,7 +131,7 @@ def test_other_backend(stage: Stage) -> None:
 
 @pytest.mark.row("bound-port-shared-backend")
 def test_bound_port(stage: Stage) -> None:
-    """From one bound port two Services of one backend are connected to, or the second connect() says no."""
+    """From one bound port, a client connects to two Services of one backend, or the second connect() fails."""
     owns = cast.pod_addresses(CLIENT, stage.families)
     with stage.talk(CLIENT) as talk:
         for (family, (left, right, _)), own in zip(addresses(stage, twins(stage)), owns, strict=True):
@@ -146,7 +146,7 @@ def test_bound_port(stage: Stage) -> None:
 
 @pytest.mark.row("bound-port-other-backend")
 def test_bound_port_and_another_backend(stage: Stage) -> None:
-    """From one bound port a Service of several backends is connected to, beside one that shares one of them."""
+    """From one bound port, a client connects to two Services that share one of several backends."""
     owns = cast.pod_addresses(CLIENT, stage.families)
     with stage.talk(CLIENT) as talk:
         for (family, (left, _, wide)), own in zip(addresses(stage, twins(stage)), owns, strict=True):
@@ -162,7 +162,7 @@ def test_bound_port_and_another_backend(stage: Stage) -> None:
 
 @pytest.mark.row("mptcp-peer")
 def test_mptcp(stage: Stage) -> None:
-    """An MPTCP socket's peer is the Service that it was connected to, before and after traffic."""
+    """The peer of an MPTCP socket is the Service that it connected to, before and after traffic."""
     for place in PLACES:
         with stage.talk(place) as talk:
             for family, (left, _, _) in addresses(stage, twins(stage)):

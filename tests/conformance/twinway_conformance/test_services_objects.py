@@ -1,4 +1,4 @@
-"""Services: objects as controllers, charts and other proxies write them."""
+"""Services: objects in the forms that controllers, charts and other proxies write."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from twinway_conformance.probes import DROPPED, REJECTED, SILENCE_SECONDS, Due, 
 from twinway_conformance.stage import Stage
 
 HERE, THERE = (CLIENT, TELLER, N1), (DOG, HOST, N2)
-"""Places on the first node, and on the second."""
+"""Places on the first node, and on the second one."""
 TARGETS = {"web": 80, "dns": 53}
 PROXY_NAME, HEADLESS = "service.kubernetes.io/service-proxy-name", "service.kubernetes.io/headless"
 
@@ -21,7 +21,7 @@ def bare(stage: Stage, name: str) -> Object:
 
 
 def labelled(thing: Object, **more: str) -> Object:
-    """The same object with more labels."""
+    """The same object with additional labels."""
     metadata = thing["metadata"]
     return {**thing, "metadata": {**metadata, "labels": {**metadata.get("labels", {}), **more}}}
 
@@ -34,7 +34,7 @@ def doors(stage: Stage, service: Object) -> list[tuple[str, str]]:
 
 
 def met(stage: Stage, service: Object, places: tuple[str, ...], *backends: str) -> list[Due]:
-    """From these places the Service is answered by these backends alone; by none of them it rejects."""
+    """Expect that exactly these backends answer these places; without backends, expect rejection."""
     return [
         connects(Query(place, to, protocol, count=6), backends) if backends else rejects(place, to, protocol)
         for place in places
@@ -43,7 +43,7 @@ def met(stage: Stage, service: Object, places: tuple[str, ...], *backends: str) 
 
 
 def left_alone(stage: Stage, service: Object) -> list[Due]:
-    """Nobody answers at the Service's addresses."""
+    """Expect that nobody answers at the Service's addresses."""
     return [
         Due(Query(place, to, protocol, timeout=SILENCE_SECONDS), frozenset({DROPPED, REJECTED}))
         for place in (CLIENT, DOG, N1)
@@ -53,7 +53,7 @@ def left_alone(stage: Stage, service: Object) -> list[Due]:
 
 @pytest.mark.row("internal-local")
 def test_internal_traffic_policy_local(stage: Stage) -> None:
-    """With internalTrafficPolicy Local, clients are given backends of their own node, pods and programs alike."""
+    """With internalTrafficPolicy Local, pods and programs of a node get backends of that node alone."""
     service = stage.service("shop/own-node", [port(8080, 80), port(5353, 53, "UDP")], SERVERS)
     service["spec"]["internalTrafficPolicy"] = "Local"
     stage.hold(service)
@@ -62,7 +62,7 @@ def test_internal_traffic_policy_local(stage: Stage) -> None:
 
 @pytest.mark.row("internal-local-none")
 def test_internal_traffic_policy_local_without_a_backend(stage: Stage) -> None:
-    """A node without a backend of a Local Service rejects, whatever other nodes have; and the change is seen."""
+    """A node without a backend of a Local Service rejects, whatever other nodes have, also after a change."""
     service = bare(stage, "shop/one-node")
     slices = stage.slices(service, TARGETS, FAR, (NEAR, "unready"))
     stage.hold(service, *slices)
@@ -76,7 +76,7 @@ def test_internal_traffic_policy_local_without_a_backend(stage: Stage) -> None:
 
 @pytest.mark.row("serving-unsaid")
 def test_serving_that_is_not_said(stage: Stage) -> None:
-    """An endpoint that terminates serves unless it says that it does not; what is not said is true."""
+    """A terminating endpoint serves, unless its `serving` condition is false."""
     service = bare(stage, "shop/unsaid")
     slices = stage.slices(service, TARGETS, (NEAR, "terminating"), (FAR, "finished"), (VAULT, "unready"))
     for each in slices:
@@ -89,7 +89,7 @@ def test_serving_that_is_not_said(stage: Stage) -> None:
 
 @pytest.mark.row("proxy-name")
 def test_service_of_another_proxy(stage: Stage) -> None:
-    """A Service labelled for another proxy is left alone, from the moment it is labelled until it no longer is."""
+    """A Service with another proxy's label is left alone for as long as it has the label."""
     service = stage.service("shop/theirs", [port(8080, 80), port(5353, 53, "UDP")], SERVERS)
     theirs = labelled(service, **{PROXY_NAME: "other.example"})
     stage.hold(theirs)
@@ -102,7 +102,7 @@ def test_service_of_another_proxy(stage: Stage) -> None:
 
 @pytest.mark.row("headless-label")
 def test_slices_of_headless_services(stage: Stage) -> None:
-    """Nobody is sent to the endpoints of a slice that is labelled headless, put on and taken off at run time."""
+    """The endpoints of a slice are not used for as long as it has the headless label."""
     service = bare(stage, "shop/labelled")
     slices = stage.slices(service, TARGETS, NEAR)
     stage.hold(service, *slices)

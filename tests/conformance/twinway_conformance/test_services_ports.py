@@ -10,13 +10,13 @@ from twinway_conformance.probes import CONNECTED, Query, connects, rejects
 from twinway_conformance.running import sniffing
 from twinway_conformance.stage import Stage
 
-CLOSED = 9  # declared by no pod of the cast
+CLOSED = 9  # no pod of the cast declares it
 PLACES = (CLIENT, DOG, N1)
 
 
 @pytest.mark.row("multi-port")
 def test_multi_port(stage: Stage) -> None:
-    """Each port of a Service leads to its own target, whatever the others do."""
+    """Each port of a Service leads to its own target port."""
     ports = [port(8080, 80), port(8081, CLOSED), port(8082, OWN_PORT[FAR])]
     service = stage.service("shop/many", ports, {"name": "far"})
     stage.hold(service)
@@ -31,7 +31,7 @@ def test_multi_port(stage: Stage) -> None:
 
 @pytest.mark.row("same-number")
 def test_one_number_two_protocols(stage: Stage) -> None:
-    """One port number may be TCP and UDP at once, each with its own target."""
+    """One port number can be both TCP and UDP, each with its own target port."""
     ports = [port(53, 80, "TCP"), port(53, 53, "UDP"), port(54, 80, "TCP")]
     service = stage.service("shop/both", ports, {"name": "far"})
     stage.hold(service)
@@ -46,7 +46,7 @@ def test_one_number_two_protocols(stage: Stage) -> None:
 
 @pytest.mark.row("clusterip-sctp")
 def test_clusterip_sctp(stage: Stage) -> None:
-    """A ClusterIP answers SCTP through its own backend; a driver that leaves SCTP alone answers in no family."""
+    """A ClusterIP answers SCTP through its own backend in every family, or, without SCTP support, in none."""
     stage.needs_sctp()
     stream = pod(
         "shop/stream", "n2", both("10.244.2.70", stage.families), [container_port(132, "SCTP")], {"name": "stream"}
@@ -61,7 +61,7 @@ def test_clusterip_sctp(stage: Stage) -> None:
 
 @pytest.mark.row("named-target")
 def test_named_target_port(stage: Stage) -> None:
-    """A named target port is looked up on each pod: `own` is another number on each backend."""
+    """A named target port is looked up on each pod; the number of `own` differs between backends."""
     service = stage.service("shop/named", [port(8080, "own"), port(5353, "dns", "UDP")], SERVERS)
     stage.hold(service)
     doors = [(to, "tcp") for to in stage.at(service, 8080)] + [(to, "udp") for to in stage.at(service, 5353)]
@@ -70,7 +70,7 @@ def test_named_target_port(stage: Stage) -> None:
 
 @pytest.mark.row("slice-ports")
 def test_ports_of_slices(stage: Stage) -> None:
-    """Where EndpointSlices are given, theirs are the target numbers: a port they lack is rejected."""
+    """Target ports are those of the EndpointSlices, and a port that these lack is rejected."""
     service = stage.service(
         "shop/given", [port(8080, 1, name="first"), port(8081, 1, name="second"), port(8082, 1, name="third")]
     )
@@ -86,7 +86,7 @@ def test_ports_of_slices(stage: Stage) -> None:
 
 @pytest.mark.row("undefined-port")
 def test_undefined_port(stage: Stage) -> None:
-    """A port that a Service lacks, on an address that it has, is rejected at once."""
+    """An undefined port of a Service's address is rejected at once."""
     service = stage.service("shop/web", [port(8080, 80), port(5353, 53, "UDP")], SERVERS)
     stage.hold(service)
     stage.expect(
@@ -99,7 +99,7 @@ def test_undefined_port(stage: Stage) -> None:
 
 @pytest.mark.row("undefined-port-kept-in")
 def test_undefined_port_never_leaks(stage: Stage) -> None:
-    """Not one packet for an undefined port of a Service's address leaves the client's node."""
+    """No packet for an undefined port of a Service's address leaves the client's node."""
     service = stage.service("shop/web", [port(8080, 80)], SERVERS)
     stage.hold(service)
     with sniffing(stage.lab, N1, *service["spec"]["clusterIPs"]) as leaked:
@@ -110,12 +110,12 @@ def test_undefined_port_never_leaks(stage: Stage) -> None:
                 for to in stage.at(service, 9999)
             )
         )
-    assert set(leaked.values()) == {0}, f"no packet was to leave the node; came: {leaked}"
+    assert set(leaked.values()) == {0}, f"expected no packet to leave the node, got {leaked}"
 
 
 @pytest.mark.row("other-namespace")
 def test_same_name_in_two_namespaces(stage: Stage) -> None:
-    """Services of one name in two namespaces lead to the pods of their own namespace."""
+    """Services of the same name in two namespaces lead to the pods of their own namespace."""
     shop = stage.service("shop/twin", [port(8080, 80)], SERVERS)
     bank = stage.service("bank/twin", [port(8080, 80)], SERVERS)
     stage.hold(shop, bank)

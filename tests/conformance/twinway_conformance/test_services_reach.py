@@ -1,4 +1,4 @@
-"""Services: who reaches what."""
+"""Services: clients, addresses and backends."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ SERVING = {NEAR, FAR}
 
 
 def web(stage: Stage) -> Object:
-    """The Service most tests here ask: two backends, one on each node, TCP and UDP."""
+    """The Service of most tests: two backends, one on each node, for TCP and UDP."""
     return stage.service("shop/web", [port(8080, 80), port(5353, 53, "UDP")], SERVERS)
 
 
 def solo(stage: Stage, name: str, owner: str) -> Object:
-    """A Service with one pod behind it."""
+    """A Service of one pod."""
     space, _, own = owner.partition("/")
     return stage.service(f"{space}/{name}", [port(8080, 80), port(5353, 53, "UDP")], {"name": own})
 
 
 @pytest.mark.row("clusterip-tcp")
 def test_clusterip_tcp(stage: Stage) -> None:
-    """A ClusterIP answers TCP from pods of every node and namespace, through one of its own backends."""
+    """A ClusterIP answers TCP from pods of every node and namespace through its own backends."""
     stage.hold(web(stage))
     stage.expect(connects(Query(pod, to, count=4), SERVING) for pod in PODS for to in stage.at(web(stage), 8080))
 
 
 @pytest.mark.row("clusterip-udp")
 def test_clusterip_udp(stage: Stage) -> None:
-    """A ClusterIP answers UDP from pods of every node and namespace, through one of its own backends."""
+    """A ClusterIP answers UDP from pods of every node and namespace through its own backends."""
     stage.hold(web(stage))
     stage.expect(
         connects(Query(pod, to, "udp", count=4), SERVING) for pod in PODS for to in stage.at(web(stage), 5353)
@@ -43,7 +43,7 @@ def test_clusterip_udp(stage: Stage) -> None:
 
 @pytest.mark.row("spread")
 def test_spread(stage: Stage) -> None:
-    """New connections and new UDP sockets are spread over all backends, none below a fifth of its share."""
+    """New connections and UDP sockets are spread over all backends; each gets at least a fifth of its share."""
     stage.hold(web(stage))
     count = 60
     doors = [(to, "tcp") for to in stage.at(web(stage), 8080)] + [(to, "udp") for to in stage.at(web(stage), 5353)]
@@ -53,7 +53,7 @@ def test_spread(stage: Stage) -> None:
 
 @pytest.mark.row("source-kept")
 def test_source_address_kept(stage: Stage) -> None:
-    """A backend, on the client's node or another, sees the address of the pod that asked."""
+    """A backend on the client's node or another sees the client pod's own address."""
     stage.hold(solo(stage, "near", NEAR), solo(stage, "far", FAR))
     due = []
     for service, backend in ((solo(stage, "near", NEAR), NEAR), (solo(stage, "far", FAR), FAR)):
@@ -68,7 +68,7 @@ def test_source_address_kept(stage: Stage) -> None:
 
 @pytest.mark.row("hairpin")
 def test_hairpin(stage: Stage) -> None:
-    """A pod that asks a Service of which it is the only backend is answered by itself."""
+    """A pod reaches itself through a Service of which it is the only backend."""
     stage.hold(solo(stage, "self", NEAR))
     stage.expect(
         connects(Query(NEAR, to, protocol), NEAR)
@@ -79,7 +79,7 @@ def test_hairpin(stage: Stage) -> None:
 
 @pytest.mark.row("host-clients")
 def test_clients_in_the_host_namespace(stage: Stage) -> None:
-    """Programs of a node, and pods that use its network, reach a Service on either node's backends."""
+    """Programs of a node, and host-network pods, reach a Service's backends on both nodes."""
     stage.hold(solo(stage, "near", NEAR), solo(stage, "far", FAR))
     stage.expect(
         connects(Query(place, to, protocol), backend)
@@ -92,7 +92,7 @@ def test_clients_in_the_host_namespace(stage: Stage) -> None:
 
 @pytest.mark.row("host-backend")
 def test_backend_on_the_host_network(stage: Stage) -> None:
-    """A backend that uses its node's network answers pods and programs of both nodes."""
+    """A host-network backend answers pods and programs of both nodes."""
     service = stage.service("shop/host", [port(8080, HOST_PORT), port(5353, HOST_PORT, "UDP")], {"name": "host"})
     stage.hold(service)
     stage.expect(
@@ -105,14 +105,14 @@ def test_backend_on_the_host_network(stage: Stage) -> None:
 
 @pytest.mark.row("by-name")
 def test_by_name(stage: Stage) -> None:
-    """`NAME.NAMESPACE` leads where the Service's address does."""
+    """`NAME.NAMESPACE` leads to the same backends as the Service's address."""
     stage.hold(web(stage))
     stage.expect(connects(Query(place, "web.shop:8080"), SERVING) for place in (CLIENT, DOG, N1))
 
 
 @pytest.mark.row("headless")
 def test_headless(stage: Stage) -> None:
-    """A headless Service changes nothing: its pods answer on their own ports, and not on the Service's."""
+    """A headless Service has no effect: its pods answer on their own ports, and not on the Service's."""
     stage.hold(headless("shop/quiet", [port(8080, 80)], SERVERS))
     stage.expect([connects(Query(CLIENT, to), FAR) for to in stage.pod_at(FAR, 80)])
     stage.expect([rejects(CLIENT, to) for to in stage.pod_at(FAR, 8080)])
@@ -120,10 +120,10 @@ def test_headless(stage: Stage) -> None:
 
 @pytest.mark.row("no-service")
 def test_pods_without_services(stage: Stage) -> None:
-    """Every pod reaches every other pod's address and ports; closed ports refuse."""
+    """Without a Service, every pod reaches every other pod's ports, and closed ports refuse."""
     stage.hold()
     wrong = {key: answer for key, answer in stage.lab.matrix().items() if answer.outcome != CONNECTED}
-    assert not wrong, f"all were to connect; came: {wrong}"
+    assert not wrong, f"expected all to connect, got {wrong}"
     stage.expect(
         rejects(CLIENT, to, protocol)
         for name in (NEAR, FAR)
@@ -134,7 +134,7 @@ def test_pods_without_services(stage: Stage) -> None:
 
 @pytest.mark.row("large")
 def test_large_payloads(stage: Stage) -> None:
-    """Datagrams and requests of more than a thousand bytes come back whole through a Service."""
+    """Datagrams and requests of more than a thousand bytes return complete through a Service."""
     stage.hold(web(stage))
     stage.expect(
         connects(Query(pod, to, protocol, payload=1300), SERVING)
@@ -146,7 +146,7 @@ def test_large_payloads(stage: Stage) -> None:
 
 @pytest.mark.row("side-by-side")
 def test_many_at_once(stage: Stage) -> None:
-    """Two hundred connections side by side through one Service are all answered."""
+    """Two hundred connections at a time through one Service are all answered."""
     stage.hold(web(stage))
     stage.expect(
         connects(Query(pod, to, count=50 // len(stage.families)), SERVING)
@@ -157,7 +157,7 @@ def test_many_at_once(stage: Stage) -> None:
 
 @pytest.mark.row("two-services")
 def test_one_backend_behind_two_services(stage: Stage) -> None:
-    """One pod behind two Services answers through both at once, TCP and UDP."""
+    """One pod behind two Services answers through both at the same time, by TCP and UDP."""
     one, two = solo(stage, "one", FAR), solo(stage, "two", FAR)
     stage.hold(one, two)
     stage.expect(

@@ -1,4 +1,4 @@
-"""Services: what programs see of them through their sockets."""
+"""Services: what programs see through their sockets."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _servers(stage: Stage) -> Iterator[None]:
 
 
 def services(stage: Stage) -> list[Object]:
-    """Two Services with one backend each, on one port of both protocols, and one whose backend is closed."""
+    """Two Services of one backend each, on one port of both protocols, and one whose backend's port is closed."""
     ports = [port(PORT, SERVED), port(PORT, SERVED, "UDP")]
     closed = [port(PORT, SERVED + 1), port(PORT, SERVED + 1, "UDP")]
     return [
@@ -37,7 +37,7 @@ def services(stage: Stage) -> list[Object]:
 
 
 def addresses(stage: Stage) -> Iterator[tuple[int, str, str, str]]:
-    """For each family: its number, and the addresses of Services `one`, `two` and `closed`."""
+    """The number of each family, and the addresses of Services `one`, `two` and `closed` in it."""
     three = (service["spec"]["clusterIPs"] for service in services(stage))
     for family, (one, two, closed) in zip(stage.families, zip(*three, strict=True), strict=True):
         yield family, one, two, closed
@@ -45,7 +45,7 @@ def addresses(stage: Stage) -> Iterator[tuple[int, str, str, str]]:
 
 @pytest.mark.row("getpeername")
 def test_getpeername(stage: Stage) -> None:
-    """A connected TCP or UDP socket's peer is the Service that it was connected to, before and after traffic."""
+    """The peer of a connected TCP or UDP socket is the Service that it connected to, before and after traffic."""
     for place in PLACES:
         with stage.talk(place) as talk:
             for family, one, _, _ in addresses(stage):
@@ -59,7 +59,7 @@ def test_getpeername(stage: Stage) -> None:
 
 @pytest.mark.row("getsockname")
 def test_getsockname(stage: Stage) -> None:
-    """A socket connected to a Service has the pod's own address, and the backend sees just that."""
+    """A socket connected to a Service has the pod's own address, and the backend sees the same address."""
     with stage.talk(CLIENT) as talk:
         for (family, one, two, _), own in zip(
             addresses(stage), cast.pod_addresses(CLIENT, stage.families), strict=True
@@ -74,7 +74,7 @@ def test_getsockname(stage: Stage) -> None:
 
 @pytest.mark.row("recvmsg-source")
 def test_unconnected_udp(stage: Stage) -> None:
-    """An answer to an unconnected UDP socket comes from the Service that was asked, for each of two at once."""
+    """Answers to an unconnected UDP socket come from the Service that was asked, with two Services at once."""
     for place in PLACES:
         with stage.talk(place) as talk:
             for family, one, two, _ in addresses(stage):
@@ -86,7 +86,7 @@ def test_unconnected_udp(stage: Stage) -> None:
 
 @pytest.mark.row("recvmsg-direct")
 def test_unconnected_udp_beside_services(stage: Stage) -> None:
-    """The same unconnected UDP socket asks a Service and a pod in turn; each answer shows who was asked."""
+    """One unconnected UDP socket asks a Service and a pod alternately; each answer has the address asked."""
     with stage.talk(CLIENT) as talk:
         pods = cast.pod_addresses(VAULT, stage.families)
         for (family, one, _, _), pod in zip(addresses(stage), pods, strict=True):
@@ -98,7 +98,7 @@ def test_unconnected_udp_beside_services(stage: Stage) -> None:
 
 @pytest.mark.row("udp-reconnect")
 def test_reconnected_udp(stage: Stage) -> None:
-    """One UDP socket connected to a Service, another, a pod, and the first again follows each time."""
+    """One UDP socket connects to a Service, another one, a pod, and the first again, and follows each time."""
     for place in PLACES:
         with stage.talk(place) as talk:
             pods = cast.pod_addresses(VAULT, stage.families)
@@ -117,8 +117,8 @@ def test_reconnected_udp(stage: Stage) -> None:
 
 @pytest.mark.row("udp-disconnect")
 def test_disconnected_udp(stage: Stage) -> None:
-    """After connect(AF_UNSPEC) a UDP socket has no peer and no memory: it asks others freely."""
-    # An IPv6 socket asks its former peer alone: Linux itself goes on filtering by the peer that it had.
+    """After connect(AF_UNSPEC), a UDP socket has no peer, and can ask others."""
+    # An IPv6 socket can only ask its former peer, because Linux itself continues to filter by it.
     for place in PLACES:
         with stage.talk(place) as talk:
             pods = cast.pod_addresses(VAULT, stage.families)
@@ -138,7 +138,7 @@ def test_disconnected_udp(stage: Stage) -> None:
 
 @pytest.mark.row("udp-rebind")
 def test_one_port_two_services(stage: Stage) -> None:
-    """A client port that asked one Service and asks another is answered by the other, from its address."""
+    """A client port that asked one Service can ask another, which answers from its own address."""
     with stage.talk(CLIENT) as talk:
         for (family, one, two, _), own in zip(
             addresses(stage), cast.pod_addresses(CLIENT, stage.families), strict=True
@@ -152,7 +152,7 @@ def test_one_port_two_services(stage: Stage) -> None:
 
 @pytest.mark.row("udp-one-backend")
 def test_one_port_one_backend_two_ways(stage: Stage) -> None:
-    """A client port that asks a pod through a Service and directly in turn is answered from where it asked."""
+    """A client port asks a pod alternately through a Service and directly; answers have the address asked."""
     with stage.talk(CLIENT) as talk:
         owns, pods = (cast.pod_addresses(name, stage.families) for name in (CLIENT, NEAR))
         for (family, one, _, _), own, pod in zip(addresses(stage), owns, pods, strict=True):
@@ -165,7 +165,7 @@ def test_one_port_one_backend_two_ways(stage: Stage) -> None:
 
 @pytest.mark.row("v4-mapped")
 def test_v4_mapped(stage: Stage) -> None:
-    """An IPv6 socket that speaks IPv4 (::ffff:a.b.c.d) is served like an IPv4 one, and sees mapped addresses."""
+    """An IPv6 socket that uses IPv4 (::ffff:a.b.c.d) is served like an IPv4 one, and sees mapped addresses."""
     if 4 not in stage.families:
         pytest.skip("no IPv4 in an IPv6 cluster")
     one = services(stage)[0]["spec"]["clusterIPs"][0]
@@ -182,7 +182,7 @@ def test_v4_mapped(stage: Stage) -> None:
 
 @pytest.mark.row("port-unreachable")
 def test_port_unreachable(stage: Stage) -> None:
-    """When a backend answers with ICMP port unreachable, the client's connected UDP socket is told."""
+    """When a backend answers with ICMP port unreachable, the client's connected UDP socket gets an error."""
     with stage.talk(CLIENT) as talk:
         for family, _, _, closed in addresses(stage):
             socket = talk.udp(family)
@@ -192,7 +192,7 @@ def test_port_unreachable(stage: Stage) -> None:
 
 @pytest.mark.row("reset")
 def test_reset(stage: Stage) -> None:
-    """When a backend's port is closed, the client's connect() is refused as by the backend itself."""
+    """When a backend's port is closed, the client's connect() is refused, as if it had connected directly."""
     for place in PLACES:
         with stage.talk(place) as talk:
             for family, _, _, closed in addresses(stage):
@@ -202,7 +202,7 @@ def test_reset(stage: Stage) -> None:
 
 @pytest.mark.row("bulk")
 def test_bulk(stage: Stage) -> None:
-    """Eight megabytes through a Service arrive whole and in order."""
+    """Eight megabytes through a Service arrive complete and in order."""
     size = 8 << 20
     with stage.talk(CLIENT) as talk:
         for family, one, two, _ in addresses(stage):

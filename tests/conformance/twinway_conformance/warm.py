@@ -1,11 +1,11 @@
 """
-`twinway`, warm: each line of input is one command, run in a fork of a process that has imported it all.
+Run commands of `twinway` in forks of a process that has imported it: each line of input is one command.
 
     python -m twinway_conformance.warm
 
-In: {"words", "seconds"}. Out: {"status", "stdout", "stderr"}, one line for each; a command that has not ended
-after so many seconds is ended by SIGALRM. What runs is the command's own code from its first line on, in a
-process of its own; only Python's start and the imports are saved, which take longer than most commands.
+An input line is {"words", "seconds"}, and its output line {"status", "stdout", "stderr"}. SIGALRM ends a command
+that runs longer than `seconds`. A fork runs the command's own code from its first line. It saves only the start of
+Python and the imports, which take longer than most commands.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def _written(sink: BinaryIO) -> str:
 
 
 def _become(words: list[str], out: BinaryIO, error: BinaryIO) -> None:
-    # Never returns: what the parent has buffered or would clean up is not this process's.
+    # Never returns, so that this process neither flushes the parent's buffers nor runs its cleanup.
     nothing = os.open(os.devnull, os.O_RDONLY)
     for number, file in enumerate((nothing, out.fileno(), error.fileno())):
         os.dup2(file, number)

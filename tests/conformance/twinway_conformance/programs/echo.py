@@ -1,8 +1,8 @@
 """
-Answer every UDP datagram that comes in by the place's device with itself, whatever address it is for.
+Send back every UDP datagram that a device of this place receives, whatever its address.
 
-Prints `ready` once it listens, and how many it answered when its input ends. Ports and addresses change places,
-and so no checksum changes. Run by path in a place of the lab, with the standard library alone.
+Prints `ready` once it listens, and the number of answers when its input ends. Source and destination are swapped,
+so no checksum changes. Run by path in a place of the lab, with the standard library alone.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _FIRST = 1024
 
 
 def answer(frame: bytes) -> bytes | None:
-    """The frame back, or None where there is nothing to answer."""
+    """The answer to a frame, or None if it needs none."""
     kind = int.from_bytes(frame[12:14], "big")
     if kind == _IPV4 and frame[14] == 0x45 and frame[23] == _UDP:
         start, size = 26, 4

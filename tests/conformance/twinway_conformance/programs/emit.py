@@ -1,16 +1,16 @@
 """
-Send packets as they are given, by sockets that need CAP_NET_RAW: one JSON object a line in, one a line out.
+Send given packets through sockets that need CAP_NET_RAW: one JSON object per line of input, and of output.
 
-    {"do": "frame", "packet": HEX, "to": ADDRESS}    by a packet socket, in a frame for the next hop to ADDRESS
-    {"do": "raw", "packet": HEX, "to": ADDRESS}      by a raw IP socket: the kernel finds the route
-    {"do": "accept", "peer": ADDRESS, "text": TEXT}  a connection that PEER never began, made over lo, says TEXT
-    {"do": "source", "to": ADDRESS}                  the address that the kernel would send from
+    {"do": "frame", "packet": HEX, "to": ADDRESS}    through a packet socket, in a frame for ADDRESS's next hop
+    {"do": "raw", "packet": HEX, "to": ADDRESS}      through a raw IP socket: the kernel finds the route
+    {"do": "accept", "peer": ADDRESS, "text": TEXT}  forge a connection from PEER over lo, and send TEXT on it
+    {"do": "source", "to": ADDRESS}                  the source address that the kernel would use
     {"do": "hop", "to": ADDRESS}                     the MAC address of the next hop to ADDRESS
-    {"do": "shout", "port": N, "text": TEXT}         datagrams to broadcast and multicast, by plain sockets
+    {"do": "shout", "port": N, "text": TEXT}         datagrams to broadcast and multicast, through plain sockets
 
-`frame` also takes "mac" (another station), "tags" (numbers of VLANs), "ethertype" (what the socket says of a
-frame whose own header says IP) and "bypass" (PACKET_QDISC_BYPASS). A hook that drops a packet may tell its
-sender: that is no error here. Run by path in a place of the lab, with the standard library alone. Ends when its
+`frame` also takes "mac" (another station), "tags" (numbers of VLANs), "ethertype" (the socket's protocol, where it
+differs from the frame's own header) and "bypass" (PACKET_QDISC_BYPASS). A send may fail when a hook drops the
+packet; that is no error here. Run by path in a place of the lab, with the standard library alone. Ends when its
 input does.
 """
 
@@ -35,7 +35,7 @@ _PATIENCE = 5.0
 
 
 def frame(packet: str, to: str, **how: Any) -> None:
-    """One frame out of the pod's device."""
+    """Send one frame out of the pod's device."""
     data = bytes.fromhex(packet)
     kind = _IPV6 if data[0] >> 4 == 6 else _IPV4
     station = bytes.fromhex(how["mac"].replace(":", "")) if how.get("mac") else _next_hop(to)
@@ -47,12 +47,12 @@ def frame(packet: str, to: str, **how: Any) -> None:
         if how.get("bypass"):
             # a node may refuse the option, or accept it without effect
             _quietly(out.setsockopt, _SOL_PACKET, _QDISC_BYPASS, 1)
-        said = how.get("ethertype") or (_VLAN if tags else kind)
-        _quietly(out.sendto, station + own + tags + struct.pack("!H", kind) + data, (_DEVICE, said))
+        protocol = how.get("ethertype") or (_VLAN if tags else kind)
+        _quietly(out.sendto, station + own + tags + struct.pack("!H", kind) + data, (_DEVICE, protocol))
 
 
 def raw(packet: str, to: str) -> None:
-    """One packet by a raw IP socket."""
+    """Send one packet through a raw IP socket."""
     with socket.socket(_family(to), socket.SOCK_RAW, socket.IPPROTO_RAW) as out:
         _quietly(out.sendto, bytes.fromhex(packet), (to, 0))
 
@@ -71,10 +71,10 @@ def hop(to: str) -> str:
 
 def accept(peer: str, text: str, syn: str, finish: str) -> bool:
     """
-    Whether a listener of this place accepted a connection with `peer` that nobody but this program began.
+    Whether a listener at this place accepted a connection that this program forged from `peer`.
 
-    `syn` is the whole SYN, and `finish` the whole ACK but for the number and the checksum that follow from the
-    SYN-ACK. Both are sent to the place's own address, and so go over lo.
+    `syn` is the whole SYN, and `finish` the whole ACK, except for the number and the checksum that follow from the
+    SYN-ACK. Both are sent to the place's own address, and so over lo.
     """
     own = str(socket.inet_ntop(_family(peer), _destination(bytes.fromhex(syn))))
     with socket.create_server((own, _LISTENING), family=_family(peer)) as listener, _tap() as tap:
@@ -95,7 +95,7 @@ def accept(peer: str, text: str, syn: str, finish: str) -> bool:
 
 
 def shout(port: int, text: str) -> None:
-    """A datagram to everybody, over each family's own address for that."""
+    """Send a datagram to the broadcast or multicast addresses of each family."""
     index = socket.if_nametoindex(_DEVICE)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
         out.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
@@ -122,13 +122,13 @@ def _destination(packet: bytes) -> bytes:
     return packet[24:40] if packet[0] >> 4 == 6 else packet[16:20]
 
 
-# The kernel resolves the neighbour when a program sends to it; discarding the datagram is the hooks' business.
+# The kernel resolves the neighbour when a program sends to it, even if a hook drops the datagram.
 def _next_hop(to: str) -> bytes:
-    words = _said("ip", "-o", "route", "get", to).split()
+    words = _output("ip", "-o", "route", "get", to).split()
     hop = words[words.index("via") + 1] if "via" in words else to
     end = time.monotonic() + _PATIENCE
     while time.monotonic() < end:
-        known = _said("ip", "neigh", "show", hop, "dev", _DEVICE).split()
+        known = _output("ip", "neigh", "show", hop, "dev", _DEVICE).split()
         if "lladdr" in known:
             return bytes.fromhex(known[known.index("lladdr") + 1].replace(":", ""))
         with socket.socket(_family(hop), socket.SOCK_DGRAM) as out:
@@ -137,7 +137,7 @@ def _next_hop(to: str) -> bytes:
     raise TimeoutError(f"no neighbour {hop}")
 
 
-def _said(*command: str) -> str:
+def _output(*command: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 
@@ -145,7 +145,7 @@ def _tap() -> socket.socket:
     return socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(_ALL))
 
 
-# The number that a SYN-ACK of our listener bears, whichever device it leaves by, or is dropped at.
+# The sequence number in the SYN-ACK of our listener, on whichever device it leaves or is dropped.
 def _synack(tap: socket.socket) -> int | None:
     end = time.monotonic() + 2.0
     while (left := end - time.monotonic()) > 0 and select.select([tap], [], [], left)[0]:

@@ -1,11 +1,12 @@
 """
-Begin very many flows, each to another port or address, and say how many: `flood.py KIND COUNT SOURCE TARGET HOP`.
+Open very many flows, each to another port or address, and print their number.
 
-    udp    datagrams of one UDP socket, sent without any privilege
-    syn    SYNs with forged source ports, by a packet socket; HOP is the MAC address of the next hop
+    flood.py udp COUNT SOURCE TARGET        datagrams of one UDP socket, without privileges
+    flood.py syn COUNT SOURCE TARGET HOP    SYNs with forged source ports, through a packet socket
 
-TARGET is the first of the addresses that are sent to. The processors take turns, because tables may keep what
-each of them wrote apart. Run by path in a place of the lab, with the standard library alone.
+TARGET is the first of the target addresses, HOP the MAC address of the next hop. The program changes its processor
+from block to block, because tables may keep the entries of each processor apart. Run by path in a place of the
+lab, with the standard library alone.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _SYN, _TCP = 0x02, 6
 
 
 def datagrams(source: str, target: str) -> Callable[[int], None]:
-    """The n-th flow is a datagram to the n-th port, and then to those of the next address."""
+    """A function that sends the n-th flow: a datagram to the n-th port, counted on to the next address."""
     os.setuid(_NOBODY)
     out = socket.socket(_family(target), socket.SOCK_DGRAM)
     out.bind((source, 0))
@@ -39,7 +40,7 @@ def datagrams(source: str, target: str) -> Callable[[int], None]:
 
 
 def beginnings(source: str, target: str, hop: str) -> Callable[[int], None]:
-    """The n-th flow is a SYN from the n-th port, and then to the next port of the target."""
+    """A function that sends the n-th flow: a SYN from the n-th port, counted on to the target's next port."""
     out = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
     out.bind((_DEVICE, 0))
     own = out.getsockname()[4]
@@ -73,12 +74,12 @@ def _family(address: str) -> socket.AddressFamily:
 
 
 def main() -> None:
-    """Send them all; a hook that drops one may tell its sender, and that is no error here."""
+    """Send all flows. A send may fail when a hook drops the packet; that is no error here."""
     kind, count, source, target, *hop = sys.argv[1:]
     send = datagrams(source, target) if kind == "udp" else beginnings(source, target, *hop)
     processors, sent = sorted(os.sched_getaffinity(0)), 0
-    for turn, block in enumerate(range(0, int(count), _BLOCK)):
-        os.sched_setaffinity(0, {processors[turn % len(processors)]})
+    for index, block in enumerate(range(0, int(count), _BLOCK)):
+        os.sched_setaffinity(0, {processors[index % len(processors)]})
         for number in range(block, min(block + _BLOCK, int(count))):
             with contextlib.suppress(OSError):
                 send(number)

@@ -1,4 +1,4 @@
-"""Tell whether this kernel has SCTP: `yes` or `no`."""
+"""Print whether this kernel has SCTP: `yes` or `no`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import socket
 
 
 def main() -> None:
-    """Try to make a socket."""
+    """Try to create a socket."""
     try:
         socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_SCTP).close()
     except OSError:

@@ -1,14 +1,14 @@
 """
-Say which marked payloads reach a place, and which SYN-ACKs and resets.
+Print which marked payloads reach a place, and which SYN-ACKs and resets.
 
-    hear.py udp PORT UNTIL...     what a plain UDP socket is given
-    hear.py ip UNTIL...           what raw IP sockets are given: packets that every hook has let through
-    hear.py frames UNTIL...       what comes in by a device, before that device's own hooks
+    hear.py udp PORT UNTIL...     what a plain UDP socket receives
+    hear.py ip UNTIL...           what raw IP sockets receive: packets that passed every hook
+    hear.py frames UNTIL...       what a device receives, before its own hooks
 
-A marked payload is `<TEXT>`. Prints `ready` once it listens. After its input has ended it goes on for a moment
-until it has heard every UNTIL, and prints a JSON list of all it heard. Of TCP it also tells `syn-ack PORT` and
-`reset PORT`, with the port that the segment is for. Run by path in a place of the lab, with the standard library
-alone.
+A marked payload is `<TEXT>`. Prints `ready` once it listens. After its input has ended, it listens until it has
+heard every UNTIL or its patience is over, and prints a JSON list of all that it heard. TCP segments are listed as
+`syn-ack PORT` and `reset PORT`, with their destination port. Run by path in a place of the lab, with the standard
+library alone.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _SYN, _RST, _ACK = 0x02, 0x04, 0x10
 
 
 def ears(how: str, port: int) -> list[socket.socket]:
-    """The sockets that hear so."""
+    """The sockets for one of the three ways."""
     if how == "frames":
         return [socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(3))]
     if how == "ip":
@@ -41,8 +41,8 @@ def ears(how: str, port: int) -> list[socket.socket]:
     return [made]
 
 
-def told(data: bytes, sender: tuple[object, ...], *, frames: bool) -> set[str]:
-    """What one packet tells."""
+def heard_in(data: bytes, sender: tuple[object, ...], *, frames: bool) -> set[str]:
+    """The words to list for one packet."""
     if frames and (sender[2] == socket.PACKET_OUTGOING or sender[0] == "lo"):
         return set()
     words = {found.decode() for found in _MARK.findall(data)}
@@ -64,7 +64,7 @@ def _segment(packet: bytes) -> set[str]:
 
 
 def main() -> None:
-    """Hear until the input has ended and every UNTIL has come, or time is up."""
+    """Listen until the input has ended, and every UNTIL has been heard or the patience is over."""
     how, *words = sys.argv[1:]
     port = int(words.pop(0)) if how == "udp" else 0
     open_, until = ears(how, port), set(words)
@@ -79,7 +79,7 @@ def main() -> None:
                 watched, ends = open_, time.monotonic() + (_ECHO if until <= heard else _PATIENCE)
                 continue
             data, sender = each.recvfrom(65536)
-            new = told(data, sender, frames=how == "frames") - heard
+            new = heard_in(data, sender, frames=how == "frames") - heard
             heard |= new
             if ends is not None and new & until and until <= heard:
                 ends = time.monotonic() + _ECHO

@@ -1,14 +1,13 @@
 """
-Ask a `serve.py` through HOST PORT without pause, and count what is lost.
+Send requests to a `serve.py` at HOST PORT all the time, and count losses.
 
     load.py HOST PORT PATIENCE PAUSE
 
-Connections that are kept, one connection after another, and a connected UDP socket, a request each
-and PAUSE seconds between two. Prints `ready` once each has had an answer; at the end of its input it
-stops and prints one JSON object: requests by kind, who answered, and one line for each loss: each
-question without an answer for PATIENCE seconds.
-A UDP socket that is told an error is opened again, as resolvers do; silence is a loss.
-Run by path in a pod's namespace, with the standard library alone.
+Requests go over connections that stay open, over a new connection each time, and over a connected UDP socket, with
+PAUSE seconds between two requests of each. Prints `ready` once each kind had an answer. When its input ends, it
+stops and prints one JSON object: requests by kind, answers by backend, and one line for each loss, which is a
+request without an answer for PATIENCE seconds. A UDP socket that gets an error is opened again, as resolvers do;
+silence is a loss. Run by path in a pod's namespace, with the standard library alone.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ _KEPT = 4
 
 
 class Tally:
-    """What happened, counted by all threads."""
+    """The counts of all threads."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -40,20 +39,20 @@ class Tally:
         self.stop = threading.Event()
 
     def answered(self, kind: str, backend: str, seconds: float) -> None:
-        """One request and who answered it."""
+        """Count a request that `backend` answered."""
         with self.lock:
             self.requests[kind] += 1
             self.backends[backend] = self.backends.get(backend, 0) + 1
             self.slowest = max(self.slowest, seconds)
 
     def loss(self, kind: str, error: OSError) -> None:
-        """One request that was not."""
+        """Count a request that was lost."""
         name = errno.errorcode.get(error.errno or 0, type(error).__name__)
         with self.lock:
             self.lost.append(f"{time.monotonic() - self.begun:.2f} s: {kind}: {name}")
 
-    def told(self) -> dict[str, Any]:
-        """All of it, for JSON."""
+    def report(self) -> dict[str, Any]:
+        """All counts, for JSON."""
         return {
             "requests": self.requests,
             "backends": self.backends,
@@ -65,12 +64,12 @@ class Tally:
 
 
 def patience() -> float:
-    """Seconds after which a question counts as lost."""
+    """Seconds after which a request counts as lost."""
     return float(sys.argv[3])
 
 
 def pause() -> float:
-    """Seconds between a request and the next."""
+    """Seconds between two requests."""
     return float(sys.argv[4])
 
 
@@ -84,17 +83,17 @@ def connected(kind: socket.SocketKind, address: Address) -> socket.socket:
 
 
 def ask(talker: socket.socket) -> tuple[str, float]:
-    """Who answers, and how long it took."""
+    """The backend that answers, and the seconds that it took."""
     begun = time.monotonic()
     talker.send(b"ping\n")
     answer = talker.recv(4096)
     if not answer:
-        raise ConnectionResetError(errno.ECONNRESET, "closed by the other side")
+        raise ConnectionResetError(errno.ECONNRESET, "closed by the peer")
     return answer.split()[0].decode(), time.monotonic() - begun
 
 
 def keep(address: Address, tally: Tally) -> None:
-    """Ask over one connection as long as it lasts."""
+    """Send requests over one connection for as long as it lasts."""
     talker: socket.socket | None = None
     while not tally.stop.wait(pause()):
         try:
@@ -106,7 +105,7 @@ def keep(address: Address, tally: Tally) -> None:
 
 
 def renew(address: Address, tally: Tally) -> None:
-    """Ask over a new connection each time."""
+    """Send each request over a new connection."""
     while not tally.stop.wait(pause()):
         try:
             with connected(socket.SOCK_STREAM, address) as talker:
@@ -116,7 +115,7 @@ def renew(address: Address, tally: Tally) -> None:
 
 
 def datagrams(address: Address, tally: Tally) -> None:
-    """Ask from a connected UDP socket."""
+    """Send requests from a connected UDP socket."""
     talker: socket.socket | None = None
     while not tally.stop.wait(pause()):
         try:
@@ -131,7 +130,7 @@ def datagrams(address: Address, tally: Tally) -> None:
 
 
 def main() -> None:
-    """Ask until the input ends."""
+    """Send requests until the input ends."""
     address = (sys.argv[1], int(sys.argv[2]))
     tally = Tally()
     loops = [keep] * _KEPT + [renew, datagrams]
@@ -145,7 +144,7 @@ def main() -> None:
     tally.stop.set()
     for thread in threads:
         thread.join(patience() + 1)
-    print(json.dumps(tally.told()), flush=True)
+    print(json.dumps(tally.report()), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """
-Answer on one port, TCP and UDP, IPv4 and IPv6: each line comes back as `NAME CLIENT-ADDRESS LINE`.
+Answer on one port, over TCP and UDP, IPv4 and IPv6: the answer to a line is `NAME CLIENT-ADDRESS LINE`.
 
     serve.py NAME PORT
 
-A TCP line `flood N` is answered with N bytes of a known pattern, and after `bye` the server closes.
+The answer to a TCP line `flood N` is N bytes of a known pattern. After `bye` the server closes the connection.
 Prints `ready` once it listens. Run by path in a pod's namespace, with the standard library alone.
 Ends when its input does.
 """
@@ -20,7 +20,7 @@ _MAPPED = "::ffff:"
 
 
 def shown(address: str) -> str:
-    """An address as people write it, IPv4 also where it came over a v6 socket."""
+    """An address in its usual form: IPv4 without the prefix of an IPv6 socket."""
     return address[len(_MAPPED) :] if address.startswith(_MAPPED) else address
 
 
@@ -48,7 +48,7 @@ class Datagram(socketserver.BaseRequestHandler):
     server: Datagrams
 
     def handle(self) -> None:
-        """Answer."""
+        """Answer it."""
         data, talker = self.request
         talker.sendto(
             answer(self.server.name, self.client_address[0], data.decode().rstrip("\n")), self.client_address
@@ -56,12 +56,12 @@ class Datagram(socketserver.BaseRequestHandler):
 
 
 def answer(name: str, client: str, word: str) -> bytes:
-    """What a line is answered with."""
+    """The answer to a line."""
     return f"{name} {shown(client)} {word}\n".encode()
 
 
 class Streams(socketserver.ThreadingTCPServer):
-    """TCP, a thread for each client."""
+    """The TCP server, with a thread for each client."""
 
     name: str
     address_family = socket.AF_INET6
@@ -71,7 +71,7 @@ class Streams(socketserver.ThreadingTCPServer):
 
 
 class Datagrams(socketserver.UDPServer):
-    """UDP."""
+    """The UDP server."""
 
     name: str
     address_family = socket.AF_INET6

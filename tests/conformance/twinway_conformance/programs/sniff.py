@@ -3,8 +3,8 @@ Count packets that leave this namespace for an address, on any device.
 
     sniff.py ADDRESS
 
-Prints `ready` once it listens, and the number when its input ends. Only outgoing packets count: what
-a pod's device hands to its node is not a packet that has left.
+Prints `ready` once it listens, and the number when its input ends. It counts outgoing packets alone: a packet that
+a pod's device hands to its node has not left the node.
 Run by path in a node's namespace, with the standard library alone.
 """
 

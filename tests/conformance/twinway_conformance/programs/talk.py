@@ -1,5 +1,5 @@
 """
-Make socket calls as told: one JSON object a line in, one a line out.
+Make socket calls: one JSON object per line of input, and of output.
 
     {"do": "open", "name": 1, "kind": "udp", "family": 4, "patience": 3} → {"result": null}
     {"do": "connect", "name": 1, "to": ["10.96.0.10", 53]} → {"result": null} or {"error": "ECONNREFUSED"}
@@ -22,7 +22,7 @@ Address = tuple[str, int]
 
 _KINDS = {"udp": (socket.SOCK_DGRAM, 0), "tcp": (socket.SOCK_STREAM, 0), "mptcp": (socket.SOCK_STREAM, 262)}
 _FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
-_PATTERN = bytes(range(256)) * 258  # what `serve.py` floods with: 64 KiB of it from any offset
+_PATTERN = bytes(range(256)) * 258  # the pattern of `serve.py`: 64 KiB from any offset
 _sockets: dict[int, socket.socket] = {}
 
 
@@ -42,7 +42,7 @@ def connect(name: int, to: list[Any]) -> None:
 
 
 def disconnect(name: int) -> None:
-    # Python's connect() cannot say AF_UNSPEC; sa_family 0 and the rest zero is all there is to it.
+    # Python's connect() has no AF_UNSPEC. Its address is sa_family 0, and zeros.
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.connect(_sockets[name].fileno(), bytes(16), 16) != 0:
         raise OSError(ctypes.get_errno(), "connect")
@@ -114,7 +114,7 @@ def flood(name: int, size: int, timeout: float) -> int:
 
 
 def ended(name: int) -> int:
-    # How many bytes came before the other side closed.
+    # The number of bytes until the peer closes.
     come = 0
     while piece := _sockets[name].recv(65536):
         come += len(piece)
@@ -157,7 +157,7 @@ _VERBS: dict[str, Callable[..., Any]] = {
 
 
 def answer_to(words: dict[str, Any]) -> dict[str, Any]:
-    """What came of one call: its result, or the errno's name."""
+    """The result of one call, or the errno's name."""
     try:
         return {"result": _VERBS[words.pop("do")](**words)}
     except TimeoutError:
@@ -167,7 +167,7 @@ def answer_to(words: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Call until the input ends."""
+    """Make calls until the input ends."""
     for line in sys.stdin:
         print(json.dumps(answer_to(json.loads(line))), flush=True)
 

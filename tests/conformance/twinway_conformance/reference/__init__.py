@@ -1,8 +1,8 @@
 """
-What the Kubernetes API says should happen: an independent, brute-force model of Services and policy.
+A reference model of Services and policy: what the Kubernetes API says should happen, by brute force.
 
-Written straight from the API's own text, on the objects as they come, without a memo, an index or a
-line of twinway's own model: slow, short, and the third opinion when two drivers differ.
+It is written from the API's own text and works on plain objects, without caches or indices, and without any of
+twinway's own model. So it is slow and short, and decides who is right when two drivers differ.
 """
 
 from __future__ import annotations

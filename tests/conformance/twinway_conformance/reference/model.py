@@ -1,4 +1,4 @@
-"""What must come of one probe."""
+"""The answers that the API allows for one probe."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from twinway_conformance.reference import policy, services
 from twinway_conformance.reference.world import Address, World, container_ports, full_name, node_addresses, on_host
 
 Fate = tuple[str, str | None]
-"""An outcome, and who answers where it is `connected`."""
+"""An outcome, and the pod that answers if it is `connected`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """All that may come of a probe; empty where the API does not say."""
+    """All allowed answers to a probe; empty where the API does not say."""
 
     fates: frozenset[Fate]
 
@@ -27,7 +27,7 @@ class Expectation:
         return " or ".join(words) or "anything"
 
     def meets(self, outcome: str, backend: str | None) -> bool:
-        """Whether this may come."""
+        """Whether this answer is allowed."""
         return not self.fates or (outcome, backend) in self.fates
 
 
@@ -35,15 +35,19 @@ ANYTHING = Expectation(frozenset())
 
 
 @dataclass(frozen=True, slots=True)
-class _Side:
-    # Who asks: a pod with a network of its own, or the node whose address is used; neither: outside.
+class _Client:
+    # A pod with a network of its own, or the node whose address is used. A client outside the cluster is neither.
     address: Address
     pod: Object | None
     node: Object | None
 
 
 def expected(objects: Sequence[Object], source: str, to: str, protocol: str, *, address: str = "") -> Expectation:
-    """What may come of a probe from `source` (`ns/pod`, `node/NAME`, `external` with `address`) to HOST:PORT."""
+    """
+    The allowed answers to a probe from `source` to HOST:PORT.
+
+    A source is `ns/pod`, `node/NAME`, or `external` with its `address`.
+    """
     world = World(objects)
     host, _, number = to.rpartition(":")
     target, port = ipaddress.ip_address(host.strip("[]")), int(number)
@@ -64,25 +68,25 @@ def expected(objects: Sequence[Object], source: str, to: str, protocol: str, *, 
     return Expectation(frozenset().union(*fates))
 
 
-def _asker(world: World, source: str, target: Address, address: str) -> _Side | None:
+def _asker(world: World, source: str, target: Address, address: str) -> _Client | None:
     if source == "external":
-        return _Side(ipaddress.ip_address(address), None, None) if address else None
+        return _Client(ipaddress.ip_address(address), None, None) if address else None
     kind, _, name = source.partition("/")
     pod = None if kind == "node" else world.pod(source)
     if pod is not None and not on_host(pod):
         own = [one for one in world.addresses(pod) if one.version == target.version]
-        return _Side(own[0], pod, None) if own else None
+        return _Client(own[0], pod, None) if own else None
     node = world.node(name if pod is None else pod["spec"]["nodeName"])
     if node is None:
         return None
     own = [one for one in node_addresses(node) if one.version == target.version]
-    return _Side(own[0], None, node) if own else None
+    return _Client(own[0], None, node) if own else None
 
 
 def _fates(
-    world: World, asker: _Side, backend: services.Backend, protocol: str, *, direct: bool
+    world: World, asker: _Client, backend: services.Backend, protocol: str, *, direct: bool
 ) -> Iterator[Fate]:
-    """What may come of a connection to one backend."""
+    """The allowed answers to a connection to one backend."""
     target, port = backend
     pod, node = world.pod_at(target), world.node_at(target)
     if pod is None and node is None:
@@ -90,7 +94,7 @@ def _fates(
         return
     if not _passes(world, asker, backend, protocol, direct=direct):
         yield DROPPED, None
-        # The API's concept page exempts a pod's own node in both directions, its reference does not.
+        # The API's concept page exempts a pod's own node in both directions; its reference does not.
         if not (node and asker.pod and asker.pod["spec"]["nodeName"] == node["metadata"]["name"]):
             return
     listeners = (
@@ -110,7 +114,7 @@ def _fates(
     yield (CONNECTED, full_name(answering[0])) if answering else (REJECTED, None)
 
 
-def _passes(world: World, asker: _Side, backend: services.Backend, protocol: str, *, direct: bool) -> bool:
+def _passes(world: World, asker: _Client, backend: services.Backend, protocol: str, *, direct: bool) -> bool:
     target, port = backend
     pod = world.pod_at(target)
     itself = asker.pod is not None and pod is not None and full_name(asker.pod) == full_name(pod)

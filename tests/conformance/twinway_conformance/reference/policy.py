@@ -1,5 +1,5 @@
 """
-Whether policy lets a connection through at one pod, in one direction.
+Whether policy allows a connection at one pod, in one direction.
 
 Source: k8s.io/api networking/v1 NetworkPolicy; sigs.k8s.io/network-policy-api v1beta1 and v1alpha1.
 """
@@ -18,21 +18,21 @@ from twinway_conformance.reference.world import Address, World, container_ports,
 
 @dataclass(frozen=True)
 class Packet:
-    """A new connection's first packet as one pod's policy sees it."""
+    """The first packet of a connection, as the policy of one pod sees it."""
 
     direction: str
-    """`ingress` or `egress`, seen from the pod that is judged."""
+    """`ingress` or `egress`, from the view of `pod`."""
     pod: Object
-    """The pod that is judged."""
+    """The pod whose policy judges."""
     peer: Address
-    """The other side's address."""
+    """The address of the other end."""
     protocol: str
     port: int
-    """The destination's port, on either side."""
+    """The destination port, in either direction."""
 
 
 def allowed(world: World, packet: Packet) -> bool:
-    """The answer of all tiers: Admin, then NetworkPolicy, then Baseline; nobody's answer is yes."""
+    """The verdict of all tiers: Admin, then NetworkPolicy, then Baseline. If none decides, it is allowed."""
     admin = _tier(world, packet, "Admin")
     if admin in ("Accept", "Deny"):
         return admin == "Accept"
@@ -55,8 +55,8 @@ def _isolates(policy: Object, packet: Packet) -> bool:
         return False
     if not selects(spec.get("podSelector") or {}, labels(packet.pod)):
         return False
-    # left out, the API server fills it in: Egress only where there are egress rules (SetDefaults_NetworkPolicy)
-    # The API server's default: Egress where there are egress rules; an empty list has none.
+    # The API server's default (SetDefaults_NetworkPolicy) has Egress only if there are egress rules. An empty list
+    # has none.
     types = spec.get("policyTypes") or (["Ingress", "Egress"] if spec.get("egress") else ["Ingress"])
     return packet.direction.capitalize() in types
 
@@ -111,7 +111,7 @@ def _within(address: Address, cidr: str) -> bool:
     return network.version == address.version and address in network
 
 
-# ClusterNetworkPolicy, and what came before it
+# ClusterNetworkPolicy and its predecessors
 
 
 def _tier(world: World, packet: Packet, tier: str) -> str | None:
@@ -145,7 +145,7 @@ def _pods_selected(world: World, chosen: Mapping[str, Any], pod: Object) -> bool
 
 
 def _cluster_rule(world: World, rule: Object, packet: Packet) -> str | None:
-    """The rule's action where it matches."""
+    """The rule's action if it matches, else None."""
     peers = rule["from" if packet.direction == "ingress" else "to"]
     known = {"namespaces", "pods"} | ({"nodes", "networks"} if packet.direction == "egress" else set())
     if any(not (set(peer) & known) for peer in peers):
@@ -174,7 +174,7 @@ def _protocols_match(world: World, rule: Object, packet: Packet) -> bool:
     ports: Sequence[Object] | None = rule.get("ports")
     if protocols:
         return any(_protocol_is(world, one, packet) for one in protocols)
-    return not ports or any(_older_port_is(world, one, packet) for one in ports)
+    return not ports or any(_alpha_port_is(world, one, packet) for one in ports)
 
 
 def _protocol_is(world: World, one: Object, packet: Packet) -> bool:
@@ -190,7 +190,7 @@ def _protocol_is(world: World, one: Object, packet: Packet) -> bool:
     return bool(span["start"] <= packet.port <= span["end"])
 
 
-def _older_port_is(world: World, one: Object, packet: Packet) -> bool:
+def _alpha_port_is(world: World, one: Object, packet: Packet) -> bool:
     if "namedPort" in one:
         return _named(world, one["namedPort"], packet, None)
     span = one.get("portRange") or one["portNumber"]

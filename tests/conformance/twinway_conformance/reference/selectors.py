@@ -7,7 +7,7 @@ from typing import Any
 
 
 def selects(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    """Whether all of the selector's labels and requirements hold; the empty one selects everything."""
+    """Whether all labels and requirements of the selector hold. An empty selector selects everything."""
     equal = all(labels.get(key) == value for key, value in (selector.get("matchLabels") or {}).items())
     return equal and all(_holds(one, labels) for one in selector.get("matchExpressions") or ())
 

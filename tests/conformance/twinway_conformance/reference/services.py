@@ -1,4 +1,4 @@
-"""Where a Service leads. Source: k8s.io/api core/v1 ServiceSpec, discovery/v1 EndpointSlice, KEP-1669."""
+"""The backends of a Service. Source: k8s.io/api core/v1 ServiceSpec, discovery/v1 EndpointSlice, KEP-1669."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ Backend = tuple[Address, int]
 Condition = tuple[bool, bool, bool]
 """ready, serving, terminating."""
 End = tuple[Backend, Condition, str | None]
-"""An endpoint, how it is doing, and its node."""
+"""An endpoint, its conditions, and its node."""
 
 
 def service_at(world: World, address: Address) -> Object | None:
-    """The Service that has this ClusterIP, and is not left to another proxy."""
+    """The Service that has this ClusterIP and no label of another proxy."""
     for service in world.of_kind("Service"):
         if _left_to_others(service):
             continue
@@ -36,14 +36,14 @@ def service_at(world: World, address: Address) -> Object | None:
 
 
 def _left_to_others(thing: Object) -> bool:
-    # KEP-2447: whatever the label's value, a proxy without a name looks away.
+    # KEP-2447: a proxy without a name ignores labelled objects, whatever the label's value.
     return any(f"service.kubernetes.io/{label}" in labels(thing) for label in ("service-proxy-name", "headless"))
 
 
 def backends(
     world: World, service: Object, address: Address, protocol: str, port: int, *, node: str | None
 ) -> set[Backend]:
-    """Every backend that a new connection from `node` to this port may be given; empty means refuse."""
+    """All backends that a new connection from `node` to this port may get. If there are none, it is refused."""
     wanted = [
         one for one in service["spec"]["ports"] if one["port"] == port and one.get("protocol", "TCP") == protocol
     ]
@@ -87,13 +87,13 @@ def _of_slice(one: Object, port: Object) -> Iterator[End]:
 
 
 def _condition(given: dict[str, Any]) -> Condition:
-    # Each by itself: what is not said of `ready` and `serving` is true, of `terminating` false.
+    # Each has its own default: `ready` and `serving` are true if they are not set, `terminating` is false.
     ready, serving = (given.get(word) for word in ("ready", "serving"))
     return ready is None or ready, serving is None or serving, bool(given.get("terminating"))
 
 
 def _of_pods(world: World, service: Object, port: Object, family: int) -> Iterator[End]:
-    early = bool(service["spec"].get("publishNotReadyAddresses"))
+    any_pod = bool(service["spec"].get("publishNotReadyAddresses"))
     for pod in world.pods():
         same = full_name(pod).partition("/")[0] == service["metadata"]["namespace"]
         if not same or not selects({"matchLabels": service["spec"]["selector"]}, labels(pod)):
@@ -102,7 +102,7 @@ def _of_pods(world: World, service: Object, port: Object, family: int) -> Iterat
         number = _target(pod, port)
         own = [address for address in world.addresses(pod) if address.version == family]
         if number is not None and own:
-            ready = early or (is_ready(pod) and not going)
+            ready = any_pod or (is_ready(pod) and not going)
             yield (own[0], number), (ready, is_ready(pod), going), pod["spec"]["nodeName"]
 
 

@@ -1,4 +1,4 @@
-"""The objects of a cluster as they come, with the few questions that policy and Services ask of them."""
+"""The plain objects of a cluster, with the look-ups that policy and Services need."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 @dataclass(frozen=True)
 class World:
-    """All objects of a cluster; nothing is derived ahead of a question."""
+    """All objects of a cluster. Nothing is computed in advance."""
 
     objects: Sequence[Object]
 
@@ -42,14 +42,14 @@ class World:
         return next((node for node in self.of_kind("Node") if address in node_addresses(node)), None)
 
     def addresses(self, pod: Object) -> list[Address]:
-        """A pod's addresses; its node's where it uses the host's network."""
+        """A pod's addresses, or its node's if it uses the host's network."""
         if on_host(pod):
             node = self.node(pod["spec"]["nodeName"])
             return node_addresses(node) if node else []
         return [ipaddress.ip_address(entry["ip"]) for entry in pod.get("status", {}).get("podIPs") or ()]
 
     def namespace_labels(self, name: str) -> dict[str, str]:
-        """A namespace's labels, the one that the API server sets included."""
+        """A namespace's labels, with the one that the API server sets."""
         found = next((space for space in self.of_kind("Namespace") if space["metadata"]["name"] == name), None)
         return {"kubernetes.io/metadata.name": name} | (labels(found) if found else {})
 
@@ -75,7 +75,7 @@ def on_host(pod: Object) -> bool:
 
 
 def node_addresses(node: Object) -> list[Address]:
-    """A node's addresses (host names left out)."""
+    """A node's IP addresses."""
     entries = node.get("status", {}).get("addresses") or ()
     return [ipaddress.ip_address(entry["address"]) for entry in entries if entry["type"].endswith("IP")]
 

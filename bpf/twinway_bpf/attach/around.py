@@ -15,7 +15,7 @@ def know_namespaces(table: Map, devices: Iterable[PodDevice]) -> None:
     These must stand: what lacks a pod's stamp does not pass any more. A kernel that does not tell a
     namespace's number (5.14) does not ask for it, either.
     """
-    wanted = {device.cookie for device in devices if device.host is None and device.cookie is not None}
+    wanted = {device.cookie for device in devices if device.layout.hooks_in_pod and device.cookie is not None}
     held = table.entries().keys()
     keys = {cookie.to_bytes(8, "little") for cookie in wanted}
     table.write(dict.fromkeys(keys - held, b"\1"))

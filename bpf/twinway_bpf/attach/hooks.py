@@ -1,4 +1,4 @@
-"""The programs of one placement at pods' devices and the node's uplinks, and seeing that they stay there."""
+"""The programs of one placement, at the devices of pods and of the node: attached, checked, detached."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from twinway.errors import DriverError
 from twinway.model.net import ObjectRef
 from twinway.model.node import Attachment, Endpoint
 from twinway_bpf.attach import tchook
-from twinway_bpf.attach.placement import Placement, Stamp, is_stamp, is_waited_for
+from twinway_bpf.attach.placement import NodeDevice, NodeDevices, Placement, Stamp, is_stamp, is_waited_for
 from twinway_bpf.attach.tchook import Hook, Side
 from twinway_bpf.load import features, stamp
 from twinway_bpf.load.loader import Loader
@@ -61,14 +61,14 @@ class _Wanted:
     hook: Hook
     program: Program | Stamp
     pod: ObjectRef | None = None
-    """None: at an uplink."""
+    """None: at a device of the node."""
 
     def __str__(self) -> str:
         return f"{self.pod.namespace}/{self.pod.name}, {self.hook.place}" if self.pod else self.hook.place
 
 
 class PacketHooks:
-    """One placement of tc programs, at all pods and uplinks that want it."""
+    """One placement of tc programs, at all devices that want it."""
 
     def __init__(self, placement: Placement, loader: Loader, pins: Pins, uplink_names: tuple[str, ...]) -> None:
         """`uplink_names`: empty for the devices of the default routes."""
@@ -106,7 +106,7 @@ class PacketHooks:
         policy any more keeps what it carries: it has not turned yet. What could not be set, `refused` tells.
         """
         if check or self._uplinks is None:
-            self._uplinks = uplinks(self._uplink_names) if self._placement.uplink_in else ()
+            self._uplinks = uplinks(self._uplink_names) if self._placement.is_at(NodeDevice.UPLINK) else ()
         placed = []
         for wanted in self._wanted(endpoints, devices):
             name = wanted.hook.name
@@ -124,7 +124,7 @@ class PacketHooks:
 
     @property
     def refused(self) -> Mapping[ObjectRef | None, str]:
-        """Why a hook could not be set, by pod; None: at an uplink."""
+        """Why a hook could not be set, by pod; None: at a device of the node."""
         return {
             wanted.pod: f"{wanted.hook.place}: {reason}" for wanted, reason in reversed(self._refused.values())
         }
@@ -177,8 +177,9 @@ class PacketHooks:
 
     # A program that comes back to a hook that has none is no loss.
     def _weakens(self, wanted: _Wanted) -> bool:
-        free = self._placement.free_out, self._placement.parent_out
-        return wanted.program in free and tchook.is_attached(self._pins, self._group, wanted.hook)
+        if wanted.pod is None or not self._placement.weakens(wanted.program):
+            return False
+        return tchook.is_attached(self._pins, self._group, wanted.hook)
 
     # A namespace that has gone takes its hooks along, and the pod's end is on its way to us.
     def _stands(self, wanted: _Wanted) -> bool:
@@ -213,13 +214,14 @@ class PacketHooks:
             os.close(descriptor)
 
     def _wanted(self, endpoints: Endpoints, devices: Devices) -> list[_Wanted]:
+        there = endpoints.keys() & devices.keys()
         found = [
             _Wanted(hook, program, ref)
-            for ref in endpoints.keys() & devices.keys()
+            for ref in there
             for hook, program in self._placement.hooks(endpoints[ref], devices[ref])
         ]
-        for parent in shared_parents(devices[ref] for ref in endpoints.keys() & devices.keys()):
-            found += [_Wanted(hook, program) for hook, program in self._placement.parent(parent)]
-        for uplink in self._uplinks or ():
-            found += [_Wanted(hook, program) for hook, program in self._placement.uplink(uplink)]
-        return found
+        of_node: NodeDevices = {
+            NodeDevice.UPLINK: self._uplinks or (),
+            NodeDevice.PARENT: shared_parents(devices[ref] for ref in there),
+        }
+        return found + [_Wanted(hook, program) for hook, program in self._placement.node_hooks(of_node)]

@@ -1,17 +1,19 @@
-"""Which programs stand where in a pod's way: at its device, or at its loopback."""
+"""Which programs are attached where: at pods' devices, at their loopbacks, and at devices of the node."""
 
 from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
 from typing import NewType
 
 from twinway.model.node import NO_POLICY, Attachment, Endpoint
 from twinway_bpf.attach.tchook import Hook, Side
 from twinway_bpf.load import stamp
 from twinway_bpf.load.programs import Program
-from twinway_bpf.netlink.devices import LOOPBACK, PodDevice
+from twinway_bpf.netlink.devices import LOOPBACK, Layout, PodDevice
 from twinway_bpf.netlink.links import Link
 
 Stamp = NewType("Stamp", int)
@@ -25,44 +27,65 @@ Hooks = list[tuple[Hook, Program | Stamp]]
 """In the order in which they are set."""
 
 
+class NodeDevice(StrEnum):
+    """Devices in the node's own namespace that more than one pod uses."""
+
+    UPLINK = "uplink"
+    """Leads out of the node."""
+    PARENT = "parent"
+    """What the macvlans or ipvlans of pods are on."""
+
+
+NodeDevices = Mapping[NodeDevice, Iterable[Link]]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeHook:
+    """A program at every device of one kind, whatever pods there are."""
+
+    device: NodeDevice
+    side: Side
+    program: Program
+    first: bool = False
+    """Goes before programs that may change what it reads."""
+
+
 @dataclass(frozen=True, slots=True)
 class Placement(ABC):
-    """A set of programs for pods' namespaces: which one stands where."""
+    """A set of programs for pods' namespaces, and for the node's own: which one is attached where."""
 
     group: str
     """Names their pins."""
     order: int
     """Rank among our groups at one hook."""
-    uplink_in: Program | None = field(default=None, kw_only=True)
-    free_out: Program | None = field(default=None, kw_only=True)
-    """All that pods under no policy carry, where that is not the same as under one: at what they send."""
-
-    parent_out: Program | None = field(default=None, kw_only=True)
-    """At the devices that pods share, in the host's namespace; inwards at such pods that carry `free_out`."""
+    node: tuple[NodeHook, ...] = field(default=(), kw_only=True)
 
     @property
-    @abstractmethod
     def programs(self) -> tuple[Program, ...]:
         """Each program once."""
+        of_pods = (getattr(self, each.name) for each in fields(self))
+        found = (*(each for each in of_pods if isinstance(each, Program)), *(hook.program for hook in self.node))
+        return tuple(dict.fromkeys(found))
 
     @abstractmethod
     def hooks(self, endpoint: Endpoint, device: PodDevice) -> Hooks:
         """Those of one pod."""
 
-    def uplink(self, link: Link) -> Hooks:
-        """That of one of the node's uplinks, if it has any."""
-        if self.uplink_in is None:
-            return []
-        name = f"uplink_{link.ifindex}"
-        return [(Hook(name, "", link.ifindex, Side.INGRESS, device=link.name), self.uplink_in)]
+    def is_at(self, kind: NodeDevice) -> bool:
+        """Whether any program is attached to devices of this kind."""
+        return any(hook.device is kind for hook in self.node)
 
-    def parent(self, link: Link) -> Hooks:
-        """That of a device that pods share, before anybody who may change what it reads."""
-        if self.parent_out is None:
-            return []
-        name = f"parent_{link.ifindex}"
-        where = Hook(name, "", link.ifindex, Side.EGRESS, self.order, first=True, device=link.name)
-        return [(where, self.parent_out)]
+    def node_hooks(self, devices: NodeDevices) -> Hooks:
+        """Those of the node."""
+        return [(self._node_hook(each, link), each.program) for each in self.node for link in devices[each.device]]
+
+    def weakens(self, _program: Program | Stamp, /) -> bool:
+        """Whether a pod may carry this program only where no policy selects it."""
+        return False
+
+    def _node_hook(self, each: NodeHook, link: Link) -> Hook:
+        name = f"{each.device}_{each.side.name.lower()}_{link.ifindex}"
+        return Hook(name, "", link.ifindex, each.side, self.order, first=each.first, device=link.name)
 
     # a name of a pin may hold no dot on older kernels, and a container id may be anything
     def _hook(self, attachment: Attachment, end: str, where: tuple[str, Link], side: Side) -> Hook:
@@ -85,13 +108,14 @@ class AtDevice(Placement):
     pod_in: Program
     loopback_in: Program | None = field(default=None, kw_only=True)
     """At the loopback of pods under a policy, ingress: what a pod says to itself, or plays that somebody said."""
+    free_out: Program | None = field(default=None, kw_only=True)
+    """Instead of all others at pods under no policy, where those are not needed there: at what they send."""
+    free_in: Program | None = field(default=None, kw_only=True)
+    """The same at what they receive, where there is no host side."""
 
-    @property
-    def programs(self) -> tuple[Program, ...]:
-        """Each program once."""
-        at_device = (self.host_from, self.host_to, self.pod_out, self.pod_in)
-        every = (*at_device, self.loopback_in, self.uplink_in, self.free_out, self.parent_out)
-        return tuple(dict.fromkeys(program for program in every if program is not None))
+    def weakens(self, program: Program | Stamp) -> bool:
+        """The programs of pods under no policy."""
+        return program in (self.free_out, self.free_in)
 
     def hooks(self, endpoint: Endpoint, device: PodDevice) -> Hooks:
         """From and to the pod; in its namespace the stamp goes before who looks for it."""
@@ -102,20 +126,32 @@ class AtDevice(Placement):
         return hooks
 
     def _at_device(self, endpoint: Endpoint, device: PodDevice) -> Hooks:
-        attachment = endpoint.attachment
+        match device:
+            case PodDevice(layout=Layout.VETH, host=Link() as host):
+                return self._at_host_side(endpoint, host)
+            case _:
+                return self._in_pod(endpoint, device)
+
+    def _at_host_side(self, endpoint: Endpoint, link: Link) -> Hooks:
+        attachment, host = endpoint.attachment, ("", link)
+        if endpoint.policy == NO_POLICY and self.free_out:
+            return [(self._hook(attachment, "from", host, Side.INGRESS), self.free_out)]
+        return [
+            (self._hook(attachment, "from", host, Side.INGRESS), self.host_from),
+            (self._hook(attachment, "to", host, Side.EGRESS), self.host_to),
+        ]
+
+    def _in_pod(self, endpoint: Endpoint, device: PodDevice) -> Hooks:
+        attachment, inside = endpoint.attachment, (device.netns, device.inside)
         free = self.free_out if endpoint.policy == NO_POLICY else None
-        if device.host is not None:
-            host = "", device.host
-            out: Hooks = [(self._hook(attachment, "from", host, Side.INGRESS), free or self.host_from)]
-            return out if free else [*out, (self._hook(attachment, "to", host, Side.EGRESS), self.host_to)]
-        inside = device.netns, device.inside
-        out = [
-            (self._hook(attachment, STAMP, inside, Side.EGRESS), Stamp(stamp.of(attachment))),
+        value = Stamp(stamp.of(attachment))
+        out: Hooks = [
+            (self._hook(attachment, STAMP, inside, Side.EGRESS), value),
             (self._hook(attachment, STAMPED, inside, Side.EGRESS), free or self.pod_out),
         ]
-        into = self.parent_out or self.pod_in if free else self.pod_in
         if not free:
-            out.append((self._hook(attachment, f"in{STAMP}", inside, Side.INGRESS), Stamp(stamp.of(attachment))))
+            out.append((self._hook(attachment, f"in{STAMP}", inside, Side.INGRESS), value))
+        into = self.free_in or self.pod_in if free else self.pod_in
         return [*out, (self._hook(attachment, "in", inside, Side.INGRESS), into)]
 
 
@@ -125,13 +161,8 @@ class AtLoopback(Placement):
 
     out: Program
 
-    @property
-    def programs(self) -> tuple[Program, ...]:
-        """The one."""
-        return (self.out,)
-
     def hooks(self, endpoint: Endpoint, device: PodDevice) -> Hooks:
-        """The one."""
+        """At what the pod sends there."""
         return [(self._hook(endpoint.attachment, "self", (device.netns, _LOOPBACK), Side.EGRESS), self.out)]
 
 

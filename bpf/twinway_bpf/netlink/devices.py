@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 
 from twinway.errors import DriverError
 from twinway.model.net import IPAddress
@@ -24,19 +25,43 @@ LOOPBACK = 1
 _NO_MAC = bytes(6)
 
 
+class Layout(StrEnum):
+    """How a pod's interface is joined to the node. It decides where the pod's hooks are."""
+
+    VETH = "veth"
+    """A pair whose other end, the host side, is in our namespace."""
+    MACVLAN = "macvlan"
+    IPVLAN = "ipvlan"
+    VLAN = "vlan"
+    DEDICATED = "dedicated"
+    """Any other device, which the pod has for itself: a network card, or a veth that leads elsewhere."""
+
+    @property
+    def hooks_in_pod(self) -> bool:
+        """Whether hooks are at the interface itself, in the pod's namespace; else they are at its host side."""
+        return self is not Layout.VETH
+
+
 @dataclass(frozen=True, slots=True)
 class PodDevice:
-    """A pod's interface, and the host's side of it where it is a veth."""
+    """A pod's interface, with what it is joined to."""
 
     netns: str
     inside: Link
-    host: Link | None
+    layout: Layout
+    host: Link | None = None
+    """The host side of a veth; None in every other layout."""
     beside: bytes = _NO_MAC
     """MAC by which a pod on a shared parent reaches its node without the wire; zero where it cannot."""
     parent: Link | None = None
     """What a macvlan or an ipvlan is on, in our namespace."""
     cookie: int | None = None
     """The kernel's number for the namespace."""
+
+
+_LAYOUTS = {each.value: each for each in (Layout.MACVLAN, Layout.IPVLAN, Layout.VLAN)}
+"""By the kind that rtnetlink reports."""
+_ON_PARENT = (Layout.MACVLAN, Layout.IPVLAN)
 
 
 def pod_device(own: Links, path: str, ifname: str) -> PodDevice:
@@ -52,7 +77,10 @@ def pod_device(own: Links, path: str, ifname: str) -> PodDevice:
         raise DriverError(f"namespace {path}: {error.strerror}") from error
     if inside is None:
         raise DriverError(f"namespace {path}: no interface {ifname}")
-    return PodDevice(path, inside, _host_side(own, inside), _beside(own, inside), _parent(own, inside), cookie)
+    host = _host_side(own, inside)
+    layout = Layout.VETH if host else _LAYOUTS.get(inside.kind, Layout.DEDICATED)
+    beside, parent = _beside(own, layout, inside), _parent(own, layout, inside)
+    return PodDevice(path, inside, layout, host, beside, parent, cookie)
 
 
 # An index alone may be another device's: namespaces number on their own. The pair must name each other.
@@ -67,23 +95,23 @@ def _host_side(own: Links, inside: Link) -> Link | None:
 
 # All of a parent's ipvlans share its MAC, and what none of them has an address for is the parent's own.
 # Of macvlans the node needs one of its own.
-def _beside(own: Links, inside: Link) -> bytes:
-    if inside.kind == "ipvlan":
-        return inside.mac
-    if inside.kind != "macvlan":
-        return _NO_MAC
-    return next((link.mac for link in own.links(kind="macvlan") if link.link == inside.link), _NO_MAC)
+def _beside(own: Links, layout: Layout, inside: Link) -> bytes:
+    match layout:
+        case Layout.IPVLAN:
+            return inside.mac
+        case Layout.MACVLAN:
+            return next((link.mac for link in own.links(kind="macvlan") if link.link == inside.link), _NO_MAC)
+        case _:
+            return _NO_MAC
 
 
-def _parent(own: Links, inside: Link) -> Link | None:
-    if inside.kind not in ("macvlan", "ipvlan") or not inside.link:
-        return None
-    return _device(own, index=inside.link)
+def _parent(own: Links, layout: Layout, inside: Link) -> Link | None:
+    return _device(own, index=inside.link) if layout in _ON_PARENT and inside.link else None
 
 
 def shared_parents(devices: Iterable[PodDevice]) -> tuple[Link, ...]:
     """The parents of these devices, each once."""
-    found = {device.parent.ifindex: device.parent for device in devices if device.parent and not device.host}
+    found = {device.parent.ifindex: device.parent for device in devices if device.parent}
     return tuple(found[index] for index in sorted(found))
 
 

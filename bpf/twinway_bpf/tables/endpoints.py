@@ -15,7 +15,8 @@ from twinway.model.net import IPAddress, ObjectRef
 from twinway.model.node import FENCED, NO_POLICY, Attachment, Endpoint
 from twinway_bpf.load import stamp
 from twinway_bpf.load.maps import Map
-from twinway_bpf.netlink.devices import PodDevice
+from twinway_bpf.netlink.devices import Layout, PodDevice
+from twinway_bpf.netlink.links import Link
 from twinway_bpf.tables import encode
 from twinway_bpf.tables.layout import Ep, EpKind
 from twinway_bpf.tables.policy import PolicyTables
@@ -153,9 +154,11 @@ class EndpointTables:
 def _place(endpoint: Endpoint, device: PodDevice | None) -> encode.Place:
     if device is None:
         return encode.NOWHERE
-    if device.host is None:
-        return encode.Place(0, device.inside.mac, device.beside, stamp.of(endpoint.attachment))
-    return encode.Place(device.host.ifindex, device.inside.mac, device.host.mac, netns=device.host.netns)
+    match device:
+        case PodDevice(layout=Layout.VETH, host=Link() as host):
+            return encode.Place(host.ifindex, device.inside.mac, host.mac, netns=host.netns)
+        case _:
+            return encode.Place(0, device.inside.mac, device.beside, stamp.of(endpoint.attachment))
 
 
 # Whether an established connection of a pod may have another verdict after these writes than before. A pod

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from twinway_bpf.attach.placement import AtDevice, AtLoopback
+from twinway_bpf.attach.placement import AtDevice, AtLoopback, NodeDevice, NodeHook
+from twinway_bpf.attach.tchook import Side
 from twinway_bpf.load import programs
 
 GUARD = AtDevice(
@@ -14,6 +15,7 @@ GUARD = AtDevice(
     programs.GUARD_TO,
     loopback_in=programs.GUARD_LO,
     free_out=programs.SOURCE_FROM,
-    parent_out=programs.PARENT_OUT,
+    free_in=programs.PARENT_OUT,
+    node=(NodeHook(NodeDevice.PARENT, Side.EGRESS, programs.PARENT_OUT, first=True),),
 )
 GUARD_SELF = AtLoopback("self", 1, programs.GUARD_SELF)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from twinway_bpf.attach.placement import AtDevice
+from twinway_bpf.attach.placement import AtDevice, NodeDevice, NodeHook
+from twinway_bpf.attach.tchook import Side
 from twinway_bpf.load import programs
 
 PACKET_PATH = AtDevice(
@@ -12,6 +13,8 @@ PACKET_PATH = AtDevice(
     programs.HOST_TO,
     programs.POD_OUT,
     programs.POD_IN,
-    uplink_in=programs.UPLINK_IN,
-    parent_out=programs.PARENT_OUT,
+    node=(
+        NodeHook(NodeDevice.UPLINK, Side.INGRESS, programs.UPLINK_IN),
+        NodeHook(NodeDevice.PARENT, Side.EGRESS, programs.PARENT_OUT, first=True),
+    ),
 )

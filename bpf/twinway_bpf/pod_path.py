@@ -72,7 +72,7 @@ class PodPath(ABC):
     def __init__(self, node: NodeKernel, placement: Placement) -> None:
         """Attach nothing yet."""
         self.node = node
-        self.hooks = PacketHooks(placement, node.loader, node.pins, node.context.uplinks)
+        self.hooks = PacketHooks(placement, node.loader, node.pins, node.context)
 
     @abstractmethod
     def requirements(self) -> tuple[Requirement, ...]:

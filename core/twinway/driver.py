@@ -34,6 +34,8 @@ from twinway.model.policy import Direction
 
 PROTOCOL_VERSION = 1
 ENTRY_POINTS = "twinway.drivers"
+TC_PRIORITY = 25000
+"""Between Terway's vlan pop (20000) and its redirects (40000); never 4000, which Terway deletes."""
 
 
 class DriverOptions(BaseModel):
@@ -55,6 +57,8 @@ class NodeContext:
     """For what can be made again: compiled programs."""
     uplinks: tuple[str, ...]
     """Names of the devices that lead out of the node; empty: find them by the default routes."""
+    tc_priority: int = TC_PRIORITY
+    """Priority of tc filters among those of others on a device, on kernels without tcx; lower runs first."""
 
 
 @dataclass(frozen=True, slots=True)

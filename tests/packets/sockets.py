@@ -117,15 +117,16 @@ class Site:
         policy = self._hooks[-1]
         policy.detach()
         hooks = [tchook.Hook(program.name, "", LOOPBACK, side) for side, program in guards]
+        group = tchook.Group(self._pins, "guard")
         loaded = self._loader.load(program for _, program in guards)
         try:
             for hook in hooks:
-                tchook.attach(self._pins, "guard", hook, loaded[hook.name])
+                tchook.attach(group, hook, loaded[hook.name])
             yield
         finally:
             for hook in hooks:
                 self._pins.end_link("guard", hook.name)  # a link that is only let go ends a moment later
-                tchook.detach(self._pins, "guard", hook)
+                tchook.detach(group, hook)
             for descriptor in loaded.values():
                 os.close(descriptor)
             policy.attach(self.cgroup)

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.packets.tables import Tables
-from twinway.model.net import ObjectRef
+from twinway.driver import NodeContext
+from twinway.model.net import NodeName, ObjectRef
 from twinway.model.node import Attachment, Endpoint, PolicySetId
 from twinway_bpf.attach.hooks import PacketHooks
 from twinway_bpf.load import stamp
@@ -51,7 +52,9 @@ def pod() -> Iterator[Path]:
 def hooks(loader: Loader, tmp_path: Path) -> Iterator[PacketHooks]:
     """The guard's, set nowhere yet."""
     with site.bpf_file_system(tmp_path / "bpf") as bpffs:
-        made = PacketHooks(GUARD, loader, Pins(bpffs / "node"), ())
+        made = PacketHooks(
+            GUARD, loader, Pins(bpffs / "node"), NodeContext(NodeName("n1"), bpffs, bpffs, bpffs, ())
+        )
         made.load()
         yield made
         made.detach_all(())

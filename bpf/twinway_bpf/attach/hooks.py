@@ -8,12 +8,13 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from twinway.driver import NodeContext
 from twinway.errors import DriverError
 from twinway.model.net import ObjectRef
 from twinway.model.node import Attachment, Endpoint
 from twinway_bpf.attach import tchook
 from twinway_bpf.attach.placement import NodeDevice, NodeDevices, Placement, Stamp, is_stamp, is_waited_for
-from twinway_bpf.attach.tchook import Hook, Side
+from twinway_bpf.attach.tchook import Group, Hook, Side
 from twinway_bpf.load import features, stamp
 from twinway_bpf.load.loader import Loader
 from twinway_bpf.load.pins import Pins
@@ -70,13 +71,13 @@ class _Wanted:
 class PacketHooks:
     """One placement of tc programs, at all devices that want it."""
 
-    def __init__(self, placement: Placement, loader: Loader, pins: Pins, uplink_names: tuple[str, ...]) -> None:
-        """`uplink_names`: empty for the devices of the default routes."""
+    def __init__(self, placement: Placement, loader: Loader, pins: Pins, context: NodeContext) -> None:
+        """Attach nothing yet."""
         self._placement = placement
-        self._group = placement.group
+        self._group = Group(pins, placement.group, context.tc_priority)
         self._loader = loader
         self._pins = pins
-        self._uplink_names = uplink_names
+        self._uplink_names = context.uplinks
         self._loaded: dict[str, int] = {}
         self._placed: dict[str, _Wanted] = {}
         self._refused: dict[str, tuple[_Wanted, str]] = {}
@@ -89,7 +90,7 @@ class PacketHooks:
 
     def reload(self) -> None:
         """Have hooks of an earlier process run what was loaded now. (Filters are replaced at the first apply.)"""
-        self._pins.reload(self._group, self._loaded)
+        self._pins.reload(self._group.name, self._loaded)
 
     def new(self, endpoints: Endpoints, devices: Devices) -> tuple[Attachment, ...]:
         """Pods at whose devices there is no program of ours, of this process or an earlier one."""
@@ -138,7 +139,7 @@ class PacketHooks:
     def detach_stale(self, endpoints: Endpoints, devices: Devices) -> int:
         """Let go of hooks that belong to no pod of now; how many."""
         wanted = {wanted.hook.name for wanted in self._wanted(endpoints, devices)}
-        stale = {*self._placed, *self._pins.links(self._group)} - wanted
+        stale = {*self._placed, *self._pins.links(self._group.name)} - wanted
         for name in sorted(stale, key=is_stamp):
             self._detach(name)
         self._refused = {name: why for name, why in self._refused.items() if name in wanted}
@@ -146,12 +147,12 @@ class PacketHooks:
 
     def detach_all(self, namespaces: Iterable[str]) -> None:
         """Take every program of ours away, of this process and of earlier ones; `namespaces`: where pods are."""
-        for name in sorted({*self._placed, *self._pins.links(self._group)}, key=is_stamp):
+        for name in sorted({*self._placed, *self._pins.links(self._group.name)}, key=is_stamp):
             self._detach(name, at_once=True)
-        self._pins.remove_group(self._group)
+        self._pins.remove_group(self._group.name)
         if not features.has_tcx():
             for path in ("", *namespaces):
-                tchook.sweep(path, self._placement.order)
+                tchook.sweep(self._group, path, self._placement.order)
 
     def close(self) -> None:
         """Let go of the loaded programs; attached ones stay."""
@@ -162,35 +163,35 @@ class PacketHooks:
     def _detach(self, name: str, *, at_once: bool = False) -> None:
         placed = self._placed.pop(name, None)
         if at_once or is_waited_for(name):
-            self._pins.end_link(self._group, name)
+            self._pins.end_link(self._group.name, name)
         if placed is not None:
-            tchook.detach(self._pins, self._group, placed.hook)
+            tchook.detach(self._group, placed.hook)
         else:
-            self._pins.unpin_link(self._group, name)
+            self._pins.unpin_link(self._group.name, name)
 
     def _is_hooked(self, pod: Endpoint, device: PodDevice) -> bool:
         return any(self._is_there(hook) for hook, _ in self._placement.hooks(pod, device))
 
     def _is_there(self, hook: Hook) -> bool:
         placed = self._placed.get(hook.name)
-        return (placed is not None and placed.hook == hook) or tchook.is_attached(self._pins, self._group, hook)
+        return (placed is not None and placed.hook == hook) or tchook.is_attached(self._group, hook)
 
     # A program that comes back to a hook that has none is no loss.
     def _weakens(self, wanted: _Wanted) -> bool:
         if wanted.pod is None or not self._placement.weakens(wanted.program):
             return False
-        return tchook.is_attached(self._pins, self._group, wanted.hook)
+        return tchook.is_attached(self._group, wanted.hook)
 
     # A namespace that has gone takes its hooks along, and the pod's end is on its way to us.
     def _stands(self, wanted: _Wanted) -> bool:
-        return tchook.is_attached(self._pins, self._group, wanted.hook) or tchook.is_over(wanted.hook)
+        return tchook.is_attached(self._group, wanted.hook) or tchook.is_over(wanted.hook)
 
     def _attach(self, wanted: _Wanted) -> bool:
         hook, program = wanted.hook, wanted.program
         self._refused.pop(hook.name, None)
         try:
             if isinstance(program, Program):
-                changed = tchook.attach(self._pins, self._group, hook, self._loaded[program.name])
+                changed = tchook.attach(self._group, hook, self._loaded[program.name])
             else:
                 changed = self._attach_stamp(hook, program)
         except DriverError as error:
@@ -205,11 +206,11 @@ class PacketHooks:
 
     # A pod's stamp never changes: where it is, it stays.
     def _attach_stamp(self, hook: Hook, value: Stamp) -> bool:
-        if tchook.is_attached(self._pins, self._group, hook):
+        if tchook.is_attached(self._group, hook):
             return False
         descriptor = stamp.load(value, leaves=hook.side is Side.EGRESS)
         try:
-            return tchook.attach(self._pins, self._group, hook, descriptor)
+            return tchook.attach(self._group, hook, descriptor)
         finally:
             os.close(descriptor)
 

@@ -20,13 +20,12 @@ from enum import Enum
 from functools import cache
 from typing import Any
 
+from twinway.driver import TC_PRIORITY
 from twinway.errors import DriverError
 from twinway_bpf.load import features, libbpf, programs
 from twinway_bpf.load.pins import Pins
 from twinway_bpf.netlink import netns
 
-PRIORITY = 25000
-"""Between Terway's vlan pop (20000) and its redirects (40000); never 4000, which Terway deletes."""
 HANDLE = 0x7477
 
 _REPLACE = 1  # BPF_TC_F_REPLACE
@@ -62,15 +61,32 @@ class Hook:
     """The device's name, for people."""
 
     @property
-    def priority(self) -> int:
-        """Of a clsact filter; lower runs first."""
-        return PRIORITY + 2 * self.order - (1 if self.first else 0)
+    def rank(self) -> int:
+        """Among our own programs at one hook; lower runs first."""
+        return 2 * self.order - (1 if self.first else 0)
 
     @property
     def place(self) -> str:
         """Where it is, for people."""
         inside = " in the pod's namespace" if self.netns else ""
         return f"{self.side.name.lower()} of {self.device or f'device {self.ifindex}'}{inside}"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Programs whose links are pinned together; `priority` is that of filters of rank 0."""
+
+    pins: Pins
+    name: str
+    priority: int = TC_PRIORITY
+
+    def link(self, hook: Hook) -> int | None:
+        """A descriptor of a hook's link; None: it has no pin."""
+        return self.pins.link(self.name, hook.name)
+
+    def priority_at(self, hook: Hook) -> int:
+        """The priority of the filter at a hook."""
+        return self.priority + hook.rank
 
 
 class _TcHook(ctypes.Structure):
@@ -88,19 +104,19 @@ class _TcOpts(ctypes.Structure):
     )
 
 
-def attach(pins: Pins, group: str, hook: Hook, prog: int) -> bool:
+def attach(group: Group, hook: Hook, prog: int) -> bool:
     """Put a program at a hook, in place of an earlier one of ours, atomically. False: it was there already."""
     with _namespace(hook):
         try:
-            return _attach_tcx(pins, group, hook, prog) if features.has_tcx() else _attach_clsact(hook, prog)
+            return _attach_tcx(group, hook, prog) if features.has_tcx() else _attach_clsact(group, hook, prog)
         except OSError as error:
             raise DriverError(_REASONS.get(error.errno or 0) or error.strerror or "refused") from error
 
 
-def is_attached(pins: Pins, group: str, hook: Hook) -> bool:
+def is_attached(group: Group, hook: Hook) -> bool:
     """Whether a program of ours is at the hook right now."""
     if features.has_tcx():
-        link = pins.link(group, hook.name)
+        link = group.link(hook)
         if link is None:
             return False
         try:
@@ -108,7 +124,7 @@ def is_attached(pins: Pins, group: str, hook: Hook) -> bool:
         finally:
             os.close(link)
     with contextlib.suppress(OSError, DriverError), _namespace(hook):
-        return _query(hook) != 0
+        return _query(group, hook) != 0
     return False
 
 
@@ -124,16 +140,16 @@ def is_over(hook: Hook) -> bool:
     return False
 
 
-def detach(pins: Pins, group: str, hook: Hook) -> None:
+def detach(group: Group, hook: Hook) -> None:
     """Take our program away; a hook or namespace that has gone is fine."""
-    pins.unpin_link(group, hook.name)
+    group.pins.unpin_link(group.name, hook.name)
     if features.has_tcx():
         return
     with contextlib.suppress(OSError, DriverError), _namespace(hook):
-        _detach_clsact(hook)
+        _detach_clsact(group, hook)
 
 
-def sweep(path: str, order: int) -> None:
+def sweep(group: Group, path: str, order: int) -> None:
     """
     Take our filters of one rank from every device of a namespace, whoever set them; "": our own namespace.
 
@@ -144,11 +160,11 @@ def sweep(path: str, order: int) -> None:
         for ifindex, _ in socket.if_nameindex():
             for side in Side:
                 for first in (False, True):  # the stamp goes after who looks for it
-                    _detach_clsact(Hook("sweep", path, ifindex, side, order, first))
+                    _detach_clsact(group, Hook("sweep", path, ifindex, side, order, first))
 
 
-def _detach_clsact(hook: Hook) -> None:
-    opts = _opts(handle=HANDLE, priority=hook.priority)
+def _detach_clsact(group: Group, hook: Hook) -> None:
+    opts = _opts(handle=HANDLE, priority=group.priority_at(hook))
     _lib().bpf_tc_detach(ctypes.byref(_tc_hook(hook)), ctypes.byref(opts))
 
 
@@ -164,8 +180,8 @@ def _namespace(hook: Hook) -> Iterator[None]:
         raise DriverError(f"namespace {hook.netns} has gone") from error
 
 
-def _attach_tcx(pins: Pins, group: str, hook: Hook, prog: int) -> bool:
-    link = pins.link(group, hook.name)
+def _attach_tcx(group: Group, hook: Hook, prog: int) -> bool:
+    link = group.link(hook)
     if link is not None:
         try:
             info = libbpf.link_info(link)
@@ -176,10 +192,10 @@ def _attach_tcx(pins: Pins, group: str, hook: Hook, prog: int) -> bool:
                 return True
         finally:
             os.close(link)
-        pins.unpin_link(group, hook.name)  # it was another device's, which has gone
+        group.pins.unpin_link(group.name, hook.name)  # it was another device's, which has gone
     link = _linked(hook, prog)
     try:
-        pins.pin_link(group, hook.name, link)
+        group.pins.pin_link(group.name, hook.name, link)
     finally:
         os.close(link)
     return True
@@ -197,14 +213,14 @@ def _linked(hook: Hook, prog: int) -> int:
             time.sleep(0.001)
 
 
-def _attach_clsact(hook: Hook, prog: int) -> bool:
-    if _query(hook) == libbpf.prog_info(prog).id:
+def _attach_clsact(group: Group, hook: Hook, prog: int) -> bool:
+    if _query(group, hook) == libbpf.prog_info(prog).id:
         return False
     tc_hook = _tc_hook(hook)
     made = _lib().bpf_tc_hook_create(ctypes.byref(tc_hook))
     if made < 0 and -made != errno.EEXIST:
         raise OSError(-made, os.strerror(-made))
-    opts = _opts(prog_fd=prog, flags=_REPLACE, handle=HANDLE, priority=hook.priority)
+    opts = _opts(prog_fd=prog, flags=_REPLACE, handle=HANDLE, priority=group.priority_at(hook))
     done = _lib().bpf_tc_attach(ctypes.byref(tc_hook), ctypes.byref(opts))
     if done < 0:
         raise OSError(-done, os.strerror(-done))
@@ -212,8 +228,8 @@ def _attach_clsact(hook: Hook, prog: int) -> bool:
 
 
 # The id of our program at the hook; 0: none.
-def _query(hook: Hook) -> int:
-    opts = _opts(handle=HANDLE, priority=hook.priority)
+def _query(group: Group, hook: Hook) -> int:
+    opts = _opts(handle=HANDLE, priority=group.priority_at(hook))
     if _lib().bpf_tc_query(ctypes.byref(_tc_hook(hook)), ctypes.byref(opts)) < 0:
         return 0
     return int(opts.prog_id)

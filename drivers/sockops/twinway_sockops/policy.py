@@ -53,7 +53,7 @@ class SocketPolicy:
         self._guard = guard
         self._calm = calm
         self._hooks = CgroupHooks("policy", programs.SOCKET_POLICY, node.loader, node.pins)
-        self._loopback = PacketHooks(GUARD_SELF, node.loader, node.pins, ())
+        self._loopback = PacketHooks(GUARD_SELF, node.loader, node.pins, node.context)
         self._steps: Iterator[float] | None = None
         self._due = 0.0
         self.condition = Condition.UNKNOWN

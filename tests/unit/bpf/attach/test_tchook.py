@@ -14,11 +14,10 @@ import pytest
 from tests.unit.bpf.wire import SHOT, UNSPEC, Wire, answering, wanting, wire
 from twinway.errors import DriverError
 from twinway_bpf.attach import tchook
-from twinway_bpf.attach.tchook import Hook, Side
+from twinway_bpf.attach.tchook import Group, Hook, Side
 from twinway_bpf.load import features, libbpf, stamp
 from twinway_bpf.load.pins import Pins
 
-GROUP = "packet"
 SECONDS = 10
 Program = Callable[[int], int]
 
@@ -43,11 +42,11 @@ def line(attached_by: str) -> Iterator[Wire]:
 
 
 @pytest.fixture
-def pins(pins_root: Path) -> Iterator[Pins]:
-    """Where links are kept."""
-    made = Pins(pins_root)
-    yield made
-    made.remove_all()
+def group(pins_root: Path) -> Iterator[Group]:
+    """With pins of its own."""
+    pins = Pins(pins_root)
+    yield Group(pins, "packet")
+    pins.remove_all()
 
 
 @pytest.fixture
@@ -70,33 +69,33 @@ def hook(line: Wire, name: str = "h", side: Side = Side.EGRESS, *, first: bool =
 
 
 @pytest.mark.parametrize("side", Side)
-def test_program_decides_its_side(line: Wire, pins: Pins, loaded: Program, side: Side) -> None:
+def test_program_decides_its_side(line: Wire, group: Group, loaded: Program, side: Side) -> None:
     """What a program drops at one side is dropped there, and nowhere else."""
     where = hook(line, side=side)
-    assert tchook.attach(pins, GROUP, where, loaded(answering(SHOT)))
-    assert tchook.is_attached(pins, GROUP, where)
+    assert tchook.attach(group, where, loaded(answering(SHOT)))
+    assert tchook.is_attached(group, where)
     assert line.passes() == (side is not Side.EGRESS)
     assert line.passes(inwards=True) == (side is not Side.INGRESS)
 
 
-def test_program_is_set_once(line: Wire, pins: Pins, loaded: Program) -> None:
+def test_program_is_set_once(line: Wire, group: Group, loaded: Program) -> None:
     """The same program again changes nothing; another one takes its place at once."""
     drop, let = loaded(answering(SHOT)), loaded(answering(UNSPEC))
-    assert tchook.attach(pins, GROUP, hook(line), drop)
-    assert not tchook.attach(pins, GROUP, hook(line), drop)
-    assert tchook.attach(pins, GROUP, hook(line), let)
+    assert tchook.attach(group, hook(line), drop)
+    assert not tchook.attach(group, hook(line), drop)
+    assert tchook.attach(group, hook(line), let)
     assert line.passes()
-    assert tchook.attach(pins, GROUP, hook(line), drop)
+    assert tchook.attach(group, hook(line), drop)
     assert not line.passes()
 
 
-def test_program_goes(line: Wire, pins: Pins, loaded: Program) -> None:
+def test_program_goes(line: Wire, group: Group, loaded: Program) -> None:
     """Detached, nothing of it is left; detached again, nothing is wrong."""
-    tchook.attach(pins, GROUP, hook(line), loaded(answering(SHOT)))
+    tchook.attach(group, hook(line), loaded(answering(SHOT)))
     for _ in range(2):
-        tchook.detach(pins, GROUP, hook(line))
-        assert not tchook.is_attached(pins, GROUP, hook(line))
-    assert list(pins.links(GROUP)) == []
+        tchook.detach(group, hook(line))
+        assert not tchook.is_attached(group, hook(line))
+    assert list(group.pins.links(group.name)) == []
     _until_passes(line)
 
 
@@ -108,42 +107,42 @@ def _until_passes(line: Wire) -> None:
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["first one first", "first one last"])
-def test_first_goes_before(line: Wire, pins: Pins, loaded: Program, order: tuple[int, int]) -> None:
+def test_first_goes_before(line: Wire, group: Group, loaded: Program, order: tuple[int, int]) -> None:
     """A hook that is to be first is, whichever was set first."""
     steps = [
         (hook(line, "first", first=True), loaded(stamp.load(0xFEED0001))),
         (hook(line, "second"), loaded(wanting(0xFEED0001))),
     ]
     for number in order:
-        assert tchook.attach(pins, GROUP, *steps[number])
+        assert tchook.attach(group, *steps[number])
     assert line.passes()
 
 
-def test_stamp_is_its_own(line: Wire, pins: Pins, loaded: Program) -> None:
+def test_stamp_is_its_own(line: Wire, group: Group, loaded: Program) -> None:
     """A program that wants another stamp than was set lets nothing through."""
-    tchook.attach(pins, GROUP, hook(line, "first", first=True), loaded(stamp.load(0xFEED0001)))
-    tchook.attach(pins, GROUP, hook(line, "second"), loaded(wanting(0xFEED0002)))
+    tchook.attach(group, hook(line, "first", first=True), loaded(stamp.load(0xFEED0001)))
+    tchook.attach(group, hook(line, "second"), loaded(wanting(0xFEED0002)))
     assert not line.passes()
 
 
-def test_missing_hook_is_noticed(line: Wire, pins: Pins, loaded: Program, attached_by: str) -> None:
+def test_missing_hook_is_noticed(line: Wire, group: Group, loaded: Program, attached_by: str) -> None:
     """A hook that somebody took away is not there, and is set again."""
     drop = loaded(answering(SHOT))
-    tchook.attach(pins, GROUP, hook(line), drop)
+    tchook.attach(group, hook(line), drop)
     if attached_by == "tcx":
-        link = pins.link(GROUP, "h")
+        link = group.link(hook(line))
         assert link is not None
         libbpf.link_detach(link)
         os.close(link)
     else:
         _tc("qdisc", "del", "dev", "eth0", "clsact")
     assert line.passes()
-    assert not tchook.is_attached(pins, GROUP, hook(line))
-    assert tchook.attach(pins, GROUP, hook(line), drop)
+    assert not tchook.is_attached(group, hook(line))
+    assert tchook.attach(group, hook(line), drop)
     assert not line.passes()
 
 
-def test_foreign_filter_stays(line: Wire, pins: Pins, pins_root: Path, loaded: Program) -> None:
+def test_foreign_filter_stays(line: Wire, group: Group, pins_root: Path, loaded: Program) -> None:
     """A filter that somebody else set works before, beside and after ours."""
     (pins_root / "links").mkdir(parents=True)
     libbpf.obj_pin(loaded(answering(SHOT)), str(pins_root / "links" / "foreign"))
@@ -152,48 +151,48 @@ def test_foreign_filter_stays(line: Wire, pins: Pins, pins_root: Path, loaded: P
     _tc("filter", "add", "dev", "eth0", *target, "object-pinned", str(pins_root / "links" / "foreign"))
     (pins_root / "links" / "foreign").unlink()
     assert not line.passes()
-    tchook.attach(pins, GROUP, hook(line), loaded(answering(UNSPEC)))
+    tchook.attach(group, hook(line), loaded(answering(UNSPEC)))
     assert not line.passes()
-    tchook.detach(pins, GROUP, hook(line))
+    tchook.detach(group, hook(line))
     assert not line.passes()
     _tc("filter", "del", "dev", "eth0", "egress", "pref", "1")
     assert line.passes()
 
 
-def test_device_that_is_gone(line: Wire, pins: Pins, loaded: Program) -> None:
+def test_device_that_is_gone(line: Wire, group: Group, loaded: Program) -> None:
     """A device that went takes its hook along; its successor of the same name is hooked anew."""
     drop = loaded(answering(SHOT))
-    tchook.attach(pins, GROUP, hook(line), drop)
+    tchook.attach(group, hook(line), drop)
     subprocess.run(["ip", "link", "del", "eth0"], check=True)
-    assert not tchook.is_attached(pins, GROUP, hook(line))
+    assert not tchook.is_attached(group, hook(line))
     with pytest.raises(DriverError, match=r"No such device|gone"):
-        tchook.attach(pins, GROUP, hook(line), drop)
+        tchook.attach(group, hook(line), drop)
     with wire() as again:
         where = replace(hook(again), ifindex=again.ifindex)
-        assert tchook.attach(pins, GROUP, where, drop)
+        assert tchook.attach(group, where, drop)
         assert not again.passes()
-    tchook.detach(pins, GROUP, hook(line))
+    tchook.detach(group, hook(line))
 
 
-def test_namespace_that_is_gone(pins: Pins, loaded: Program, attached_by: str) -> None:
+def test_namespace_that_is_gone(group: Group, loaded: Program, attached_by: str) -> None:
     """A hook in a namespace that went is told of when set, absent when asked for, and no error to take away."""
     where = Hook("h", "/run/netns/twp-never-was", 2, Side.INGRESS)
     with pytest.raises(DriverError, match=r"namespace /run/netns/twp-never-was has gone"):
-        tchook.attach(pins, GROUP, where, loaded(answering(SHOT)))
-    assert not tchook.is_attached(pins, GROUP, where)
-    tchook.detach(pins, GROUP, where)
+        tchook.attach(group, where, loaded(answering(SHOT)))
+    assert not tchook.is_attached(group, where)
+    tchook.detach(group, where)
 
 
 @pytest.mark.parametrize("attached_by", ["clsact"], indirect=True)  # links are found by their pins
-def test_sweep_finds_what_an_earlier_process_set(line: Wire, pins: Pins, loaded: Program) -> None:
+def test_sweep_finds_what_an_earlier_process_set(line: Wire, group: Group, loaded: Program) -> None:
     """Filters of one rank are found without memory, on every device of a namespace; those of another stay."""
     mine, others = hook(line, "a"), replace(hook(line, "b", Side.INGRESS), order=1)
     for each in (mine, replace(mine, name="c", first=True), others):
-        tchook.attach(pins, GROUP, each, loaded(answering(SHOT)))
-    tchook.sweep(str(line.namespace), order=0)
+        tchook.attach(group, each, loaded(answering(SHOT)))
+    tchook.sweep(group, str(line.namespace), order=0)
     assert line.passes()
     assert not line.passes(inwards=True)
-    tchook.sweep(str(line.namespace), order=1)
+    tchook.sweep(group, str(line.namespace), order=1)
     assert line.passes(inwards=True)
 
 

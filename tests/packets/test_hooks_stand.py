@@ -14,11 +14,12 @@ import pytest
 from tests.packets import datapaths
 from tests.packets.test_rest import Policy, hears
 from tests.packets.test_takeover import ADDRESSES, NODE, SERVED, Conversation, Node, conversation, node
+from tests.unit.bpf.wire import UNSPEC, answering
 from twinway.driver import Change, NodeContext
 from twinway.errors import DriverError
 from twinway_bpf.connections.sockdiag import SockDiag, Socket
 from twinway_bpf.datapath import Datapath
-from twinway_bpf.load import libbpf, programs, stamp
+from twinway_bpf.load import features, libbpf, programs, stamp
 from twinway_bpf.netlink import netns
 from twinway_bpf.netlink.links import Link, Links
 from twinway_testing import site
@@ -122,6 +123,42 @@ def arrives(node: Node, source: str, to: str = "b") -> bool:
         with contextlib.suppress(TimeoutError):
             return ear.recv(100) == b"forged"
     return False
+
+
+@pytest.fixture
+def on_packets(node: Node, bundles: Path, tmp_path: Path) -> Iterator[Agent]:
+    """Whose pods are served on their packets."""
+    with started(node, bundles, tmp_path, "tc") as made:
+        yield made
+
+
+def test_frame_passes_hooks_of_each_pod(node: Node, on_packets: Agent) -> None:
+    """Health of tc names the pod whose hooks a frame passed, each time the next one; without pods it says so."""
+    assert "no pod is here" in on_packets.datapath.health().detail
+    on_packets.datapath.apply(Change(node.state("1", server_may_open=True), None))
+    found = [on_packets.datapath.health() for _ in range(4)]
+    assert all(each.ok for each in found), found
+    for pod in ADDRESSES:
+        assert sum(f"a frame passed the hooks of shop/{pod}" in each.detail for each in found) == 2
+
+
+@pytest.mark.skipif(not features.has_tcx(), reason="this kernel has no tcx (6.6), so that hooks have no links")
+@pytest.mark.parametrize("end", ["from", "to"])
+def test_link_of_another_program_is_no_hook(node: Node, on_packets: Agent, end: str) -> None:
+    """A link that is in its place, and runs another program than ours, is seen by the frame alone."""
+    state = node.state("1", server_may_open=True)
+    on_packets.datapath.apply(Change(state, None))
+    other = answering(UNSPEC)
+    for pin in (on_packets.pins / "links" / "packet").glob(f"*_{end}"):
+        link = libbpf.obj_get(str(pin))
+        libbpf.link_update(link, other)
+        os.close(link)
+    os.close(other)
+    found = on_packets.datapath.health()
+    assert not found.ok
+    assert "a frame did not meet the hooks of shop/" in found.detail
+    on_packets.datapath.apply(Change(state, state, repair=True))
+    assert on_packets.datapath.health().ok
 
 
 def test_pod_under_no_policy_sends_as_itself(node: Node, agent: Agent) -> None:

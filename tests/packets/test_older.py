@@ -76,7 +76,7 @@ class Tables:
 @pytest.fixture
 def tables() -> Iterator[Tables]:
     """New ones, with room for a few openers."""
-    cfg = maps.create(MapDecl("tw_cfg_v3", ARRAY, 4, ctypes.sizeof(Cfg), 1, 0))
+    cfg = maps.create(MapDecl("tw_cfg_v4", ARRAY, 4, ctypes.sizeof(Cfg), 1, 0))
     opener = maps.create(MapDecl("tw_opener_v1", HASH, 8, 1, ROOM, 1))
     given = maps.create(MapDecl("tw_sk_v1", maps.SK_STORAGE, 4, ctypes.sizeof(Sk), 0, 1))
     yield Tables(Settings(cfg), opener, given)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.packets.doctored import HASH, PER_CPU_HASH
+from tests.packets.probes import PROBE, probe_frame
 from tests.packets.rig import REDIRECT, SHOT, UNSPEC, V4, V6, Outcome
 from tests.packets.scene import Doctor, Scene
 from tests.packets.test_guard import REACHED as BY_GUARD
@@ -61,6 +62,11 @@ def _unreadable(scene: Scene) -> Outcome:
     return scene.client_sends(bytes(12) + b"\x12\x34" + bytes(60))
 
 
+def _probe(scene: Scene) -> Outcome:
+    scene.tables.settings.write(probe=PROBE)
+    return scene.client_sends(probe_frame(PROBE))
+
+
 def _no_slots(scene: Scene) -> Outcome:
     slots = scene.tables.maps["slot"]
     slots.remove(list(slots.entries()))
@@ -87,6 +93,7 @@ REACHED: dict[Reason, tuple[int, Callable[[Scene], Outcome]]] = {
     Reason.DROP_SERVICE_OTHER: (SHOT, lambda s: s.client_sends(echo(s.net.client, s.net.vip))),
     Reason.DROP_REWRITE: (SHOT, _unquotable),
     Reason.DROP_RACE: (SHOT, _no_slots),
+    Reason.DROP_PROBE: (SHOT, _probe),
 }
 """What becomes of the packet (TC_ACT_*), and a packet that reaches the reason."""
 
@@ -108,7 +115,7 @@ def test_is_reached(scene: Scene, reason: Reason) -> None:
     "kinds",
     [
         pytest.param({"tw_scratch_v1": PER_CPU_HASH}, id="no scratch space"),
-        pytest.param({"tw_cfg_v3": HASH}, id="no settings"),
+        pytest.param({"tw_cfg_v4": HASH}, id="no settings"),
         pytest.param({"tw_ct_v2": HASH}, id="connections full"),
     ],
 )

@@ -10,6 +10,7 @@
  */
 #include "around.h"
 #include "pod.h"
+#include "probe.h"
 #include "uplink.h"
 
 /* The one exit: count the reason, and turn it into what tc understands. */
@@ -50,6 +51,12 @@ static __always_inline int translated(struct __sk_buff *skb, const struct tw_pkt
 	return pkt->changed ? nat_write(skb, pkt) : TW_GO_ON;
 }
 
+static __always_inline int unread(struct __sk_buff *skb, struct tw_pkt *pkt, bool in_pod,
+				  bool leaves)
+{
+	return probe_is(skb) ? probe_answer(skb, pkt, leaves) : device_unread(skb, in_pod);
+}
+
 static __always_inline int from_pod(struct __sk_buff *skb, struct tw_scratch *scratch,
 				    struct tw_conn *conn, bool in_pod)
 {
@@ -57,7 +64,7 @@ static __always_inline int from_pod(struct __sk_buff *skb, struct tw_scratch *sc
 	int rc = link_from_pod(skb, &scratch->pkt, parse(skb, &scratch->pkt));
 
 	if (rc == TW_PASS_NOT_IP)
-		return device_unread(skb, in_pod);
+		return unread(skb, &scratch->pkt, in_pod, in_pod);
 	if (rc)
 		return rc;
 	if (!cfg)
@@ -79,7 +86,7 @@ static __always_inline int towards_pod(struct __sk_buff *skb, struct tw_scratch 
 
 	scratch->pkt.where = where;
 	if (rc == TW_PASS_NOT_IP && where != TW_AT_UPLINK)
-		return device_unread(skb, where == TW_IN_POD);
+		return unread(skb, &scratch->pkt, where == TW_IN_POD, where == TW_AT_HOST_SIDE);
 	if (rc)
 		return rc;
 	if (!cfg)
@@ -183,8 +190,9 @@ int tw_pod_in(struct __sk_buff *skb)
 		scratch->pkt.action = TC_ACT_UNSPEC;
 		return finish(scratch, TW_PASS_TURNED);
 	}
+	/* the agent's socket is in the pod's namespace, too */
 	if (went_around(skb))
-		return finish(scratch, TW_DROP_SPOOFED);
+		return finish(scratch, probe_is(skb) ? TW_DROP_PROBE : TW_DROP_SPOOFED);
 	rc = towards_pod(skb, scratch, TW_IN_POD);
 	return finish(scratch, rc ? rc : TW_PASS_STACK);
 }

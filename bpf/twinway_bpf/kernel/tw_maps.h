@@ -72,7 +72,7 @@ BPF_F_TABLE("hash", struct tw_share_key, struct tw_share, tw_ct_share_v1, 262144
 BPF_TABLE("array", __u32, __u32, tw_limit_v1, 2);
 
 /* 0 -> settings. Written by the agent alone. Never missing. */
-BPF_TABLE("array", __u32, struct tw_cfg, tw_cfg_v3, 1);
+BPF_TABLE("array", __u32, struct tw_cfg, tw_cfg_v4, 1);
 
 /* 0 -> what programs met that the agent has to know. Written by the hooks alone. Never missing. */
 BPF_TABLE("array", __u32, struct tw_notes, tw_notes_v1, 1);
@@ -90,7 +90,7 @@ static __always_inline struct tw_cfg *cfg_get(void)
 {
 	__u32 zero = 0;
 
-	return tw_cfg_v3.lookup(&zero);
+	return tw_cfg_v4.lookup(&zero);
 }
 
 static __always_inline struct tw_notes *notes_get(void)

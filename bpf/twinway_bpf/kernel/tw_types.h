@@ -195,7 +195,7 @@ struct tw_cfg {
 	__u32 flags;	  /* enum tw_cfg_flag */
 	__u32 rev; /* policy revision: grows when an established connection may be judged otherwise */
 	__u32 places; /* grows when an address leaves the pod or the device that had it */
-	__u32 pad;
+	__u32 probe; /* what the frame bears that the agent waits for (probe.h); 0: it waits for none */
 };
 
 /* The one entry of tw_notes: what the programs tell the agent. It writes nothing here. */

@@ -42,6 +42,8 @@ enum tw_reason {
 	TW_DROP_RACE = 40, /* the backend set was replaced twice during one packet */
 	TW_DROP_NOT_IP =
 		41, /* neither IP nor ARP, or behind a tag, from or to a pod under a policy */
+	TW_DROP_PROBE =
+		42, /* the agent's own frame, which has met the programs of a pod's device */
 
 	TW_REASONS = 64,
 };

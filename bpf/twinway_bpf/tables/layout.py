@@ -152,7 +152,7 @@ class Cfg(ctypes.Structure):
         ("flags", u32),
         ("rev", u32),
         ("places", u32),
-        ("pad", u32),
+        ("probe", u32),
     )
 
 
@@ -266,6 +266,7 @@ class Reason(IntEnum):
     DROP_NO_ENTRY = 39
     DROP_RACE = 40
     DROP_NOT_IP = 41
+    DROP_PROBE = 42
 
 
 STRUCTS: dict[str, type[ctypes.Structure]] = {

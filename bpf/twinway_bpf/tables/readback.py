@@ -67,8 +67,13 @@ def usage(maps: Mapping[str, Map]) -> tuple[MapUsage, ...]:
 
 def counters(table: Map) -> dict[str, int]:
     """Packets and socket calls by reason, without zeros."""
-    counts = {reason.name.lower(): table.lookup_sum(int(reason).to_bytes(4, "little")) for reason in Reason}
-    return {name: count for name, count in counts.items() if count}
+    counts = {reason.name.lower(): count(table, reason) for reason in Reason}
+    return {name: number for name, number in counts.items() if number}
+
+
+def count(table: Map, reason: Reason) -> int:
+    """How often a program ended with this reason."""
+    return table.lookup_sum(int(reason).to_bytes(4, "little"))
 
 
 def denials(table: Map) -> tuple[Denial, ...]:

@@ -6,12 +6,16 @@ from collections.abc import Iterable
 
 from twinway.driver import Change, Health, Requirement
 from twinway.errors import DriverError
+from twinway.model.net import ObjectRef
 from twinway.model.node import Attachment
 from twinway_bpf.connections.users import HOST, Namespace
+from twinway_bpf.netlink.devices import PodDevice
 from twinway_bpf.node import NodeKernel
 from twinway_bpf.pod_path import PodPath, Pods
+from twinway_bpf.tables import readback
 from twinway_bpf.tables.endpoints import Switch
-from twinway_bpf.tables.layout import CfgFlag
+from twinway_bpf.tables.layout import CfgFlag, Reason
+from twinway_tc import probe
 from twinway_tc.peers import peers_of_pods
 from twinway_tc.placement import PACKET_PATH
 from twinway_tc.requirements import packet_path
@@ -24,6 +28,8 @@ class PacketPath(PodPath):
     def __init__(self, node: NodeKernel) -> None:
         """Attach nothing yet."""
         super().__init__(node, PACKET_PATH)
+        self._served: tuple[tuple[ObjectRef, PodDevice], ...] = ()
+        self._probed = 0
         self._unseeded: tuple[Attachment, ...] = ()
         self._fault = ""
 
@@ -58,9 +64,31 @@ class PacketPath(PodPath):
         """Pods whose sockets could not be listed, so that their connections are not seeded."""
         return self._fault
 
+    def leave(self, pods: Pods) -> None:
+        """Detach the hooks of pods that have gone."""
+        super().leave(pods)
+        self._served = tuple((ref, device) for ref, device in pods.devices.items() if ref not in self.refused)
+
     def health(self) -> Health:
-        """Nothing to add."""
-        return Health(ok=True, detail="")
+        """
+        Send a frame through both hooks of one pod, each time of another one.
+
+        Of all other hooks, those at uplinks and shared parents included, the kernel is asked whether they are
+        attached (`missing`). Where no pod is, there is nothing to send a frame through, and the detail says so.
+        """
+        if not self._served:
+            return Health(ok=True, detail="no pod is here whose hooks a frame could pass")
+        self._probed = (self._probed + 1) % len(self._served)
+        ref, device = self._served[self._probed]
+        try:
+            passed = probe.passes(device, self.node.settings, self._frames)
+        except OSError as error:
+            return Health(
+                ok=True, detail=f"no frame could be sent to {ref.namespace}/{ref.name}: {error.strerror}"
+            )
+        if passed:
+            return Health(ok=True, detail=f"a frame passed the hooks of {ref.namespace}/{ref.name}")
+        return Health(ok=False, detail=f"a frame did not meet the hooks of {ref.namespace}/{ref.name}")
 
     def retire(self) -> bool:
         """
@@ -79,6 +107,9 @@ class PacketPath(PodPath):
         for name in ("tw_ct", "tw_ct_share"):
             table = self.node.table(name)
             table.remove(table.entries())
+
+    def _frames(self) -> int:
+        return readback.count(self.node.table("tw_count"), Reason.DROP_PROBE)
 
     # Pods whose sockets cannot be listed are hooked all the same, and seeded by the next apply.
     def _seed(self, change: Change, pods: tuple[Attachment, ...]) -> None:

@@ -38,8 +38,8 @@ SECONDS_FOR_EACH = 30
 METHOD = (
     f"{ENDS} clients and {ENDS} servers on one node, a Service and a policy for each server. "
     f"50 times a second a policy lets one client more or one less in; {CONNECTIONS_A_SECOND} connections a second "
-    "are opened by chance. Once more for sockops, 4 times a second, and with a node that comes to rest after each "
-    "change (`rest_after` of 0). An attempt is wrong whose outcome no policy gives that was in the "
+    "are opened by chance. Once more for sockops, 4 times a second, and with a node that becomes idle after each "
+    "change (`idle_after` of 0). An attempt is wrong whose outcome no policy gives that was in the "
     f"files during it or within {WINDOW:g} s before it."
 )
 
@@ -56,7 +56,7 @@ class Kind(NamedTuple):
 KINDS = {
     "tc": Kind("tc", 50),
     "sockops": Kind("sockops", 50),
-    "sockops, resting in between": Kind("sockops", 4, {"rest_after": 0}),
+    "sockops, idle in between": Kind("sockops", 4, {"idle_after": 0}),
 }
 
 

@@ -23,7 +23,7 @@ from twinway_bench.results import Bar, Effort, Figure, Section, of_ratio
 from twinway_bench.throughput import costs, plain, prepare, spent
 
 WATCHED = "sockops, watched"
-REST_AFTER = {"sockops": 0, WATCHED: 86400}
+IDLE_AFTER = {"sockops": 0, WATCHED: 86400}
 """Seconds after which sockets' packets pass unseen, where they are looked at."""
 KINDS = ("sockops", WATCHED, "tc")
 NONE, IDLE = "no policy", "no policy, programs that do nothing"
@@ -38,8 +38,8 @@ METHOD = (
     "policies, each of another block and other ports, and one of them lets the client in; then the other pair's "
     "is. A ratio is the geometric mean of both, of requests a second with policy to those without, and without "
     "any policy it is the noise. *By its programs' time*: what the kernel counts of BPF with policy and without, "
-    "less what counting takes, against the time of a request. sockops is asked at rest; while it watches "
-    "(`rest_after` of a day), programs look at packets of either pair, so that this has no ratio but the latter. "
+    "less what counting takes, against the time of a request. sockops is asked while idle; while it watches "
+    "(`idle_after` of a day), programs look at packets of either pair, so that this has no ratio but the latter. "
     "Programs that do nothing stand where the guard does: what looks at each packet there cannot cost less."
 )
 
@@ -160,7 +160,7 @@ def _wait(is_so: Callable[[], bool]) -> None:
 def cluster(kind: str) -> Iterator[Node]:
     """One node of this kind, without policy."""
     driver, *_ = kind.split(",")
-    sections = {driver: {"rest_after": REST_AFTER[kind]}} if kind in REST_AFTER else {}
+    sections = {driver: {"idle_after": IDLE_AFTER[kind]}} if kind in IDLE_AFTER else {}
     with lab(driver, *_objects(0, 0), config={"drivers": sections}) as made:
         ends = [made.places(_client(which), _server(which)) for which in range(2)]
         with http.serving(*(server for _, server in ends), first=ON_ONE_PROCESSOR) as workers:

@@ -151,7 +151,7 @@ class Datapath:
         if hooks:
             self._sockets.attach(self._node.cgroup)
             # sockets have connected and no hook noted it
-            self._node.openers.doubt()
+            self._node.initiators.doubt()
         return (*lost, *(f"hook {name} was missing" for name in (*hooks, *self._path.lost())))
 
     def _missing(self) -> tuple[str, ...]:

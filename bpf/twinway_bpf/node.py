@@ -9,7 +9,7 @@ from pathlib import Path
 from twinway.driver import NodeContext
 from twinway.errors import DriverError
 from twinway.model.net import IPAddress
-from twinway_bpf.connections.openers import Openers
+from twinway_bpf.connections.initiators import Initiators
 from twinway_bpf.load import programs
 from twinway_bpf.load.loader import Loader
 from twinway_bpf.load.maps import Map
@@ -54,10 +54,10 @@ class NodeKernel:
         return Notices(self.table("tw_notes"))
 
     @cached_property
-    def openers(self) -> Openers:
+    def initiators(self) -> Initiators:
         """Which of the pods' sockets connected."""
         self.loader.open_maps("skb.c")
-        return Openers(self.settings, self.table("tw_opener"), self.table("tw_sk"))
+        return Initiators(self.settings, self.table("tw_opener"), self.table("tw_sk"))
 
     def service_addresses(self) -> frozenset[IPAddress]:
         """Addresses that Services have, as the kernel holds them."""

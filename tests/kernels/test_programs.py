@@ -21,7 +21,9 @@ GUEST = ".venv/bin/python tests/kernels/guest"
 @pytest.fixture(scope="session")
 def told(kernel: Unpacked, bundles: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with what that kernel says of programs and of connections."""
-    scripts = f"{GUEST}/verify.py {bundles} /run/shared/judged.json && {GUEST}/opener.py /run/shared/opener.json"
+    scripts = (
+        f"{GUEST}/verify.py {bundles} /run/shared/judged.json && {GUEST}/initiator.py /run/shared/initiator.json"
+    )
     done = boot(kernel, ["sh", "-c", scripts], folder=tmp_path_factory.mktemp("verify"), timeout=300)
     assert done.status == 0, done.output
     return done.shared
@@ -51,6 +53,6 @@ def test_no_program_outgrows_its_budget(kernel: Unpacked, judged: dict[str, dict
 
 def test_counts_tell_who_opened(told: Path):
     """Of each end of a connection that kernel's counts say whether it connected, whoever listens by now."""
-    rows = json.loads((told / "opener.json").read_text())
+    rows = json.loads((told / "initiator.json").read_text())
     assert len(rows) == 16
     assert [row for row in rows if row[2] != row[3]] == []

@@ -35,9 +35,9 @@ Fate = Reason | None
 """Why something was dropped; None: it arrived."""
 
 GUARDS = {
-    "at rest": ((Side.EGRESS, programs.GUARD_FROM), (Side.INGRESS, programs.GUARD_TO)),
-    "at rest, inwards": ((Side.INGRESS, programs.GUARD_TO),),
-    "at rest, to itself": ((Side.EGRESS, programs.GUARD_SELF),),
+    "idle": ((Side.EGRESS, programs.GUARD_FROM), (Side.INGRESS, programs.GUARD_TO)),
+    "idle, inwards": ((Side.INGRESS, programs.GUARD_TO),),
+    "idle, to itself": ((Side.EGRESS, programs.GUARD_SELF),),
 }
 """What is at the loopback, as it would be at the pods' devices, or at a pod's own loopback."""
 
@@ -47,18 +47,18 @@ def _each(*cases: tuple[str, socket.SocketKind]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(("site", "what"), cases, indirect=["site"], ids=ids)
 
 
-each_type = _each(("watched", STREAM), ("at rest", STREAM), ("at rest", DATAGRAM))
-each_type_from_the_node = _each(("watched", STREAM), ("at rest, inwards", STREAM), ("at rest, inwards", DATAGRAM))
+each_type = _each(("watched", STREAM), ("idle", STREAM), ("idle", DATAGRAM))
+each_type_from_the_node = _each(("watched", STREAM), ("idle, inwards", STREAM), ("idle, inwards", DATAGRAM))
 each_type_to_itself = _each(
-    *((how, what) for how in ("watched", "at rest, to itself") for what in (STREAM, DATAGRAM))
+    *((how, what) for how in ("watched", "idle, to itself") for what in (STREAM, DATAGRAM))
 )
-at_rest = pytest.mark.parametrize("site", ["at rest"], indirect=True, ids=[""])
+idle = pytest.mark.parametrize("site", ["idle"], indirect=True, ids=[""])
 each_side = pytest.mark.parametrize("side", list(Direction), ids=["server's ingress", "client's egress"])
 
 
 @pytest.fixture
 def site(request: pytest.FixtureRequest, whole_site: Site) -> Iterator[Site]:
-    """All addresses are pods', and under no policy yet. Sockets are watched, or at rest behind one of `GUARDS`."""
+    """All addresses are pods', and under no policy yet. Sockets are watched, or idle behind one of `GUARDS`."""
     whole_site.tables.clear()
     whole_site.learn_host()
     whole_site.tables.settings.flag(CfgFlag.POLICY_AT_SOCKET, on=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.packets import datapaths
-from tests.packets.test_rest import Policy, hears
+from tests.packets.test_idle import Policy, hears
 from tests.packets.test_takeover import ADDRESSES, NODE, SERVED, Conversation, Node, conversation, node
 from tests.unit.bpf.wire import UNSPEC, answering
 from twinway.driver import Change, NodeContext
@@ -173,10 +173,10 @@ def test_policy_that_ends_leaves_the_source_checked(node: Node, at_sockets: Agen
     policy = Policy(at_sockets.datapath, at_sockets.pins)
     state = node.state("1", server_may_open=False)
     links = at_sockets.pins / "links" / "guard"
-    for turn in (node.free(state), state, node.free(state)):
-        policy.turn(turn)
+    for each in (node.free(state), state, node.free(state)):
+        policy.apply(each)
         inwards = [pin for pin in links.iterdir() if pin.name.endswith("_to")]
-        assert len(inwards) == sum(bool(endpoint.policy) for endpoint in turn.endpoints.values())
+        assert len(inwards) == sum(bool(endpoint.policy) for endpoint in each.endpoints.values())
         assert not arrives(node, "10.1.0.77")
 
 

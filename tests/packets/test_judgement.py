@@ -75,14 +75,16 @@ CASES: dict[str, Callable[[Site, Kind], object]] = {
 
 
 def judged(site: Site, ends: tuple[socket.socket, socket.socket]) -> list[bool]:
-    """What the agent says of both ends, the opener first."""
+    """What the agent says of both ends, the initiator first."""
     tables = site.tables.maps
     judgement = Judgement(tables["ep"], tables["class"], tables["verdict"])
     with sockdiag.SockDiag() as diag:
         every = diag.sockets(Protocol.TCP, [sockdiag.State.ESTABLISHED], storage=site.tables.maps["sk"].descriptor)
     by_cookie = {each.cookie: each for each in every}
     found = [by_cookie[int.from_bytes(cookie(end), "little")] for end in ends]
-    return [judgement.allows(each, opener=opener) for each, opener in zip(found, (True, False), strict=True)]
+    return [
+        judgement.allows(each, initiator=initiator) for each, initiator in zip(found, (True, False), strict=True)
+    ]
 
 
 def said(site: Site, ends: tuple[socket.socket, socket.socket]) -> list[bool]:

@@ -145,23 +145,23 @@ def test_hooks_are_there_for_policies(bpffs: Path, datapath: Datapath, states: l
         previous = state
 
 
-def opened(node: Node, opener: str) -> Conversation:
+def opened(node: Node, initiator: str) -> Conversation:
     """A connection between the pods, of which the end that connected comes first; nobody listens any more."""
-    other = "b" if opener == "a" else "a"
+    other = "b" if initiator == "a" else "a"
     with node.socket(other) as listener:
         listener.bind((ADDRESSES[other], SERVED[1]))
         listener.listen()
-        client = node.socket(opener)
+        client = node.socket(initiator)
         client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        client.bind((ADDRESSES[opener], SERVED[1]))
+        client.bind((ADDRESSES[initiator], SERVED[1]))
         client.connect((ADDRESSES[other], SERVED[1]))
         return client, listener.accept()[0]
 
 
 @pytest.mark.parametrize("round_", [1, 2], ids=["first policy", "policy that comes again"])
-@pytest.mark.parametrize("opener", ["a", "b"])
+@pytest.mark.parametrize("initiator", ["a", "b"])
 def test_older_connections_are_judged_by_their_opener(
-    node: Node, datapath: Datapath, states: list[NodeState], opener: str, round_: int
+    node: Node, datapath: Datapath, states: list[NodeState], initiator: str, round_: int
 ) -> None:
     """What began when no policy was is known for what it is, whoever listens where by then: b may not open."""
     free, silent = states[0], node.state("silent", server_may_open=False)
@@ -169,10 +169,10 @@ def test_older_connections_are_judged_by_their_opener(
     for _ in range(round_ - 1):
         datapath.apply(Change(silent, free))
         datapath.apply(Change(free, silent))
-    client, server = opened(node, opener)
-    asker, answerer = (client, server) if opener == "b" else (server, client)  # b's end, a's end
+    client, server = opened(node, initiator)
+    asker, answerer = (client, server) if initiator == "b" else (server, client)  # b's end, a's end
     with client, server, contextlib.ExitStack() as stack:
-        if opener == "b":
+        if initiator == "b":
             listener = stack.enter_context(node.socket("b"))
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(("", SERVED[1]))
@@ -180,7 +180,7 @@ def test_older_connections_are_judged_by_their_opener(
         datapath.apply(Change(silent, free))
         answerer.settimeout(1)
         asker.send(b"hello")
-        if opener == "a":
+        if initiator == "a":
             assert answerer.recv(5) == b"hello"
         else:
             with pytest.raises(TimeoutError):

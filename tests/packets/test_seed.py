@@ -19,7 +19,7 @@ from twinway.model.net import ObjectRef, Protocol
 from twinway.model.node import Attachment, BackendSet, BackendSetId, Frontend, Scope, ServiceState
 from twinway.model.policy import Direction
 from twinway_bpf.connections import sockdiag
-from twinway_bpf.connections.openers import Openers
+from twinway_bpf.connections.initiators import Initiators
 from twinway_bpf.load import programs
 from twinway_bpf.netlink import netns
 from twinway_bpf.tables.layout import CfgFlag, CtFlag, Reason, Sk
@@ -81,13 +81,13 @@ class Pods:
         """What is written for one pod's sockets."""
         pod = self.attachment(whose)
         tables = self.scene.tables
-        return seed(tables.maps["ct"], [pod], self.openers, services=services, rev=tables.settings.read().rev)
+        return seed(tables.maps["ct"], [pod], self.initiators, services=services, rev=tables.settings.read().rev)
 
     @property
-    def openers(self) -> Openers:
+    def initiators(self) -> Initiators:
         """Who connected, as far as it was noted."""
         tables = self.scene.tables
-        return Openers(tables.settings, tables.maps["opener"], tables.maps["sk"])
+        return Initiators(tables.settings, tables.maps["opener"], tables.maps["sk"])
 
     def attachment(self, whose: str) -> Attachment:
         """A pod's interface."""
@@ -152,7 +152,7 @@ def test_is_what_the_programs_write(pods: Pods, protocol: int, whose: str) -> No
 
 @both
 def test_is_judged(pods: Pods, protocol: int) -> None:
-    """A record is no permission: where its opener may not open, the next packet of either end is dropped."""
+    """A record is no permission: where its initiator may not open, the next packet of either end is dropped."""
     scene = pods.scene
     under_policy(scene, protocol)
     scene.tables.policy(CLIENTS_SET, verdict(EGRESS, allow=False, rule=3, protocol=protocol))
@@ -240,7 +240,7 @@ def test_namespace_that_is_gone(pods: Pods, tmp_path: Path, caplog: pytest.LogCa
     gone = Attachment(ObjectRef("Pod", "shop", "gone"), "c2", str(tmp_path / "none"), "eth0", ())
     tables = pods.scene.tables
     every = [gone, pods.attachment("client")]
-    assert seed(tables.maps["ct"], every, pods.openers, services=(), rev=1) == 1
+    assert seed(tables.maps["ct"], every, pods.initiators, services=(), rev=1) == 1
     assert "Pod shop/gone" in caplog.text
 
 

@@ -16,9 +16,9 @@ from tests.packets.socket_fates import (
     INGRESS,
     SERVERS_SET,
     STREAM,
-    at_rest,
     connecting,
     each_side,
+    idle,
     memory,
     pod,
     saying,
@@ -132,7 +132,7 @@ def test_socket_that_listens_later(site: Site, kind: Kind) -> None:
     assert connecting(site, asking, kind.spelled(End(kind.client.address, 8085))) == DENIED[INGRESS]
 
 
-@at_rest
+@idle
 @pytest.mark.parametrize("net", [V4, V6], ids=["v4", "v6"])
 def test_raw_socket_is_no_connection(site: Site, net: Net) -> None:
     """What a raw socket says to one peer is allowed or not, whatever it said to another."""
@@ -162,7 +162,7 @@ def made_up(site: Site, kind: Kind) -> None:
     client.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, NO_MORE)
 
 
-@at_rest
+@idle
 @pytest.mark.parametrize("may_open", [True, False])
 def test_connection_that_never_began(site: Site, kind: Kind, *, may_open: bool) -> None:
     """It may go on where it could have begun, and nowhere else."""
@@ -172,7 +172,7 @@ def test_connection_that_never_began(site: Site, kind: Kind, *, may_open: bool) 
     assert (site.tables.counts()[Reason.DROP_POLICY_EGRESS] == before) == may_open
 
 
-@at_rest
+@idle
 def test_connection_that_never_began_of_another_address(site: Site, kind: Kind) -> None:
     """Nor under an address that is not the pod's."""
     pod(site, kind.client, CLIENTS_SET, EGRESS)
@@ -187,7 +187,7 @@ def test_connection_that_began_before_its_guard(site: Site, kind: Kind, side: Di
     """What nobody saw beginning goes on from either end if it could begin, and not else."""
     with site.guarded():
         client, accepted = established(site, kind)
-    with site.guarded(*GUARDS["at rest"]):
+    with site.guarded(*GUARDS["idle"]):
         pod(site, *((kind.client, CLIENTS_SET) if side == EGRESS else (kind.server, SERVERS_SET)))
         for speaker, listener, way in ((accepted, client, INGRESS), (client, accepted, EGRESS)):
             assert saying(site, speaker.send, listener) == (DENIED[side] if way == side else None)
@@ -196,7 +196,7 @@ def test_connection_that_began_before_its_guard(site: Site, kind: Kind, side: Di
             assert saying(site, speaker.send, listener) is None
 
 
-@at_rest
+@idle
 def test_accepted_socket_is_judged_by_each_revision(site: Site, kind: Kind) -> None:
     """And by none of its segments in between."""
     pod(site, kind.server, SERVERS_SET, INGRESS)
@@ -208,7 +208,7 @@ def test_accepted_socket_is_judged_by_each_revision(site: Site, kind: Kind) -> N
     assert saying(site, accepted.send, client) == DENIED[INGRESS]
 
 
-@at_rest
+@idle
 def test_accepted_socket_without_memory(site: Site, kind: Kind) -> None:
     """A socket on which nothing can be noted is judged by each segment."""
     with memory(0):
@@ -228,7 +228,7 @@ def test_connect_that_cannot_be_noted(site: Site, kind: Kind) -> None:
     client.connect(kind.spelled(kind.server))
 
 
-@at_rest
+@idle
 def test_address_that_is_another_pods_now(site: Site, kind: Kind) -> None:
     """Whose an address is, is asked again with each revision of policy, and not with each packet."""
     pod(site, kind.server, SERVERS_SET, INGRESS)

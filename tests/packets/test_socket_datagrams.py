@@ -9,8 +9,8 @@ from tests.packets.socket_fates import (
     EGRESS,
     INGRESS,
     Fate,
-    at_rest,
     each_side,
+    idle,
     pod,
     saying,
     site,
@@ -22,7 +22,7 @@ from twinway_bpf.tables.layout import Udp
 from twinway_testing.frames import UDP, End
 
 __all__ = ["site"]
-pytestmark = at_rest
+pytestmark = idle
 
 
 def test_datagram_socket_that_connects_again(site: Site, kind: Kind) -> None:

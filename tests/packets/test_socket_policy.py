@@ -12,13 +12,13 @@ from tests.packets.socket_fates import (
     INGRESS,
     SERVERS_SET,
     STREAM,
-    at_rest,
     beginning,
     connecting,
     each_side,
     each_type,
     each_type_from_the_node,
     each_type_to_itself,
+    idle,
     pod,
     saying,
     site,
@@ -114,7 +114,7 @@ def test_pod_that_is_given_itself(site: Site, kind: Kind, what: socket.SocketKin
             assert saying(site, client.send, server) == expected
 
 
-@at_rest
+@idle
 def test_denied_datagram_vanishes(site: Site, kind: Kind) -> None:
     """A program does not learn that its own pod's policy keeps its datagram back: denied is silent."""
     pod(site, kind.client, CLIENTS_SET)

@@ -162,12 +162,12 @@ def test_open_connection_goes_on(node: Node, datapath: Datapath, conversation: C
     assert client.recv(100) == b"the server speaks first"
     client.send(b"answer")
     assert server.recv(100) == b"answer"
-    with node.socket("a") as elsewhere, node.socket("b") as opener:
+    with node.socket("a") as elsewhere, node.socket("b") as initiator:
         elsewhere.bind((ADDRESSES["a"], 8080))
         elsewhere.listen()
-        opener.settimeout(1)
+        initiator.settimeout(1)
         with pytest.raises(TimeoutError):
-            opener.connect((ADDRESSES["a"], 8080))
+            initiator.connect((ADDRESSES["a"], 8080))
 
 
 def test_open_connection_is_judged(node: Node, datapath: Datapath, conversation: Conversation) -> None:

@@ -124,7 +124,7 @@ def test_key_twice_in_json(tmp_path: Path) -> None:
 def test_sections_of_drivers_are_checked_with_the_rest(tmp_path: Path) -> None:
     """A section of a driver that is not installed, and a fault in one that is, are told beside all others."""
     path = tmp_path / "node.yaml"
-    path.write_text("drivr: tc\ndriver: sockop\ndrivers: {foo: {}, tc: {mapz: 1}, sockops: {rest_after: .nan}}\n")
+    path.write_text("drivr: tc\ndriver: sockop\ndrivers: {foo: {}, tc: {mapz: 1}, sockops: {idle_after: .nan}}\n")
     with pytest.raises(ConfigError) as raised:
         read_config(path)
     lines = [line.removeprefix(f"{path}: ") for line in str(raised.value).splitlines()]
@@ -134,7 +134,7 @@ def test_sections_of_drivers_are_checked_with_the_rest(tmp_path: Path) -> None:
     ]
     assert lines[2].startswith("drivers.foo: no such driver is installed, known here: ")
     assert lines[3] == "drivers.tc.mapz: unknown key, did you mean maps?"
-    assert lines[4].startswith("drivers.sockops.rest_after: nan: must be")
+    assert lines[4].startswith("drivers.sockops.idle_after: nan: must be")
 
 
 def test_missing_file(tmp_path: Path) -> None:

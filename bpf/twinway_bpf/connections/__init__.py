@@ -1,1 +1,1 @@
-"""Sockets and connections that exist already: who opened them, and what a change means for them."""
+"""Pre-existing sockets and connections: their initiators, and what a change means for them."""

@@ -1,4 +1,4 @@
-"""Sockets that a Service's change is news to: they asked before it, and would not ask again by themselves."""
+"""Sockets that a change of Services leaves with a wrong peer, and that would not connect again by themselves."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
-from twinway_bpf.connections.early import destroy_early
+from twinway_bpf.connections.preexisting_clients import destroy_preexisting
 from twinway_bpf.connections.stale import destroy_stale, udp_backends
 from twinway_bpf.connections.users import Namespace
 from twinway_bpf.load.maps import Map
@@ -24,15 +24,15 @@ class Clients:
         self._places = places
 
     def leave(self, backends: Mapping[bytes, bytes]) -> None:
-        """Have them leave backends (entries of tw_be) that are over."""
+        """End connected UDP sockets of backends (entries of tw_be) that were removed."""
         ended = destroy_stale(self._cgroup, self._given, udp_backends(backends))
         if ended:
             logger.info("connected UDP sockets lost their backend sockets=%d", ended)
 
     def ask_again(self, frontends: Collection[bytes]) -> None:
-        """Have those ask again that asked for an address before it was one of `frontends` (keys of tw_fe)."""
+        """End sockets that connected to an address before it was one of `frontends` (keys of tw_fe)."""
         if not frontends:
             return
-        ended = destroy_early(self._places(), frontends)
+        ended = destroy_preexisting(self._places(), frontends)
         if ended:
             logger.info("sockets had connected before there was a Service sockets=%d", ended)

@@ -1,9 +1,9 @@
 """
-UDP sockets that were given a backend which serves no more: ended, so that their programs ask anew.
+Ends UDP sockets that were given a backend which no longer serves, so that their programs connect again.
 
-Only a socket that is connected, to the backend that a Service gave it: never an unconnected one
-(it chooses anew with its next datagram), never one whose program named that address itself.
-TCP is left: its connections end by themselves, and may be finishing.
+It ends only a socket that is connected to the backend that a Service gave it. An unconnected socket chooses a
+backend again with its next datagram, and a socket whose program named the address itself keeps it. TCP is
+left alone: its connections end by themselves, and may be finishing.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def destroy_stale(cgroup_root: Path, given: Map, gone: Mapping[int, End]) -> int
     End the sockets that were given one of the backends in `gone`, which is id → address and port; how many.
 
     In our own network namespace and those of the processes at or below `cgroup_root`. `given` is
-    tw_sk. Where the kernel cannot do it, that is told once.
+    tw_sk. If the kernel cannot end sockets, it logs that once.
     """
     if not gone:
         return 0
@@ -56,7 +56,7 @@ def destroy_stale(cgroup_root: Path, given: Map, gone: Mapping[int, End]) -> int
         ]
         return end_all(stale)
     except Unsupported as error:
-        tell(str(error))
+        warn(str(error))
         return 0
 
 
@@ -111,6 +111,6 @@ def _ended(suspect: Suspect) -> bool:
 
 
 @cache  # once is enough: it will not change
-def tell(reason: str) -> None:
-    """Say that sockets stay which should end."""
-    logger.warning("sockets keep a peer that they should leave reason=%s", reason)
+def warn(reason: str) -> None:
+    """Log that sockets could not be ended."""
+    logger.warning("cannot end sockets that should connect again reason=%s", reason)

@@ -12,9 +12,9 @@ from twinway_sockops.policy import CALM_SECONDS
 
 
 class SockopsOptions(KernelOptions):
-    """`rest_after`: when policy has not changed for so long, its programs may leave the sockets."""
+    """`idle_after`: seconds without a change of policy after which its programs may be detached from sockets."""
 
-    rest_after: float = Field(
+    idle_after: float = Field(
         default=CALM_SECONDS,
         ge=0.0,
         le=86400.0,
@@ -32,4 +32,4 @@ class SockopsDriver(KernelDriver):
     def pod_path(self, node: NodeKernel) -> SocketPath:
         """The socket path."""
         options = self.options if isinstance(self.options, SockopsOptions) else SockopsOptions()
-        return SocketPath(node, calm=options.rest_after)
+        return SocketPath(node, calm=options.idle_after)

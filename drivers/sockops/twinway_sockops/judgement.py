@@ -1,8 +1,7 @@
 """
-What policy says of a connection that goes on, read from the tables as the programs read them.
+The verdict on an established connection, read from the tables as the programs read them.
 
-For a judgement of what no program has been asked about: sockets that are silent (kernel/judge.h is
-the same in C).
+Programs judge sockets that send or receive; this judges those that are silent (kernel/judge.h is the same in C).
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _WHOLE_PORT = encode.VERDICT_PREFIX + 16
 
 
 class Judgement:
-    """The tables of one moment; what was asked once is not asked again, so it must not outlive that moment."""
+    """Remembers its verdicts, so it must not be used after the tables change."""
 
     def __init__(self, endpoints: Map, classes: Map, verdicts: Map) -> None:
         """tw_ep, tw_class and tw_verdict, open."""
@@ -32,12 +31,12 @@ class Judgement:
         self._verdicts = verdicts
         self._known: dict[tuple[IPAddress, IPAddress, int, Direction], bool] = {}
 
-    def allows(self, found: Socket, *, opener: bool) -> bool:
-        """Whether the connection of a TCP socket may go on, as far as the pod at its own end is concerned."""
+    def allows(self, found: Socket, *, initiator: bool) -> bool:
+        """Whether the policy of the pod that has this TCP socket allows its connection to continue."""
         local, peer = found.local, found.peer
         if local.address == peer.address:
             return self._allows_itself(found)
-        if opener:
+        if initiator:
             return self._open(local.address, peer.address, peer.port, Direction.EGRESS)
         return self._open(local.address, peer.address, local.port, Direction.INGRESS)
 

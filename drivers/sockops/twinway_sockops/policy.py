@@ -1,10 +1,11 @@
 """
-Policy at the node's sockets: what looks at their packets, from a node's first policy until it may rest.
+Policy at the node's sockets: the programs that look at their packets, and when they are attached.
 
-    no policy ──▶ watched ◀──▶ at rest
+    no policy ──▶ watched ◀──▶ idle
 
-Watched: what goes on is judged by its socket (kernel/skb.c). At rest: all that goes on is allowed, and
-nothing looks (see `rest`). Beginnings are judged at pods' devices in either (kernel/guard.c).
+Watched: programs at the cgroup judge established connections by their sockets (kernel/skb.c). Idle: every
+connection is known to be allowed, so these programs are detached (see `idle`). Programs at pods' devices judge
+new connections in either condition (kernel/guard.c).
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from twinway_sockops.judgement import Judgement
 from twinway_sockops.placement import GUARD_SELF
 
 CALM_SECONDS = 5.0
-"""From a change of policy until its connections are asked about, where nobody says otherwise."""
+"""From a change of policy until open connections are judged for idleness, by default."""
 
 Endpoints = Mapping[ObjectRef, Endpoint]
 
@@ -36,16 +37,16 @@ logger = logging.getLogger(__name__)
 
 
 class Condition(StrEnum):
-    """What becomes of sockets' packets; in words, for who asks why a program is attached or not."""
+    """What is done with sockets' packets, in words for people."""
 
     UNKNOWN = "as an earlier process left it"
     UNSEEN = "there is none"
     WATCHED = "watched at sockets"
-    AT_REST = "at rest"
+    IDLE = "idle"
 
 
 class SocketPolicy:
-    """The programs at the node's cgroup and at pods' loopbacks, and what they have to know."""
+    """The programs at the node's cgroup and at pods' loopbacks, and what they must know."""
 
     def __init__(self, node: NodeKernel, guard: PacketHooks, *, calm: float) -> None:
         """Attach nothing yet. `guard`: the hooks at pods' devices; `calm`: seconds, see `CALM_SECONDS`."""
@@ -59,39 +60,39 @@ class SocketPolicy:
         self.condition = Condition.UNKNOWN
 
     def load(self) -> None:
-        """Load what may be needed later: then is no time for it. Raises LoadError."""
+        """Load what may be attached later, when there is no time to load it. Raises LoadError."""
         self._hooks.load()
         self._loopback.load()
 
     def reload(self) -> None:
-        """Have hooks of an earlier process run what was loaded now."""
+        """Replace the programs that an earlier process attached by those that were loaded now."""
         self._hooks.reload()
         self._loopback.reload()
 
     def before(self, change: Change, hooked: Endpoints, *, again: bool) -> None:
         """
-        `hooked`, the pods under a policy, are about to turn: watch, if that can change anything of them.
+        Watch sockets, unless the switch cannot change a verdict of `hooked`, the pods under a policy.
 
-        `again`: set hooks that were set before, too.
+        `again`: attach programs that were attached before, too.
         """
-        if hooked and not (self.condition == Condition.AT_REST and _leaves_policy(change, hooked)):
+        if hooked and not (self.condition == Condition.IDLE and _leaves_policy(change, hooked)):
             self._watch(change, again=again)
 
     def after(self, change: Change, hooked: Endpoints, devices: Devices, *, anew: bool) -> None:
-        """They have turned; `anew`: connections of theirs may not have been judged by what is in force now."""
+        """Begin the way to idle. `anew`: the policy in force may not have judged all open connections yet."""
         if not hooked:
             return
-        if self.condition == Condition.AT_REST and change.repair:
+        if self.condition == Condition.IDLE and change.repair:
             anew |= bool(self._loopback.attach(hooked, devices, check=True))
         if anew:
             self._watch(change, again=False)
-        if anew or (self.condition != Condition.AT_REST and self._steps is None):
+        if anew or (self.condition != Condition.IDLE and self._steps is None):
             there = {ref: endpoint for ref, endpoint in hooked.items() if ref in devices}
-            self._steps = self._to_rest(there, dict(devices), since=clock.now())
+            self._steps = self._to_idle(there, dict(devices), since=clock.now())
             self._due = time.monotonic() + self._calm
 
     def step(self) -> float | None:
-        """Take the next step to rest, if it is due; seconds until the one after it, None if there is none."""
+        """Take the next step to idle, if it is due; seconds until the one after it, None if there is none."""
         now = time.monotonic()
         if self._steps is None or now < self._due:
             return None if self._steps is None else self._due - now
@@ -103,11 +104,11 @@ class SocketPolicy:
         return pause
 
     def missing(self) -> tuple[str, ...]:
-        """Where a program of its own stands no more, as the kernel tells now."""
+        """Hooks whose program is not attached, as the kernel reports now."""
         return (*self._hooks.missing(), *self._loopback.missing())
 
     def leave(self, hooked: Endpoints, devices: Devices) -> None:
-        """Take away what `hooked`, which are all the pods under a policy, do not need."""
+        """Detach what `hooked`, which are all the pods under a policy, do not need."""
         if hooked:
             self._loopback.detach_stale(hooked, devices)
         elif self.condition != Condition.UNSEEN:
@@ -115,46 +116,46 @@ class SocketPolicy:
             self._end()
 
     def remove(self, namespaces: Iterable[str]) -> None:
-        """Take everything away; `namespaces`: where pods are."""
+        """Detach everything; `namespaces`: paths of those that pods are in."""
         self._loopback.detach_all(namespaces)
         self._end()
 
     def close(self) -> None:
-        """Let go of loaded programs; attached ones stay."""
+        """Close the loaded programs; attached ones stay."""
         self._hooks.close()
         self._loopback.close()
 
-    # Who opened the connections of before must be known before a verdict asks.
+    # The initiators of pre-existing connections must be known before a program asks for a verdict.
     def _watch(self, change: Change, *, again: bool) -> None:
         self.condition = Condition.WATCHED
-        self._node.openers.note(endpoint.attachment for endpoint in change.state.endpoints.values())
+        self._node.initiators.note(endpoint.attachment for endpoint in change.state.endpoints.values())
         self._hooks.attach(self._node.cgroup, again=again)
 
     def _end(self) -> None:
         self._hooks.detach()
-        self._node.openers.forget()
+        self._node.initiators.forget()
         self._steps = None
         self.condition = Condition.UNSEEN
 
-    def _to_rest(self, hooked: Endpoints, devices: Devices, *, since: int) -> Iterator[float]:
+    def _to_idle(self, hooked: Endpoints, devices: Devices, *, since: int) -> Iterator[float]:
         for ref, endpoint in hooked.items():
             self._loopback.attach({ref: endpoint}, devices, check=False)
             yield 0.0
         if not all(hooks.stand(hooked, devices) for hooks in (self._guard, self._loopback)):
-            return  # told when it failed; the apply that mends it leads here again
+            return  # logged when it failed; the apply that repairs it begins again
         yield from self._until_noted(hooked)
         yield from until_answered(self._node.notices, since)
         yield from until_allowed(
-            [endpoint.attachment for endpoint in hooked.values()], self._node.openers, self._judgement
+            [endpoint.attachment for endpoint in hooked.values()], self._node.initiators, self._judgement
         )
         self._hooks.detach()
-        self.condition = Condition.AT_REST
-        logger.info("every connection is allowed: sockets' packets pass unseen until policy changes")
+        self.condition = Condition.IDLE
+        logger.info("policy at sockets is idle: every open connection is allowed")
 
-    # What was judged meanwhile took all connections of before for accepted ones.
+    # What was judged before all initiators were known took pre-existing connections for accepted ones.
     def _until_noted(self, hooked: Endpoints) -> Iterator[float]:
         late = False
-        while not self._node.openers.note(endpoint.attachment for endpoint in hooked.values()):
+        while not self._node.initiators.note(endpoint.attachment for endpoint in hooked.values()):
             late = True
             yield AGAIN_SECONDS
         if late:
@@ -164,7 +165,7 @@ class SocketPolicy:
         return Judgement(*(self._node.table(name) for name in ("tw_ep", "tw_class", "tw_verdict")))
 
 
-# Pods under no policy may come and go: what they open to others is judged where it arrives.
+# Pods under no policy may come and go: their connections are judged at the pods that receive them.
 def _leaves_policy(change: Change, hooked: Endpoints) -> bool:
     state, previous = change.state, change.previous
     if previous is None:

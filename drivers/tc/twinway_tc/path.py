@@ -115,7 +115,7 @@ class PacketPath(PodPath):
     def _seed(self, change: Change, pods: tuple[Attachment, ...]) -> None:
         served, rev = change.state.services.values(), self.node.settings.read().rev
         try:
-            seed(self.node.table("tw_ct"), pods, self.node.openers, services=served, rev=rev)
+            seed(self.node.table("tw_ct"), pods, self.node.initiators, services=served, rev=rev)
         except DriverError as error:
             self._unseeded, self._fault = pods, str(error)
         else:

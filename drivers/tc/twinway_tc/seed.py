@@ -15,8 +15,8 @@ from typing import NamedTuple
 from twinway.errors import DriverError
 from twinway.model.net import IPAddress, Protocol
 from twinway.model.node import Attachment, ServiceState
-from twinway_bpf.connections.older import CLOSED, ENDING, LISTENING, Noted, is_opener, listeners
-from twinway_bpf.connections.openers import Openers
+from twinway_bpf.connections.initiators import Initiators
+from twinway_bpf.connections.preexisting import CLOSED, ENDING, LISTENING, Noted, is_initiator, listeners
 from twinway_bpf.connections.sockdiag import End, Socket, State
 from twinway_bpf.load.maps import Map
 from twinway_bpf.tables import clock, encode
@@ -33,7 +33,7 @@ class _Record(NamedTuple):
 
 
 def seed(
-    table: Map, pods: Iterable[Attachment], openers: Openers, *, services: Iterable[ServiceState], rev: int
+    table: Map, pods: Iterable[Attachment], initiators: Initiators, *, services: Iterable[ServiceState], rev: int
 ) -> int:
     """
     Write a record into `table` (tw_ct) for each connection of `pods` that has no entry; how many.
@@ -45,11 +45,11 @@ def seed(
     pod's share.
     """
     records: dict[bytes, _Record] = {}
-    noted = openers.noted()
+    noted = initiators.noted()
     failed: list[str] = []
     for pod in pods:
         try:
-            sockets = openers.sockets_of(pod, LISTENING)
+            sockets = initiators.sockets_of(pod, LISTENING)
         except DriverError as error:
             failed.append(str(error))
             continue
@@ -83,7 +83,7 @@ def _records(
         local, peer = found.local, found.peer
         if found.state == LISTENING[found.protocol] or local.address not in own or peer.address in own:
             continue
-        ends = (local, peer) if is_opener(found, listening, noted) else (peer, local)
+        ends = (local, peer) if is_initiator(found, listening, noted) else (peer, local)
         key, first = connection_key(*ends, found.protocol)
         yield key, _Record(peer.address, _flags(found.state, first=first))
 

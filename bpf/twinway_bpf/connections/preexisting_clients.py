@@ -1,9 +1,9 @@
 """
-Sockets that connected to an address before it was a Service's: ended, so that their programs ask anew.
+Ends sockets that connected to an address before it was a Service's, so that their programs connect again.
 
-At sockets an address is replaced when it is connected to, and only then. A datagram socket that
-came earlier would speak with nobody for as long as it lives, a TCP socket would repeat its SYN to
-nobody for two minutes. On the packet path either finds the Service with its next packet.
+A socket is given a backend when it connects, and only then. A UDP socket that connected before the Service
+came would reach nobody for as long as it lives, and a TCP socket would repeat its SYN for two minutes. On the
+packet path either finds the Service with its next packet.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from collections.abc import Collection, Iterable
 from twinway.errors import Unsupported
 from twinway.model.net import Protocol
 from twinway_bpf.connections.sockdiag import End, State
-from twinway_bpf.connections.stale import Suspect, end_all, tell
+from twinway_bpf.connections.stale import Suspect, end_all, warn
 from twinway_bpf.connections.users import Namespace
 from twinway_bpf.tables import encode
 from twinway_bpf.tables.layout import FeKey
 
 _WAITING = {Protocol.UDP: (State.ESTABLISHED,), Protocol.TCP: (State.SYN_SENT,)}
-"""How a socket looks that has asked, and that nobody has answered on TCP."""
+"""States of a socket that has connected and, if it is TCP, was not answered."""
 
 
-def destroy_early(places: Iterable[Namespace], served: Collection[bytes]) -> int:
+def destroy_preexisting(places: Iterable[Namespace], served: Collection[bytes]) -> int:
     """
-    End sockets in `places` whose peer is one of `served`, keys of tw_fe that were not there before; how many.
+    End sockets in `places` whose peer is one of `served`, new keys of tw_fe; how many were ended.
 
-    Where the kernel cannot do it, that is told once.
+    If the kernel cannot end sockets, it logs that once.
     """
     asked = {(key.proto, _end(key)) for key in map(FeKey.from_buffer_copy, served)}
     wanted = {
@@ -38,7 +38,7 @@ def destroy_early(places: Iterable[Namespace], served: Collection[bytes]) -> int
         waiting = (Suspect(place, found) for place in places for found in place.sockets(wanted))
         return end_all([each for each in waiting if (each.socket.protocol.number, each.socket.peer) in asked])
     except Unsupported as error:
-        tell(str(error))
+        warn(str(error))
         return 0
 
 

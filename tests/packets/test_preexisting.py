@@ -17,8 +17,8 @@ import pytest
 from tests.packets.sockets import cookie
 from twinway.model.net import ObjectRef, Protocol
 from twinway.model.node import Attachment
-from twinway_bpf.connections.older import ENDING, Place, is_opener, opener_key
-from twinway_bpf.connections.openers import Openers
+from twinway_bpf.connections.initiators import Initiators
+from twinway_bpf.connections.preexisting import ENDING, Place, initiator_key, is_initiator
 from twinway_bpf.connections.sockdiag import SockDiag, Socket, State
 from twinway_bpf.load import maps
 from twinway_bpf.load.bundle import MapDecl
@@ -43,7 +43,7 @@ Talk = Callable[[Conversation], object]
 @pytest.fixture
 def namespace() -> Iterator[Path]:
     """This thread is in a network namespace that nobody else uses."""
-    with site.namespace("older") as path, netns.inside(str(path)):
+    with site.namespace("preexisting") as path, netns.inside(str(path)):
         yield path
 
 
@@ -69,25 +69,25 @@ class Tables:
     """As they are where nothing was noted yet."""
 
     settings: Settings
-    opener: Map
+    initiators: Map
     given: Map
 
 
 @pytest.fixture
 def tables() -> Iterator[Tables]:
-    """New ones, with room for a few openers."""
+    """New ones, with room for a few initiators."""
     cfg = maps.create(MapDecl("tw_cfg_v4", ARRAY, 4, ctypes.sizeof(Cfg), 1, 0))
-    opener = maps.create(MapDecl("tw_opener_v1", HASH, 8, 1, ROOM, 1))
+    initiators = maps.create(MapDecl("tw_opener_v1", HASH, 8, 1, ROOM, 1))
     given = maps.create(MapDecl("tw_sk_v1", maps.SK_STORAGE, 4, ctypes.sizeof(Sk), 0, 1))
-    yield Tables(Settings(cfg), opener, given)
-    for each in (cfg, opener, given):
+    yield Tables(Settings(cfg), initiators, given)
+    for each in (cfg, initiators, given):
         os.close(each.descriptor)
 
 
 @pytest.fixture
-def noting(tables: Tables) -> Openers:
+def noting(tables: Tables) -> Initiators:
     """Of these tables."""
-    return Openers(tables.settings, tables.opener, tables.given)
+    return Initiators(tables.settings, tables.initiators, tables.given)
 
 
 def say(speaker: socket.socket, listener: socket.socket, size: int) -> None:
@@ -130,7 +130,7 @@ def told_by_counts(local: tuple) -> bool | None:
     """What is told of a socket when nobody listens anywhere, and when somebody does at its very port."""
     found = next(each for each in everything() if each.local.port == local[1])
     there = frozenset({(Protocol.TCP, *found.local)})
-    answers = {is_opener(found, NOBODY), is_opener(found, there)}
+    answers = {is_initiator(found, NOBODY), is_initiator(found, there)}
     return answers.pop() if len(answers) == 1 else None
 
 
@@ -161,8 +161,8 @@ def test_under_way_is_asked_of_listeners(conversation: Conversation) -> None:
         while True:
             client.send(bytes(1 << 16))
     (found,) = (each for each in everything() if each.local.port == client.getsockname()[1])
-    assert is_opener(found, NOBODY)
-    assert not is_opener(found, frozenset({(Protocol.TCP, *found.local)}))
+    assert is_initiator(found, NOBODY)
+    assert not is_initiator(found, frozenset({(Protocol.TCP, *found.local)}))
 
 
 def test_lost_and_sent_again(conversation: Conversation) -> None:
@@ -199,7 +199,7 @@ def test_who_is_still_connecting(namespace: Path) -> None:
         second.setblocking(False)
         second.connect_ex(listener.getsockname())
         (found,) = (each for each in everything() if each.state == State.SYN_SENT)
-        assert is_opener(found, frozenset({(Protocol.TCP, *found.local)}))
+        assert is_initiator(found, frozenset({(Protocol.TCP, *found.local)}))
 
 
 def attachment(namespace: Path) -> Attachment:
@@ -208,7 +208,7 @@ def attachment(namespace: Path) -> Attachment:
 
 
 def test_who_opened_is_written(
-    namespace: Path, conversation: Conversation, noting: Openers, tables: Tables
+    namespace: Path, conversation: Conversation, noting: Initiators, tables: Tables
 ) -> None:
     """Who connected is known by its cookie, unless its socket says so itself; nobody else is, for good."""
     client, server = conversation
@@ -217,22 +217,22 @@ def test_who_opened_is_written(
         listener.bind(server.getsockname())
         listener.listen()
         noting.note([attachment(namespace)])
-    assert tables.opener.entries().keys() == {cookie(client)}
-    ours, theirs = (noting.noted().is_opener(found(noting, namespace, end)) for end in conversation)
+    assert tables.initiators.entries().keys() == {cookie(client)}
+    ours, theirs = (noting.noted().is_initiator(found(noting, namespace, end)) for end in conversation)
     assert (ours, theirs) == (True, False)
     noting.forget()
-    assert tables.opener.entries() == {}
+    assert tables.initiators.entries() == {}
     tables.given.write({client.fileno().to_bytes(4, "little"): bytes(Sk())})
     noting.note([attachment(namespace)])
-    assert tables.opener.entries() == {}
-    assert noting.noted().is_opener(found(noting, namespace, client)) is True
+    assert tables.initiators.entries() == {}
+    assert noting.noted().is_initiator(found(noting, namespace, client)) is True
 
 
-def test_is_written_once(namespace: Path, conversation: Conversation, noting: Openers, tables: Tables) -> None:
+def test_is_written_once(namespace: Path, conversation: Conversation, noting: Initiators, tables: Tables) -> None:
     """What an earlier process wrote down is not asked again: since then connecting sockets say so themselves."""
     noting.note([])
     noting.note([attachment(namespace)])
-    assert tables.opener.entries() == {}
+    assert tables.initiators.entries() == {}
     assert CfgFlag(tables.settings.read().flags) == CfgFlag.POLICY_AT_SOCKET | CfgFlag.OPENERS_KNOWN
 
 
@@ -241,23 +241,27 @@ def test_is_written_by_who_comes_after_a_crash(
 ) -> None:
     """A process that ended before it had written them all down leaves it to the next one."""
     tables.settings.flag(CfgFlag.POLICY_AT_SOCKET, on=True)
-    noting = Openers(tables.settings, tables.opener, tables.given)
-    assert noting.noted().is_opener(found(noting, namespace, conversation[0])) is None
+    noting = Initiators(tables.settings, tables.initiators, tables.given)
+    assert noting.noted().is_initiator(found(noting, namespace, conversation[0])) is None
     noting.note([attachment(namespace)])
-    assert tables.opener.entries().keys() == {cookie(conversation[0])}
+    assert tables.initiators.entries().keys() == {cookie(conversation[0])}
 
 
 def test_table_is_full(
-    namespace: Path, conversation: Conversation, noting: Openers, tables: Tables, caplog: pytest.LogCaptureFixture
+    namespace: Path,
+    conversation: Conversation,
+    noting: Initiators,
+    tables: Tables,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """More connections than the table holds are told of, and keep no policy from coming."""
-    tables.opener.write({number.to_bytes(8, "little"): bytes(1) for number in range(ROOM)})
+    tables.initiators.write({number.to_bytes(8, "little"): bytes(1) for number in range(ROOM)})
     noting.note([attachment(namespace)])
-    assert len(tables.opener.entries()) == ROOM
+    assert len(tables.initiators.entries()) == ROOM
     assert "raise maps.opener in the node config" in caplog.text
 
 
-def found(openers: Openers, namespace: Path, end: socket.socket) -> Socket:
+def found(initiators: Initiators, namespace: Path, end: socket.socket) -> Socket:
     """A socket as the kernel tells it."""
-    every = openers.sockets_of(attachment(namespace), (Protocol.TCP,))
-    return next(each for each in every if opener_key(each) == cookie(end))
+    every = initiators.sockets_of(attachment(namespace), (Protocol.TCP,))
+    return next(each for each in every if initiator_key(each) == cookie(end))

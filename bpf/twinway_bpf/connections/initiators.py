@@ -1,8 +1,9 @@
 """
-Which sockets connected: noted on them while some pod is under a policy, written down of older ones.
+Which sockets are initiators of their connections: those that connected, not those that were accepted.
 
-The socket hooks note it from the moment on that `tw_cfg` says so. What connected before is found out
-once, before anything is judged by it; thereafter every other socket was accepted.
+The socket hooks note it on each socket that connects while a flag in tw_cfg is set. The initiators of
+pre-existing connections are found once and written to tw_opener, before any verdict depends on them. From
+then on every socket without a note was accepted.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from collections.abc import Iterable
 from twinway.errors import DriverError, MapError
 from twinway.model.net import Protocol
 from twinway.model.node import Attachment
-from twinway_bpf.connections.older import (
+from twinway_bpf.connections.preexisting import (
     LISTENING,
     NOTHING_NOTED,
     Noted,
-    is_opener,
+    initiator_key,
+    is_initiator,
     listeners,
-    opener_key,
     sockets_of,
 )
 from twinway_bpf.connections.sockdiag import Socket
@@ -32,7 +33,7 @@ logger = logging.getLogger(__name__)
 _NOTHING = bytes(1)
 
 
-class Openers:
+class Initiators:
     """tw_opener, and what tw_cfg says of it."""
 
     def __init__(self, settings: Settings, table: Map, given: Map) -> None:
@@ -43,59 +44,59 @@ class Openers:
 
     def note(self, pods: Iterable[Attachment]) -> bool:
         """
-        From here on every socket that connects is noted, and those of `pods` that did before are.
+        Note every socket that connects from now on, and write down those of `pods` that connected before.
 
-        Nothing where this was done before, by an earlier process, too. Where the table is full that is
-        told: connections that it lacks are judged as if they had been accepted.
-        False, and told, where the sockets of a pod could not be listed: then ask again.
+        Does nothing if this process or an earlier one has done it. If the table is full, it logs that, and
+        the connections that are missing from it are judged as if they had been accepted. Returns False, and
+        logs it, if the sockets of a pod could not be listed: then call it again.
         """
         if CfgFlag.OPENERS_KNOWN in self._flags():
             return True
         self._settings.flag(CfgFlag.POLICY_AT_SOCKET, on=True)
-        opened: list[bytes] = []
+        found: list[bytes] = []
         failed = 0
         for pod in pods:
             try:
-                opened += self._older(pod)
+                found += self._preexisting(pod)
             except DriverError as error:
-                logger.warning("who opened a pod's connections is not known, asking again reason=%s", error)
+                logger.warning("cannot list a pod's connections, will try again reason=%s", error)
                 failed += 1
         try:
-            self._table.write(dict.fromkeys(opened, _NOTHING))
+            self._table.write(dict.fromkeys(found, _NOTHING))
         except MapError as error:
             logger.warning(
-                "not all older connections are judged by who opened them opened=%d reason=%s", len(opened), error
+                "not all initiators of pre-existing connections fit initiators=%d reason=%s", len(found), error
             )
         if not failed:
             self._settings.flag(CfgFlag.OPENERS_KNOWN, on=True)
         return not failed
 
     def noted(self) -> Noted:
-        """What is known now."""
+        """What is known of initiators now."""
         if CfgFlag.OPENERS_KNOWN not in self._flags():
             return NOTHING_NOTED
         return Noted(self._table.entries().keys(), complete=True)
 
     def doubt(self) -> None:
-        """Let `note` find out once more who connected before it."""
+        """Have the next `note` find the initiators of pre-existing connections again."""
         self._settings.flag(CfgFlag.OPENERS_KNOWN, on=False)
 
     def forget(self) -> None:
-        """Note nothing any more."""
+        """Stop noting, and empty the table."""
         self._settings.flag(CfgFlag.OPENERS_KNOWN | CfgFlag.POLICY_AT_SOCKET, on=False)
         self._table.remove(self._table.entries())
 
     def sockets_of(self, pod: Attachment, protocols: Iterable[Protocol]) -> list[Socket]:
-        """A pod's sockets, with what is noted on them; see `older.sockets_of`."""
+        """A pod's sockets, with what is noted on them; see `preexisting.sockets_of`."""
         return sockets_of(pod, protocols, given=self._given.descriptor)
 
-    def _older(self, pod: Attachment) -> list[bytes]:
+    def _preexisting(self, pod: Attachment) -> list[bytes]:
         sockets = self.sockets_of(pod, (Protocol.TCP,))
         listening = listeners(sockets)
         return [
-            opener_key(found)
+            initiator_key(found)
             for found in sockets
-            if found.state != LISTENING[Protocol.TCP] and found.storage is None and is_opener(found, listening)
+            if found.state != LISTENING[Protocol.TCP] and found.storage is None and is_initiator(found, listening)
         ]
 
     def _flags(self) -> CfgFlag:

@@ -1,4 +1,4 @@
-"""Policy at sockets that rests as soon as it may: most of what the suite asks then meets nobody at the sockets."""
+"""With policy at sockets idle as soon as it may be, most of what the suite sends meets no program there."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 MODULES = ("test_policy_isolation", "test_policy_exempt", "test_policy_change", "test_fuzz")
-CONFIG = "drivers: {sockops: {rest_after: 0}}\n"
+CONFIG = "drivers: {sockops: {idle_after: 0}}\n"
 
 
 @pytest.mark.timeout(600)
 def test_suite_holds(tmp_path: Path) -> None:
-    """Whoever is isolated, exempt or judged again is so at rest, too, and so are random clusters."""
+    """Whoever is isolated, exempt or judged again is so while policy is idle, too, and so are random clusters."""
     config = tmp_path / "node.yaml"
     config.write_text(CONFIG)
     command = [sys.executable, "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider", "--pyargs"]

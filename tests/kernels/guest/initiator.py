@@ -1,7 +1,7 @@
 """
 What this kernel's counts say of who opened connections, whoever listens by now.
 
-    opener.py RESULT      writes [[talk, end, whether it connected, whether that is told], ...]
+    initiator.py RESULT      writes [[talk, end, whether it connected, whether that is told], ...]
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from twinway.model.net import Protocol
-from twinway_bpf.connections.older import ENDING, is_opener
+from twinway_bpf.connections.preexisting import ENDING, is_initiator
 from twinway_bpf.connections.sockdiag import SockDiag, State
 
 SETTLES = 0.3
@@ -56,8 +56,8 @@ def told(address: str, talk: Callable[[socket.socket, socket.socket], object]) -
         ours, theirs = (found[end.getsockname()[1]] for end in (client, server))
         heard = frozenset({(Protocol.TCP, *ours.local)})
         return [
-            ("client", True, is_opener(ours, heard)),
-            ("server", False, is_opener(theirs, frozenset())),
+            ("client", True, is_initiator(ours, heard)),
+            ("server", False, is_initiator(theirs, frozenset())),
         ]
 
 

@@ -1,9 +1,9 @@
 """
-Which end of a connection opened it, of connections that are older than our programs.
+Which end of a pre-existing connection is its initiator.
 
-The kernel does not keep it, but its counts give it away: of the bytes that a peer has acknowledged,
-a socket that connected counts its own SYN, and one that was accepted does not, for that was another
-socket then. So with nothing under way, the two differ by one against what they have sent.
+The kernel does not keep that, but its counters show it. A socket that connected counts its own SYN among the
+bytes that its peer has acknowledged. A socket that was accepted does not, because another socket sent the
+SYN-ACK. So with nothing in flight, the two differ by one against the bytes that they have sent.
 Source: tcp_snd_una_update() from tcp_rcv_synsent_state_process(), tcp_create_openreq_child().
 """
 
@@ -25,9 +25,9 @@ logger = logging.getLogger(__name__)
 
 ENDING = (State.FIN_WAIT1, State.FIN_WAIT2, State.CLOSE_WAIT, State.LAST_ACK, State.CLOSING)
 CLOSED = (State.LAST_ACK, State.CLOSING)
-"""Of those, both ends have said all."""
+"""Of those, both ends have sent a FIN."""
 LISTENING = {Protocol.TCP: State.LISTENING, Protocol.UDP: State.CLOSED}
-"""The state of who hears from anybody."""
+"""The state of a socket that receives from any peer."""
 _OPEN = (State.ESTABLISHED, State.SYN_SENT, State.SYN_RECEIVED)
 _ANYWHERE = (IPv4Address(0), IPv6Address(0))
 
@@ -43,10 +43,10 @@ _COUNTS = struct.Struct("=B23xI92xQ72xQQ")
 
 def sockets_of(pod: Attachment, protocols: Iterable[Protocol], *, given: int) -> list[Socket]:
     """
-    A pod's sockets that have a peer, or hear from anybody; none where its namespace has gone, which is told.
+    A pod's sockets that have a peer or receive from any; none, and a warning, if its namespace has gone.
 
-    `given` is the descriptor of tw_sk. Raises DriverError where they cannot be listed: that is not to say
-    that there are none.
+    `given` is the descriptor of tw_sk. Raises DriverError if they cannot be listed, which does not mean that
+    there are none.
     """
     wanted = {protocol: (*_OPEN, *ENDING, LISTENING[protocol]) for protocol in protocols}
     try:
@@ -62,22 +62,22 @@ def sockets_of(pod: Attachment, protocols: Iterable[Protocol], *, given: int) ->
 
 
 def listeners(sockets: Sequence[Socket]) -> frozenset[Place]:
-    """Where somebody hears from anybody."""
+    """Where a socket of these receives from any peer."""
     return frozenset((s.protocol, *s.local) for s in sockets if s.state == LISTENING[s.protocol])
 
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """Which TCP sockets connected, as far as that was written down: on themselves, and here."""
+    """Which TCP sockets connected, as far as that was noted: on the sockets, and here."""
 
-    openers: Container[bytes] = ()
+    initiators: Container[bytes] = ()
     """Keys of tw_opener."""
     complete: bool = False
     """Whether every other socket was accepted."""
 
-    def is_opener(self, found: Socket) -> bool | None:
-        """Whether a socket connected; None: nobody wrote it down."""
-        if found.storage is not None or opener_key(found) in self.openers:
+    def is_initiator(self, found: Socket) -> bool | None:
+        """Whether a socket connected; None: it was not noted."""
+        if found.storage is not None or initiator_key(found) in self.initiators:
             return True
         return False if self.complete and found.protocol == Protocol.TCP else None
 
@@ -85,20 +85,20 @@ class Noted:
 NOTHING_NOTED = Noted()
 
 
-def opener_key(found: Socket) -> bytes:
+def initiator_key(found: Socket) -> bytes:
     """Key of tw_opener."""
     return found.cookie.to_bytes(8, "little")
 
 
-def is_opener(found: Socket, listening: Container[Place], noted: Noted = NOTHING_NOTED) -> bool:
-    """Whether it connected: as was `noted`, else told by the kernel's counts, else by who listens now."""
-    for known in (noted.is_opener(found), _counted(found)):
+def is_initiator(found: Socket, listening: Container[Place], noted: Noted = NOTHING_NOTED) -> bool:
+    """Whether a socket connected: as `noted`, else by the kernel's counters, else by who listens now."""
+    for known in (noted.is_initiator(found), _counted(found)):
         if known is not None:
             return known
     return _guessed(found, listening)
 
 
-# None: something is under way, or it counts in another way than we know.
+# None: something is in flight, or this kernel counts in a way that is not known here.
 def _counted(found: Socket) -> bool | None:
     if found.state in (State.SYN_SENT, State.SYN_RECEIVED):
         return found.state == State.SYN_SENT

@@ -1,4 +1,4 @@
-"""Policy at sockets comes to rest: nothing looks at sockets' packets once all that goes on is allowed."""
+"""Policy at sockets becomes idle: no program looks at sockets' packets once every connection is allowed."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from twinway.model.node import (
     Scope,
     ServiceState,
 )
-from twinway_bpf.connections.openers import Openers
+from twinway_bpf.connections.initiators import Initiators
 from twinway_bpf.connections.sockdiag import SockDiag, Socket
 from twinway_bpf.datapath import Datapath
 from twinway_bpf.load import libbpf
@@ -59,14 +59,14 @@ NOWHERE = "10.1.0.77"
 
 
 class Policy:
-    """A node whose policy is at sockets, and which rests as soon as it may."""
+    """A node whose policy is at sockets, which becomes idle as soon as it may."""
 
     def __init__(self, datapath: Datapath, pins: Path) -> None:
         self._datapath = datapath
         self._pins = pins
         self._state: NodeState | None = None
 
-    def turn(self, state: NodeState, *, repair: bool = False) -> None:
+    def apply(self, state: NodeState, *, repair: bool = False) -> None:
         """The node does what a state says."""
         self._datapath.apply(Change(state, self._state, repair=repair))
         self._state = state
@@ -79,7 +79,7 @@ class Policy:
         return bool(found)
 
     def settle(self, patience: float = 0.0) -> bool:
-        """Every step that is due at once, or within `patience`, has been taken; whether the node is at rest."""
+        """Every step that is due at once, or within `patience`, has been taken; whether policy is idle."""
         ends, calm = time.monotonic() + patience, threading.Event()
         while (pause := self._datapath.catch_up()) is not None:
             if pause and time.monotonic() + pause > ends:
@@ -175,16 +175,16 @@ def opened_by_b(node: Node) -> tuple[Conversation, socket.socket]:
 
 
 def test_allowed_connections_go_on_unseen(node: Node, policy: Policy, conversation: Conversation) -> None:
-    """With every connection allowed nothing looks, and they speak; a change is watched before pods turn."""
-    policy.turn(node.state("one", server_may_open=True))
+    """With every connection allowed nothing looks, and they speak; a change is watched before pods switch."""
+    policy.apply(node.state("one", server_may_open=True))
     assert policy.is_watching()
     assert policy.said.endswith("policy: watched at sockets")
     assert policy.settle()
-    assert policy.said.endswith("policy: at rest")
+    assert policy.said.endswith("policy: idle")
     client, server = conversation
     assert hears(client, server)
     assert hears(server, client)
-    policy.turn(node.state("two", server_may_open=False))
+    policy.apply(node.state("two", server_may_open=False))
     assert policy.is_watching()
     assert policy.settle()
 
@@ -192,41 +192,41 @@ def test_allowed_connections_go_on_unseen(node: Node, policy: Policy, conversati
 def test_denied_connection_keeps_it_awake(node: Node, policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
     """As long as a connection is open that policy denies, and no longer."""
     monkeypatch.setattr(idle, "AGAIN_SECONDS", 0.1)
-    policy.turn(node.state("one", server_may_open=True))
+    policy.apply(node.state("one", server_may_open=True))
     (client, accepted), listener = opened_by_b(node)
     with client, accepted, listener:
         assert policy.settle()
-        policy.turn(node.state("two", server_may_open=False))
+        policy.apply(node.state("two", server_may_open=False))
         assert not policy.settle()
         assert not hears(client, accepted)
         assert not policy.settle(patience=0.5)
     # what is closed and not acknowledged is open for the kernel
-    policy.turn(node.state("three", server_may_open=True))
+    policy.apply(node.state("three", server_may_open=True))
     assert policy.settle()
 
 
-@pytest.mark.parametrize("opener", ["a", "b"])
-def test_what_began_at_rest_is_known(node: Node, policy: Policy, opener: str) -> None:
+@pytest.mark.parametrize("initiator", ["a", "b"])
+def test_what_began_while_idle_is_known(node: Node, policy: Policy, initiator: str) -> None:
     """A connection nobody watched is judged by who opened it, when policy changes: b may not open any more."""
-    policy.turn(node.state("one", server_may_open=True))
+    policy.apply(node.state("one", server_may_open=True))
     assert policy.settle()
-    other = "b" if opener == "a" else "a"
+    other = "b" if initiator == "a" else "a"
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(node.socket(other))
         listener.bind((ADDRESSES[other], SERVED[1]))
         listener.listen()
-        client = stack.enter_context(node.socket(opener))
+        client = stack.enter_context(node.socket(initiator))
         client.connect((ADDRESSES[other], SERVED[1]))
         accepted = stack.enter_context(listener.accept()[0])
         listener.close()
-        policy.turn(node.state("two", server_may_open=False))
-        assert hears(client, accepted) == (opener == "a")
-        assert policy.settle() == (opener == "a")
+        policy.apply(node.state("two", server_may_open=False))
+        assert hears(client, accepted) == (initiator == "a")
+        assert policy.settle() == (initiator == "a")
 
 
-def test_beginnings_are_judged_at_rest(node: Node, policy: Policy) -> None:
+def test_beginnings_are_judged_while_idle(node: Node, policy: Policy) -> None:
     """Where nothing looks at sockets, what is denied cannot begin."""
-    policy.turn(node.state("one", server_may_open=False))
+    policy.apply(node.state("one", server_may_open=False))
     assert policy.settle()
     with node.socket("a") as listener, node.socket("b") as client:
         listener.bind((ADDRESSES["a"], SERVED[1]))
@@ -239,26 +239,26 @@ def test_beginnings_are_judged_at_rest(node: Node, policy: Policy) -> None:
 def test_repair_does_not_wake(node: Node, policy: Policy) -> None:
     """What is compared every minute and found right needs no watching."""
     state = node.state("one", server_may_open=True)
-    policy.turn(state)
+    policy.apply(state)
     assert policy.settle()
-    policy.turn(state, repair=True)
+    policy.apply(state, repair=True)
     assert not policy.is_watching()
 
 
 def test_what_is_no_policy_does_not_wake(node: Node, policy: Policy) -> None:
     """A hundred Services, a pod without policy that comes and goes, and repairs: nothing is judged anew."""
     state = node.state("one", server_may_open=True)
-    policy.turn(state)
+    policy.apply(state)
     assert policy.settle()
     before = policy.revision
     for changed in changes_beside_policy(state):
-        policy.turn(changed)
+        policy.apply(changed)
         assert not policy.is_watching(), changed.version
         assert policy.settle()
-        policy.turn(changed, repair=True)
+        policy.apply(changed, repair=True)
         assert not policy.is_watching(), changed.version
     assert policy.revision == before
-    policy.turn(node.state("two", server_may_open=False))
+    policy.apply(node.state("two", server_may_open=False))
     assert policy.is_watching()
     assert policy.revision == before + 1
 
@@ -307,19 +307,19 @@ def test_node_with_thousands_of_addresses(
         datapath.close()
 
 
-def test_last_policy_goes_at_rest(node: Node, policy: Policy) -> None:
-    """Without a policy there is nothing to come to rest, and nothing left of it."""
+def test_last_policy_goes_while_idle(node: Node, policy: Policy) -> None:
+    """Without a policy there is nothing that could become idle, and nothing left of it."""
     state = node.state("one", server_may_open=True)
-    policy.turn(state)
+    policy.apply(state)
     assert policy.settle()
-    policy.turn(node.free(state))
+    policy.apply(node.free(state))
     assert policy.settle()
     assert policy.said.endswith("policy: there is none")
-    policy.turn(state)
+    policy.apply(state)
     assert policy.is_watching()
 
 
-def test_process_that_comes_to_a_node_at_rest(
+def test_process_that_comes_to_an_idle_node(
     node: Node, bundles: Path, tmp_path: Path, conversation: Conversation
 ) -> None:
     """It watches until it has asked for itself."""
@@ -328,7 +328,7 @@ def test_process_that_comes_to_a_node_at_rest(
         for _ in range(2):
             datapath = started(node, bundles, tmp_path, 0.0)
             policy = Policy(datapath, bpffs / "node")
-            policy.turn(state)
+            policy.apply(state)
             assert policy.is_watching()
             assert policy.settle()
             assert hears(*conversation)
@@ -341,7 +341,7 @@ def test_rests_only_after_a_calm(node: Node, bundles: Path, tmp_path: Path) -> N
     with site.bpf_file_system(tmp_path / "bpf") as bpffs:
         datapath = started(node, bundles, tmp_path, 60.0)
         policy = Policy(datapath, bpffs / "node")
-        policy.turn(node.state("one", server_may_open=True))
+        policy.apply(node.state("one", server_may_open=True))
         wait = datapath.catch_up()
         while wait is not None and wait < 1.0:  # tables are swept meanwhile
             wait = datapath.catch_up()
@@ -353,12 +353,12 @@ def test_rests_only_after_a_calm(node: Node, bundles: Path, tmp_path: Path) -> N
 
 
 def test_hook_that_is_missing_keeps_it_awake(node: Node, policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pod whose beginnings nobody would judge cannot be left to rest."""
+    """A pod whose beginnings nobody would judge keeps policy watching."""
     with monkeypatch.context() as patch:
         patch.setattr("twinway_bpf.attach.hooks.PacketHooks._attach", lambda *_: False)
-        policy.turn(node.state("one", server_may_open=True))
+        policy.apply(node.state("one", server_may_open=True))
         assert not policy.settle()
-    policy.turn(node.state("one", server_may_open=True), repair=True)
+    policy.apply(node.state("one", server_may_open=True), repair=True)
     assert policy.settle()
 
 
@@ -373,12 +373,12 @@ def test_failed_listing_is_no_answer(node: Node, policy: Policy, monkeypatch: py
     state = node.state("one", server_may_open=True)
     with monkeypatch.context() as patch:
         patch.setattr(SockDiag, "sockets", refuse)
-        policy.turn(state)
+        policy.apply(state)
         assert not policy.settle(patience=0.5)
     assert policy.settle(patience=5.0)
     with monkeypatch.context() as patch:
         patch.setattr(SockDiag, "sockets", refuse)
-        policy.turn(node.state("two", server_may_open=False))
+        policy.apply(node.state("two", server_may_open=False))
         assert not policy.settle(patience=0.5)
     assert policy.settle(patience=5.0)
 
@@ -393,17 +393,17 @@ def test_cookie_that_may_be_answered_keeps_it_awake(
     node: Node, policy: Policy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A beginning that only the peer knows of may go on after policy has changed, until it is too late."""
-    policy.turn(node.state("one", server_may_open=True))
+    policy.apply(node.state("one", server_may_open=True))
     assert policy.settle()
     syn_cookies(node.pods["b"], 2)
     with node.socket("b") as listener, node.socket("a") as client:
         listener.bind(SERVED)
         listener.listen()
         client.connect(SERVED)
-        policy.turn(node.state("two", server_may_open=False))
+        policy.apply(node.state("two", server_may_open=False))
         assert not policy.settle()
         monkeypatch.setattr(idle, "COOKIE_UNITS", 0)
-        policy.turn(node.state("three", server_may_open=True))
+        policy.apply(node.state("three", server_may_open=True))
         assert policy.settle()
 
 
@@ -412,13 +412,13 @@ def test_answer_to_what_may_not_be_asked_any_more(
 ) -> None:
     """Who asked under an earlier policy keeps the node awake until he asks again, and is judged by a new one."""
     monkeypatch.setattr(idle, "AGAIN_SECONDS", 0.1)
-    policy.turn(node.state("one", server_may_open=True))
+    policy.apply(node.state("one", server_may_open=True))
     assert policy.settle()
     ip(node.host, f"route add blackhole {NOWHERE}")
     with node.socket("b") as client:
         client.setblocking(False)
         client.connect_ex((NOWHERE, 80))
-        policy.turn(node.state("two", server_may_open=False))
+        policy.apply(node.state("two", server_may_open=False))
         assert not policy.settle()
         assert policy.settle(patience=5.0)  # the first SYN is sent again after a second
 
@@ -429,15 +429,15 @@ def test_pod_that_goes_on_the_way(node: Node, policy: Policy, monkeypatch: pytes
     (ref,) = (ref for ref, endpoint in state.endpoints.items() if endpoint.policy)
     every = {each: replace(endpoint, policy=OPENING) for each, endpoint in state.endpoints.items()}
     asked = []
-    ask = Openers.sockets_of
+    ask = Initiators.sockets_of
 
-    def asking(openers: Openers, pod: Attachment, protocols: Iterable[Protocol]) -> list[Socket]:
+    def asking(initiators: Initiators, pod: Attachment, protocols: Iterable[Protocol]) -> list[Socket]:
         asked.append(pod.pod)
-        return ask(openers, pod, protocols)
+        return ask(initiators, pod, protocols)
 
-    policy.turn(replace(state, endpoints=every))
-    policy.turn(replace(state, version="two", endpoints={ref: every[ref]}))
+    policy.apply(replace(state, endpoints=every))
+    policy.apply(replace(state, version="two", endpoints={ref: every[ref]}))
     with monkeypatch.context() as patch:
-        patch.setattr(Openers, "sockets_of", asking)
+        patch.setattr(Initiators, "sockets_of", asking)
         assert policy.settle()
     assert asked == [ref]

@@ -14,7 +14,7 @@ from tests.packets.test_stale import DATAGRAM, STREAM, ended, is_connected, whol
 from twinway.model.net import Protocol
 from twinway.model.node import BackendSet, BackendSetId, Frontend, Scope
 from twinway_bpf.connections import sockdiag
-from twinway_bpf.connections.early import destroy_early
+from twinway_bpf.connections.preexisting_clients import destroy_preexisting
 from twinway_bpf.connections.users import namespaces
 from twinway_bpf.tables import encode
 from twinway_bpf.tables.layout import CfgFlag
@@ -55,7 +55,7 @@ def serve(site: Site, kind: Kind) -> int:
     for protocol in (TCP, UDP):
         site.tables.service(kind.vip, kind.server, protocol=protocol)
     keys = [key(kind.vip, protocol) for protocol in (Protocol.TCP, Protocol.UDP)]
-    return destroy_early(namespaces(site.cgroup), [*keys, encode.address_key(kind.vip.address)])
+    return destroy_preexisting(namespaces(site.cgroup), [*keys, encode.address_key(kind.vip.address)])
 
 
 @pytest.mark.parametrize("where", ["host", "pod"])
@@ -100,4 +100,4 @@ def test_bystanders_stay(site: Site, kind: Kind) -> None:
 
 def test_nothing_new_asks_nobody(site: Site) -> None:
     """An address without a port is no place to connect to."""
-    assert destroy_early((), [encode.address_key(KINDS["v4"].vip.address)]) == 0
+    assert destroy_preexisting((), [encode.address_key(KINDS["v4"].vip.address)]) == 0

@@ -1,4 +1,4 @@
-"""The namespaces of pods that have their hooks inside: what leaves them has met those, or does not leave."""
+"""The namespaces of pods whose hooks are inside: frames that bypass these hooks are dropped at the parent."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from twinway_bpf.netlink.devices import PodDevice
 
 def know_namespaces(table: Map, devices: Iterable[PodDevice]) -> None:
     """
-    Have `table` (tw_netns) hold just the namespaces of these pods that have their hooks inside.
+    Make `table` (tw_netns) hold exactly the namespaces of those pods whose hooks are inside.
 
-    These must stand: what lacks a pod's stamp does not pass any more. A kernel that does not tell a
-    namespace's number (5.14) does not ask for it, either.
+    The hooks must be attached before, because frames without a pod's stamp are dropped from then on. Kernels
+    that do not report a namespace's cookie (before 5.14) have no program that asks for it.
     """
     wanted = {device.cookie for device in devices if device.layout.hooks_in_pod and device.cookie is not None}
     held = table.entries().keys()

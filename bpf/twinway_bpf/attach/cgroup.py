@@ -35,9 +35,9 @@ class CgroupHooks:
 
     def attach(self, cgroup: Path, *, again: bool = True) -> None:
         """
-        Put the programs in place, each in one step where an earlier one stands.
+        Attach the programs; each replaces an earlier one atomically.
 
-        Without `again`: nothing if this was done before.
+        Without `again` it does nothing if this was done before.
         """
         if self._attached and not again:
             return
@@ -53,25 +53,25 @@ class CgroupHooks:
         self._attached = True
 
     def reload(self) -> None:
-        """Have hooks of an earlier process run what was loaded now."""
+        """Replace the programs that an earlier process attached by those that were loaded now."""
         self._pins.reload(self._group, self._loaded)
 
     def missing(self) -> tuple[str, ...]:
-        """Programs that were attached and are not any more, as the kernel tells now."""
-        return tuple(each.name for each in self._wanted if not self._stands(each)) if self._attached else ()
+        """Programs that were attached and no longer are, as the kernel reports now."""
+        return tuple(each.name for each in self._wanted if not self._is_attached(each)) if self._attached else ()
 
     def detach(self) -> None:
-        """Take the programs away: on return they run no more. They stay loaded."""
+        """Detach the programs. On return none of them runs; they stay loaded."""
         self._pins.remove_group(self._group)
         self._attached = False
 
     def close(self) -> None:
-        """Let go of the loaded programs; attached ones stay."""
+        """Close the loaded programs; attached ones stay."""
         for descriptor in self._loaded.values():
             os.close(descriptor)
         self._loaded = {}
 
-    def _stands(self, program: Program) -> bool:
+    def _is_attached(self, program: Program) -> bool:
         link = self._pins.link(self._group, program.name)
         if link is None:
             return False
@@ -79,7 +79,7 @@ class CgroupHooks:
             info = libbpf.link_info(link)
         finally:
             os.close(link)
-        # without a cgroup (two words of it), it has been undone
+        # the link of a detached program names no cgroup (two words)
         return bool(info.word0 | info.word1) and info.prog_id == libbpf.prog_info(self._loaded[program.name]).id
 
     def _attach(self, program: Program, descriptor: int, target: int) -> None:
@@ -88,7 +88,7 @@ class CgroupHooks:
             try:
                 libbpf.link_update(link, descriptor)
             except OSError:
-                # the cgroup it was tied to has gone, and with it the link
+                # its cgroup has gone, and the link with it
                 self._pins.unpin_link(self._group, program.name)
             else:
                 return

@@ -35,7 +35,7 @@ class PodDevices:
         self._known: dict[Attachment, PodDevice] = {}
 
     def find(self, endpoints: Endpoints, *, again: bool) -> dict[ObjectRef, PodDevice]:
-        """Devices by pod, without those whose namespace has gone, which are told of; `again` looks anew."""
+        """Devices by pod, without pods whose namespace has gone, which it logs; `again` asks for all of them."""
         known = {} if again else self._known
         self._known = {}
         found = {}
@@ -57,7 +57,7 @@ class PodDevices:
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """A program that is to stand at a hook."""
+    """A program that is to be attached at a hook."""
 
     hook: Hook
     program: Program | Stamp
@@ -89,11 +89,11 @@ class PacketHooks:
             self._loaded = self._loader.load(self._placement.programs)
 
     def reload(self) -> None:
-        """Have hooks of an earlier process run what was loaded now. (Filters are replaced at the first apply.)"""
+        """Replace the programs of links that an earlier process made. (The first apply replaces filters.)"""
         self._pins.reload(self._group.name, self._loaded)
 
     def new(self, endpoints: Endpoints, devices: Devices) -> tuple[Attachment, ...]:
-        """Pods at whose devices there is no program of ours, of this process or an earlier one."""
+        """Pods whose devices have no program of ours, neither of this process nor of an earlier one."""
         found = ((endpoints[ref], devices[ref]) for ref in endpoints.keys() & devices.keys())
         return tuple(pod.attachment for pod, device in found if not self._is_hooked(pod, device))
 
@@ -101,10 +101,10 @@ class PacketHooks:
         self, endpoints: Endpoints, devices: Devices, *, check: bool, weaken: bool = True
     ) -> tuple[str, ...]:
         """
-        Put programs where they are missing; names of the hooks that had to be set.
+        Attach programs where they are missing; names of the hooks that were set.
 
-        With `check` hooks that were set before are looked at again. Without `weaken` a pod that is under no
-        policy any more keeps what it carries: it has not turned yet. What could not be set, `refused` tells.
+        With `check` the kernel is asked for hooks that were set before, too. Without `weaken` a pod whose policy
+        ends keeps its programs, since it has not switched yet. `refused` names hooks that could not be set.
         """
         if check or self._uplinks is None:
             self._uplinks = uplinks(self._uplink_names) if self._placement.is_at(NodeDevice.UPLINK) else ()
@@ -119,8 +119,8 @@ class PacketHooks:
                 placed.append(name)
         return tuple(placed)
 
-    def stand(self, endpoints: Endpoints, devices: Devices) -> bool:
-        """Whether each of these pods that has a device has all its programs, for all that we know."""
+    def all_attached(self, endpoints: Endpoints, devices: Devices) -> bool:
+        """Whether each of these pods that has a device was given all its programs."""
         return all(self._placed.get(wanted.hook.name) == wanted for wanted in self._wanted(endpoints, devices))
 
     @property
@@ -131,13 +131,13 @@ class PacketHooks:
         }
 
     def missing(self) -> tuple[str, ...]:
-        """Where a program of ours does not stand, as the kernel tells now: pod and place."""
-        lost = [wanted for wanted in self._placed.values() if not self._stands(wanted)]
+        """Pod and place of each hook whose program is not attached, as the kernel reports now."""
+        lost = [wanted for wanted in self._placed.values() if not self._is_attached(wanted)]
         never = [wanted for wanted, _ in self._refused.values()]
         return tuple(sorted(str(wanted) for wanted in (*lost, *never)))
 
     def detach_stale(self, endpoints: Endpoints, devices: Devices) -> int:
-        """Let go of hooks that belong to no pod of now; how many."""
+        """Detach what belongs neither to these pods nor to the node; how many hooks."""
         wanted = {wanted.hook.name for wanted in self._wanted(endpoints, devices)}
         stale = {*self._placed, *self._pins.links(self._group.name)} - wanted
         for name in sorted(stale, key=is_stamp):
@@ -146,7 +146,7 @@ class PacketHooks:
         return len(stale)
 
     def detach_all(self, namespaces: Iterable[str]) -> None:
-        """Take every program of ours away, of this process and of earlier ones; `namespaces`: where pods are."""
+        """Detach every program of ours, of this process and of earlier ones; `namespaces`: where pods are."""
         for name in sorted({*self._placed, *self._pins.links(self._group.name)}, key=is_stamp):
             self._detach(name, at_once=True)
         self._pins.remove_group(self._group.name)
@@ -155,7 +155,7 @@ class PacketHooks:
                 tchook.sweep(self._group, path, self._placement.order)
 
     def close(self) -> None:
-        """Let go of the loaded programs; attached ones stay."""
+        """Close the loaded programs; attached ones stay."""
         for descriptor in self._loaded.values():
             os.close(descriptor)
         self._loaded = {}
@@ -176,14 +176,14 @@ class PacketHooks:
         placed = self._placed.get(hook.name)
         return (placed is not None and placed.hook == hook) or tchook.is_attached(self._group, hook)
 
-    # A program that comes back to a hook that has none is no loss.
+    # A hook that has no program at all is given one: that weakens nothing.
     def _weakens(self, wanted: _Wanted) -> bool:
         if wanted.pod is None or not self._placement.weakens(wanted.program):
             return False
         return tchook.is_attached(self._group, wanted.hook)
 
-    # A namespace that has gone takes its hooks along, and the pod's end is on its way to us.
-    def _stands(self, wanted: _Wanted) -> bool:
+    # A namespace that has gone took its hooks along; the agent will be told soon that the pod has ended.
+    def _is_attached(self, wanted: _Wanted) -> bool:
         return tchook.is_attached(self._group, wanted.hook) or tchook.is_over(wanted.hook)
 
     def _attach(self, wanted: _Wanted) -> bool:
@@ -204,7 +204,7 @@ class PacketHooks:
         self._placed[hook.name] = wanted
         return changed
 
-    # A pod's stamp never changes: where it is, it stays.
+    # A pod's stamp never changes, so one that is attached is not replaced.
     def _attach_stamp(self, hook: Hook, value: Stamp) -> bool:
         if tchook.is_attached(self._group, hook):
             return False

@@ -1,4 +1,4 @@
-"""What drivers ask of a kernel and a node, each asked once, by trying."""
+"""What every driver needs of a kernel and a node, each probed once, by trying it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CGROUP2_MAGIC = 0x63677270
 
 def common(context: NodeContext) -> tuple[Requirement, ...]:
     """What every driver needs: privileges, file systems, socket hooks."""
-    # without privileges nothing could be asked of the socket hooks
+    # without privileges the socket hooks cannot be probed
     return (*_node(context), *(_socket_hooks() if features.may_load() else ()))
 
 
@@ -38,7 +38,7 @@ def _node(context: NodeContext) -> tuple[Requirement, ...]:
     )
 
 
-# A program at a cgroup that nobody is in would see nothing, and nobody would tell.
+# A program at an empty cgroup would see nothing, and nothing else would show it.
 def _cgroup(path: Path) -> Requirement:
     is_one = path.is_dir() and file_system(path) == _CGROUP2_MAGIC
     said = "holds no process" if is_one else "is no directory of the cgroup v2 hierarchy"

@@ -1,8 +1,8 @@
 """
 Programs at a device's tc hooks: a tcx link where the kernel has them, else a direct-action filter.
 
-Beside whatever else is there: links are appended, the clsact qdisc is shared, and only the filter
-with our own priority and handle is ever written or removed.
+Other programs at these hooks are left alone: links are appended, the clsact qdisc is shared, and only the
+filter with our own priority and handle is written or removed.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _REASONS = {
     errno.ERANGE: "no slot is free, 64 programs are there (`bpftool net` names them): take one away",
     errno.EEXIST: "our program is there by a link without a pin: detach it (`bpftool link`)",
 }
-"""What tcx says where there is no room (bpf_mprog_attach), and of a program that stands there already."""
+"""Errors of tcx: no slot is free (bpf_mprog_attach), and a program that is attached there already."""
 
 
 class Side(Enum):
@@ -105,7 +105,7 @@ class _TcOpts(ctypes.Structure):
 
 
 def attach(group: Group, hook: Hook, prog: int) -> bool:
-    """Put a program at a hook, in place of an earlier one of ours, atomically. False: it was there already."""
+    """Attach a program, atomically in place of an earlier one of ours. False: it was attached already."""
     with _namespace(hook):
         try:
             return _attach_tcx(group, hook, prog) if features.has_tcx() else _attach_clsact(group, hook, prog)
@@ -114,7 +114,7 @@ def attach(group: Group, hook: Hook, prog: int) -> bool:
 
 
 def is_attached(group: Group, hook: Hook) -> bool:
-    """Whether a program of ours is at the hook right now."""
+    """Whether a program of ours is at the hook now."""
     if features.has_tcx():
         link = group.link(hook)
         if link is None:
@@ -141,7 +141,7 @@ def is_over(hook: Hook) -> bool:
 
 
 def detach(group: Group, hook: Hook) -> None:
-    """Take our program away; a hook or namespace that has gone is fine."""
+    """Detach our program; a device or namespace that has gone is no error."""
     group.pins.unpin_link(group.name, hook.name)
     if features.has_tcx():
         return
@@ -151,9 +151,9 @@ def detach(group: Group, hook: Hook) -> None:
 
 def sweep(group: Group, path: str, order: int) -> None:
     """
-    Take our filters of one rank from every device of a namespace, whoever set them; "": our own namespace.
+    Remove our filters of one rank from every device of a namespace, whoever set them; "": our own namespace.
 
-    Links need no such search: their pins are all there is of them.
+    Links need no such search, since each of them has a pin.
     """
     hook = Hook("sweep", path, 0, Side.INGRESS, order)
     with contextlib.suppress(OSError, DriverError), _namespace(hook):
@@ -201,7 +201,7 @@ def _attach_tcx(group: Group, hook: Hook, prog: int) -> bool:
     return True
 
 
-# A program stands at a hook once. One that was just unpinned stands there until the kernel gets round to it.
+# A program can be attached to a hook once. After its pin is removed the kernel detaches it a little later.
 def _linked(hook: Hook, prog: int) -> int:
     ends = time.monotonic() + _LEAVING_SECONDS
     while True:

@@ -141,7 +141,7 @@ class SocketPolicy:
         for ref, endpoint in hooked.items():
             self._loopback.attach({ref: endpoint}, devices, check=False)
             yield 0.0
-        if not all(hooks.stand(hooked, devices) for hooks in (self._guard, self._loopback)):
+        if not all(hooks.all_attached(hooked, devices) for hooks in (self._guard, self._loopback)):
             return  # logged when it failed; the apply that repairs it begins again
         yield from self._until_noted(hooked)
         yield from until_answered(self._node.notices, since)

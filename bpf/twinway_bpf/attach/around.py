@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 
 from twinway_bpf.load.maps import Map
@@ -17,6 +18,6 @@ def know_namespaces(table: Map, devices: Iterable[PodDevice]) -> None:
     """
     wanted = {device.cookie for device in devices if device.layout.hooks_in_pod and device.cookie is not None}
     held = table.entries().keys()
-    keys = {cookie.to_bytes(8, "little") for cookie in wanted}
+    keys = {cookie.to_bytes(8, sys.byteorder) for cookie in wanted}
     table.write(dict.fromkeys(keys - held, b"\1"))
     table.remove(held - keys)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import logging
 import struct
+import sys
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
@@ -87,7 +88,7 @@ NOTHING_NOTED = Noted()
 
 def initiator_key(found: Socket) -> bytes:
     """Key of tw_opener."""
-    return found.cookie.to_bytes(8, "little")
+    return found.cookie.to_bytes(8, sys.byteorder)
 
 
 def is_initiator(found: Socket, listening: Container[Place], noted: Noted = NOTHING_NOTED) -> bool:

@@ -8,6 +8,7 @@ Prefixes that the kernel has but the state lacks follow after the columns.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from operator import add
@@ -249,7 +250,7 @@ def _classes(value: bytes) -> tuple[int, int]:
 
 
 def _network(key: bytes) -> IPNetwork:
-    bits = int.from_bytes(key[:4], "little")
+    bits = int.from_bytes(key[:4], sys.byteorder)
     address = encode.address_back(key[4:])
     if address.version == 4 and bits >= 96:
         return IPv4Network((address, bits - 96))

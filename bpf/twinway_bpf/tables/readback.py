@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -32,11 +33,11 @@ def counted(maps: Mapping[str, Map]) -> Inspection:
 def frontends(maps: Mapping[str, Map]) -> tuple[KernelFrontend, ...]:
     """Frontends with their backends, sorted by address and port."""
     backends = {
-        int.from_bytes(key, "little"): _backend(Be.from_buffer_copy(value))
+        int.from_bytes(key, sys.byteorder): _backend(Be.from_buffer_copy(value))
         for key, value in maps["be"].entries().items()
     }
     slots = {
-        (row.set, row.slot): int.from_bytes(value, "little")
+        (row.set, row.slot): int.from_bytes(value, sys.byteorder)
         for row, value in ((SlotKey.from_buffer_copy(k), v) for k, v in maps["slot"].entries().items())
     }
     found = []
@@ -73,7 +74,7 @@ def counters(table: Map) -> dict[str, int]:
 
 def count(table: Map, reason: Reason) -> int:
     """How often a program ended with this reason."""
-    return table.lookup_sum(int(reason).to_bytes(4, "little"))
+    return table.lookup_sum(int(reason).to_bytes(4, sys.byteorder))
 
 
 def denials(table: Map) -> tuple[Denial, ...]:

@@ -7,6 +7,7 @@ that are gone, keep their memory until the sweep of this module removes them, a 
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 
@@ -37,7 +38,11 @@ def windows(table: Map) -> int:
 def write_limits(limits: Map, connections: Map, datagrams: Map) -> None:
     """Write the limits of shares, which the programs read."""
     found = {Limit.CT: windows(connections), Limit.UDP: windows(datagrams)}
-    limits.write({key.to_bytes(4, "little"): value.to_bytes(4, "little") for key, value in found.items()})
+    limits.write({_u32(key): _u32(value) for key, value in found.items()})
+
+
+def _u32(value: int) -> bytes:
+    return value.to_bytes(4, sys.byteorder)
 
 
 def connection_expired(key: bytes, value: bytes, now: int) -> bool:

@@ -1,9 +1,8 @@
 """
-Connections from before our time: what a pod's sockets have open, written down before its packets are looked at.
+Records for pre-existing connections, written before programs look at a pod's packets.
 
-The packet path takes the sender of a connection's first packet for who opened it. Of a connection
-that it did not see opening that may be the wrong end, and the wrong policy would be asked; the
-pod's sockets know better.
+The packet path takes the sender of a connection's first packet for its initiator. Of a connection that was
+open before, that may be the wrong end, and then the wrong policy would be asked. The pod's sockets know it.
 """
 
 from __future__ import annotations
@@ -19,12 +18,11 @@ from twinway_bpf.connections.initiators import Initiators
 from twinway_bpf.connections.preexisting import CLOSED, ENDING, LISTENING, Noted, is_initiator, listeners
 from twinway_bpf.connections.sockdiag import End, Socket, State
 from twinway_bpf.load.maps import Map
-from twinway_bpf.tables import clock, encode
+from twinway_bpf.tables import clock, encode, layout
 from twinway_bpf.tables.layout import CtFlag
 
 _ORDER = struct.Struct("=4IH")
-_KEY = struct.Struct("=20s20sB3x")
-_VALUE = struct.Struct("=20xIQIH10x")
+"""The words of a tw_end in the order in which ct_key() compares them."""
 
 
 class _Record(NamedTuple):
@@ -38,11 +36,11 @@ def seed(
     """
     Write a record into `table` (tw_ct) for each connection of `pods` that has no entry; how many.
 
-    Their next packet is judged: `rev` is the policy revision in force. Who believes to speak with one
-    of `services` is translated packet by packet, and what to, no socket knows: it is left out. A
-    namespace that has gone is told of, and no error. Raises DriverError where a pod's sockets cannot be
-    listed, when those of all others are written. What is written takes no place in a
-    pod's share.
+    `rev` is the policy revision in force; the records bear an earlier one, so that their next packet is judged.
+    Connections to `services` are left out: the packet path translates them already, and no socket knows to
+    which backend. Pods whose namespace has gone are left out and logged. Raises DriverError if the sockets
+    of a pod cannot be listed, after it has written the records of all others. Records that are written here
+    take no place in a pod's share.
     """
     records: dict[bytes, _Record] = {}
     noted = initiators.noted()
@@ -56,7 +54,11 @@ def seed(
         records.update(_records(sockets, frozenset(pod.addresses), noted))
     served = {frontend.address for service in services for frontend in service.frontends}
     seen, before = clock.now(), (rev - 1) & 0xFFFFFFFF
-    values = {key: _VALUE.pack(seen, 0, before, r.flags) for key, r in records.items() if r.peer not in served}
+    values = {
+        key: bytes(layout.Ct(seen=seen, rev=before, flags=record.flags))
+        for key, record in records.items()
+        if record.peer not in served
+    }
     inserted = table.insert(values)
     if failed:
         raise DriverError(f"open connections are not known: {'; '.join(failed)}")
@@ -71,10 +73,10 @@ def connection_key(source: End, destination: End, protocol: Protocol) -> tuple[b
     """
     ends = _end(source), _end(destination)
     first = _ORDER.unpack_from(ends[0]) <= _ORDER.unpack_from(ends[1])
-    return _KEY.pack(*(ends if first else reversed(ends)), protocol.number), first
+    return bytes(layout.CtKey(ends if first else ends[::-1], protocol.number)), first
 
 
-# Keys and records of what passes the pod's device: from an address of its own to somebody else.
+# Keys and records of connections that pass the pod's device: from an address of its own to another one.
 def _records(
     sockets: Sequence[Socket], own: frozenset[IPAddress], noted: Noted
 ) -> Iterator[tuple[bytes, _Record]]:
@@ -95,5 +97,5 @@ def _flags(state: State, *, first: bool) -> CtFlag:
     return flags | CtFlag.CLOSING if state in ENDING else flags
 
 
-def _end(end: End) -> bytes:
-    return encode.address(end.address) + end.port.to_bytes(2, "big") + bytes(2)
+def _end(end: End) -> layout.End:
+    return layout.End(layout.addr.from_buffer_copy(encode.address(end.address)), end.port)

@@ -134,7 +134,7 @@ def on_packets(node: Node, bundles: Path, tmp_path: Path) -> Iterator[Agent]:
 
 def test_frame_passes_hooks_of_each_pod(node: Node, on_packets: Agent) -> None:
     """Health of tc names the pod whose hooks a frame passed, each time the next one; without pods it says so."""
-    assert "no pod is here" in on_packets.datapath.health().detail
+    assert "no pod is known" in on_packets.datapath.health().detail
     on_packets.datapath.apply(Change(node.state("1", server_may_open=True), None))
     found = [on_packets.datapath.health() for _ in range(4)]
     assert all(each.ok for each in found), found

@@ -212,7 +212,7 @@ def test_lost_file_system_is_told_and_mended(node: Node, agent: Agent, conversat
     agent.datapath.apply(Change(first, None))
     mount = agent.pins.parent
     site.umount(mount)
-    assert "no BPF file system" in agent.datapath.health().detail
+    assert "not on a BPF file system" in agent.datapath.health().detail
     with pytest.raises(DriverError, match=r"bpffs: .* mount -t bpf bpf"):
         agent.datapath.apply(Change(first, first, repair=True))
     site.mount_bpf(mount)

@@ -74,7 +74,7 @@ class PacketPath(PodPath):
         Send a frame through both hooks of one pod, each time of another one.
 
         Of all other hooks, those at uplinks and shared parents included, the kernel is asked whether they are
-        attached (`missing`). Where no pod is known, there is nothing to send a frame through, and the detail says so.
+        attached (`missing`). Where no pod is known, no frame can be sent, and the detail says so.
         """
         if not self._served:
             return Health(ok=True, detail="no pod is known whose hooks a frame could pass")

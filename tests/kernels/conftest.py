@@ -1,4 +1,4 @@
-"""Which kernels, drivers and devices a run is about, the guests that it boots, and its report."""
+"""The kernels, drivers and devices of a run, its guests, and its report."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ CHOICES = {
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test that asks for a kernel, driver or device runs for each that is chosen."""
+    """Run a test that takes a kernel, driver or device once for each that is chosen."""
     for name, values in CHOICES.items():
         if name in metafunc.fixturenames:
             metafunc.parametrize(name, values, scope="session")
@@ -50,7 +50,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @contextmanager
 def timed(config: pytest.Config, what: str) -> Iterator[None]:
-    """Seconds of the block stand in the report of the run, as part of what was prepared."""
+    """Measure the block, for the line about preparation in the report of the run."""
     begin = time.monotonic()
     yield
     config.stash.setdefault(PREPARED, {})[what] = time.monotonic() - begin
@@ -58,7 +58,7 @@ def timed(config: pytest.Config, what: str) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def unpacked(pytestconfig: pytest.Config) -> Callable[[str], Unpacked]:
-    """The kernel of a row, brought when first asked for."""
+    """A function that returns the kernel of a row, and fetches it at the first call."""
 
     @cache
     def bring(name: str) -> Unpacked:
@@ -70,19 +70,19 @@ def unpacked(pytestconfig: pytest.Config) -> Callable[[str], Unpacked]:
 
 @pytest.fixture(scope="session")
 def kernel(kernel_name: str, unpacked: Callable[[str], Unpacked]) -> Unpacked:
-    """One of the kernels that are chosen."""
+    """One of the chosen kernels."""
     return unpacked(kernel_name)
 
 
 @pytest.fixture(scope="session")
 def any_kernel(unpacked: Callable[[str], Unpacked]) -> Unpacked:
-    """The last of the kernels that are chosen, for what is true of the harness and not of a kernel."""
+    """The last of the chosen kernels, for tests of the harness that need just one."""
     return unpacked(CHOICES["kernel_name"][-1])
 
 
 @pytest.fixture(scope="session")
 def bundles(pytestconfig: pytest.Config) -> Path:
-    """A folder with the bundles of all programs, compiled on this machine; guests can read it."""
+    """A folder with the bundles of all programs, compiled on this machine. Guests can read it."""
     folder = table.cache().parent / "bundles"
     with timed(pytestconfig, "bundles"):
         for source in programs.SOURCES:
@@ -97,7 +97,7 @@ def fleet(
     bundles: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Fleet]:
-    """The guests of all kernels that are chosen, each with all cases, under way."""
+    """Guests for all chosen kernels. Each runs all cases, and starts at once."""
     words = [f"{driver}/{device}" for device in CHOICES["device"] for driver in CHOICES["driver"]]
     with timed(request.config, "byte code"):
         for folder in ("core", "bpf", "drivers", "lab", "cni"):
@@ -112,9 +112,9 @@ def fleet(
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """
-    The report of the run; PAGE= names a file that it is written to as a page.
+    Print the report of the run, and write it as a page to the file that PAGE= names.
 
-    A run of less than everything leaves that page as it is, but for its rows of the suite.
+    A run of only some kernels, drivers or devices updates the page's rows of the conformance suite alone.
     """
     made = config.stash.get(FLEET, None)
     if made is not None:

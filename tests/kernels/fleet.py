@@ -1,4 +1,4 @@
-"""Guests side by side, one for each kernel, each with every case of the smoke; results as they come."""
+"""Guests that run at the same time, one for each kernel. Each runs every case of the smoke test."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BOOT_SECONDS, START_SECONDS, CASE_SECONDS = 120, 240, 400
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One driver on one device under one kernel, and what its guest wrote down."""
+    """One driver on one device under one kernel, with the results that its guest wrote."""
 
     kernel: str
     driver: str
@@ -29,11 +29,11 @@ class Case:
 
     @property
     def faults(self) -> list[str]:
-        """One line for each check that does not hold."""
+        """One line for each check that failed."""
         return [f"{_title(check)}: {check['fault']}" for check in self.checks if check["fault"] is not None]
 
     def count(self, family: int | None) -> tuple[int, int]:
-        """Checks of that family that hold, and all of them; None is what belongs to no family."""
+        """The number of passed checks of a family, and of all of them. None means those without a family."""
         mine = [check for check in self.checks if check["family"] == family]
         return sum(check["fault"] is None for check in mine), len(mine)
 
@@ -43,24 +43,24 @@ def _title(check: dict[str, Any]) -> str:
 
 
 class Fleet:
-    """Every guest of a run; as many at a time as there are processors."""
+    """The guests of a run. As many run at a time as there are processors."""
 
     def __init__(self, folder: Path, words: Sequence[str]) -> None:
-        """`words` are the cases, DRIVER/DEVICE."""
+        """`words` has the cases, as DRIVER/DEVICE."""
         self._folder = folder
         self._words = words
         self._pool = ThreadPoolExecutor(max_workers=os.cpu_count())
         self._guests: dict[str, Future[Finished]] = {}
         self.cases: list[Case] = []
-        """Those that were asked for, with their results."""
+        """The cases whose results were read."""
 
     @property
     def kernels(self) -> list[str]:
-        """Names of the kernels whose guests were started, in that order."""
+        """The names of the kernels in the order in which their guests were started."""
         return list(self._guests)
 
     def start(self, kernel: str, unpacked: Callable[[str], Unpacked], bundles: Path) -> None:
-        """Have the guest of that kernel run when there is a processor for it."""
+        """Run the guest of a kernel as soon as a processor is free."""
         command = [
             *with_bundles(bundles),
             *(".venv/bin/python", "-m", "tests.kernels.guest.smoke"),
@@ -79,10 +79,9 @@ class Fleet:
 
     def result(self, kernel: str, driver: str, device: str) -> Case:
         """
-        The result of a case, when its guest has ended.
+        The result of a case. Waits until its guest has ended.
 
-        A guest that was lost after it had written a result down does not take that with it;
-        raises `GuestFailure` for a case that was lost.
+        A result that a guest wrote before it failed counts. Raises `GuestFailure` if there is none.
         """
         error = self._guests[kernel].exception()
         file = self._folder / kernel / "shared/results" / f"{driver}-{device}.json"
@@ -94,21 +93,25 @@ class Fleet:
         return case
 
     def guest(self, kernel: str) -> Finished | None:
-        """That kernel's guest, where it came to its end."""
+        """The guest of a kernel, or None if it has not ended, or failed."""
         future = self._guests.get(kernel)
         return future.result() if future and future.done() and not future.exception() else None
 
     def output(self, kernel: str) -> str:
-        """What that kernel's guest printed; raises `GuestFailure` where it was lost."""
+        """The output of a kernel's guest. Raises `GuestFailure` if the guest failed."""
         return self._guests[kernel].result().output
 
     def features(self, kernel: str) -> list[dict[str, Any]]:
-        """What `twinway check` said there of each driver; empty where it said nothing."""
+        """The output of `twinway check` in the guest, by driver; empty if there is none."""
         file = self._folder / kernel / "shared/results/check.json"
         return list(json.loads(file.read_text())["drivers"]) if file.is_file() else []
 
     def starts(self, kernel: str) -> dict[str, dict[str, dict[str, float]]]:
-        """Seconds of an agent's start there, by driver and turn, when the guest has ended; empty: none came."""
+        """
+        Seconds that agents took to start in the guest, by driver and by first or second start.
+
+        Waits until the guest has ended. Empty if it wrote none.
+        """
         self._guests[kernel].exception()
         file = self._folder / kernel / "shared/results/agents.json"
         text = file.read_text() if file.is_file() else ""

@@ -1,4 +1,4 @@
-"""What a run on other kernels showed: a table for the terminal, and the page docs/kernels.md."""
+"""The report of a run on other kernels: a table for the terminal, and the page docs/kernels.md."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ COLUMNS = ("kernel", "driver", "device", "IPv4", "IPv6", "lab", "seconds")
 FAMILIES = (4, 6, None)
 
 
-STARTS = ("kernel", "driver", "imports", "the rest", "again: imports", "the rest")
-TURNS = ("first", "again")
+STARTS = ("kernel", "driver", "imports", "other", "again: imports", "other")
+RUNS = ("first", "again")
 
 
 def lines(fleet: Fleet, prepared: Mapping[str, float]) -> Iterator[str]:
-    """The report of a run: a line a case, a line for each start of an agent, then where the time went."""
+    """The report of a run: a line for each case, a line for each agent, then the time that the parts took."""
     yield from _columns(COLUMNS, [_row(case) for case in _in_order(fleet)])
     yield from _columns(STARTS, _starts(fleet))
     yield "prepared: " + ", ".join(f"{what} {seconds:.0f} s" for what, seconds in prepared.items())
     for kernel in fleet.kernels:
         if guest := fleet.guest(kernel):
             off = guest.total - guest.boot - guest.command
-            yield f"{kernel}: up after {guest.boot:.0f} s, cases {guest.command:.0f} s, the rest {off:.0f} s"
+            yield f"{kernel}: up after {guest.boot:.0f} s, cases {guest.command:.0f} s, other {off:.0f} s"
 
 
 def page(fleet: Fleet) -> str:
-    """docs/kernels.md, from a run of everything."""
+    """The text of docs/kernels.md, from a run of all kernels, drivers and devices."""
     kernels = fleet.kernels
     parts = [HEAD, *_markdown(COLUMNS[:-1], [_row(case)[:-1] for case in _in_order(fleet)])]
     parts += ["", START, *_markdown(STARTS, _starts(fleet))]
@@ -40,7 +40,7 @@ def page(fleet: Fleet) -> str:
 
 
 def with_suite(page: str, file: Path = suite.FILE) -> str:
-    """The page with what was last run of the conformance suite by `file`, and all else as it is."""
+    """The page with the last results of the conformance suite, which are in `file`. Other parts stay."""
     runs = list(suite.lines(file))
     title = SUITE.splitlines()[0]
     kept = [part for part in re.split(r"^(?=## )", page, flags=re.MULTILINE) if not part.startswith(title)]
@@ -53,31 +53,33 @@ def with_suite(page: str, file: Path = suite.FILE) -> str:
 HEAD = """\
 # Kernels and devices
 
-Made by `make test-kernels PAGE=docs/kernels.md`, under emulation: every driver on every pod device, under each
-kernel of `testing/twinway_testing/machines/kernels.toml`, from programs that were compiled elsewhere.
+`make test-kernels PAGE=docs/kernels.md` writes this page. It runs every driver on every pod device under each
+kernel of `testing/twinway_testing/machines/kernels.toml`, in virtual machines, with programs that were compiled
+elsewhere.
 
-A number is checks that hold, of all: the smoke of `tests/kernels/guest/smoke.py`, which is Services and a policy,
-over TCP and UDP, and on ipvlan and macvlan what the wire of the pods' parent shows of it: nothing that stays
-on the node. *lab* is the lab's own coming and going, and on ipvlan that it is laid out as Terway lays it out.
+A cell has the number of passed checks, and of all checks. They are the smoke test of
+`tests/kernels/guest/smoke.py`: Services and a policy, over TCP and UDP. On ipvlan and macvlan they include the
+traffic on the pods' parent, which must not show packets that stay on the node. *lab* has the checks of the lab:
+it starts, stops and leaves nothing behind, and on ipvlan its layout is Terway's.
 """
 START = """\
 ## Agent start
 
-Seconds by the guest's clock, on an emulated processor that other guests share: from an agent's start until
-its state is in force, on a kernel that holds nothing yet and beside what that agent left. *imports* is what
-Python's own log of imports sums up to; keeping it costs time, which is in *the rest*.
+Seconds from an agent's start until its state is in force: on a kernel that holds nothing yet, and again beside
+what that agent left. They are by the guest's clock, on an emulated processor that other guests share. *imports*
+is the sum of Python's own log of imports; writing that log takes time, which is in *other*.
 """
 SUITE = """\
 ## The conformance suite
 
-What was last run of it in a guest (`make test-kernels SUITE=… PAGE=…`), by rows of its semantics table.
+The last results in a guest (`make test-kernels SUITE=… PAGE=…`), by rows of the semantics table.
 """
-WITHOUT = "## What a kernel does without"
+WITHOUT = "## Features that a kernel lacks"
 PROGRAMS = """\
 ## Programs
 
-What each program costs each kernel's verifier is in [budget.json](../tests/kernels/budget.json); growth over a
-tenth fails the run."""
+[budget.json](../tests/kernels/budget.json) has the instructions that each kernel's verifier processes for each
+program. The run fails if a number grows by more than a tenth."""
 
 
 def _in_order(fleet: Fleet) -> list[Case]:
@@ -92,7 +94,7 @@ def _row(case: Case) -> tuple[str, ...]:
 
 def _starts(fleet: Fleet) -> list[tuple[str, ...]]:
     return [
-        (kernel, driver, *(f"{taken[turn][part]:.1f}" for turn in TURNS for part in ("imports", "rest")))
+        (kernel, driver, *(f"{taken[run][part]:.1f}" for run in RUNS for part in ("imports", "other")))
         for kernel in fleet.kernels
         for driver, taken in sorted(fleet.starts(kernel).items())
     ]

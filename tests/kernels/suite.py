@@ -1,7 +1,7 @@
 """
-What of the conformance suite was last run on which kernel: suite.json, kept for docs/kernels.md.
+The last results of the conformance suite by kernel, in suite.json, for docs/kernels.md.
 
-The suite takes hours under emulation, so that the page cannot have it run anew each time.
+The suite takes hours under emulation, too long to run it each time the page is written.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from typing import Any
 
 FILE = Path(__file__).with_name("suite.json")
 TESTS = Path(__file__).resolve().parents[1] / "conformance/twinway_conformance"
-COLUMNS = ("kernel", "driver", "device", "rows that hold", "not applicable", "red", "never run", "of the suite")
+COLUMNS = ("kernel", "driver", "device", "passed", "not applicable", "failed", "never run", "options")
 _MARK = re.compile(r'@pytest\.mark\.row\("([^"]+)"\)')
 _ROW = re.compile(r"^\| `(?P<row>[^`]+)` \| .* \| (?P<outcome>pass|FAIL|n/a)[^|]* \|$", re.MULTILINE)
 
 
 def outcomes(table: str) -> dict[str, str]:
-    """Row → outcome, of the table that the suite wrote of one driver on one device."""
+    """The outcomes by row, from the table that the suite wrote for one driver on one device."""
     return {found["row"]: found["outcome"] for found in _ROW.finditer(table)}
 
 
 def record(target: tuple[str, str, str], asked: str, table: str, file: Path = FILE) -> None:
-    """Keep what came of a run, in place of what came before: of rows that both ran, the newer counts."""
+    """Add the results of a run to `file`. They replace earlier results of the same rows."""
     kept = _kept(file)
     entry = kept.setdefault("/".join(target), {"asked": [], "rows": {}})
     entry["asked"] = sorted({*entry["asked"], asked})
@@ -34,7 +34,7 @@ def record(target: tuple[str, str, str], asked: str, table: str, file: Path = FI
 
 
 def rows(folder: Path = TESTS) -> list[str]:
-    """Every row of the suite's semantics table, sorted."""
+    """The sorted names of all rows of the semantics table."""
     return sorted(row for file in folder.glob("test_*.py") for row in _MARK.findall(file.read_text()))
 
 

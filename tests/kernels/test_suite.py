@@ -1,10 +1,10 @@
 """
-The conformance suite on other kernels, as much of it as SUITE= asks for.
+The conformance suite on other kernels; SUITE= has its options.
 
     make test-kernels KERNELS=6.12 DRIVERS=tc DEVICES=ipvlan SUITE="-k services_reach"
 
-Collected only then: the whole suite takes hours under emulation. With PAGE= what came of it is kept
-in suite.json, for that page.
+It is collected only with SUITE=, because the whole suite takes hours under emulation. With PAGE=, its results are
+written to suite.json, for that page.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.vm, pytest.mark.timeout(HOURS * 3600)]
 
 
 def test_suite(kernel: Unpacked, driver: str, device: str, bundles: Path, tmp_path: Path):
-    """What is asked for of the suite passes in a guest."""
+    """The chosen part of the suite passes in a guest."""
     words = ["--driver", driver, "--pod-device", device, "--slow", SLOW, "--timeout", "0", *SUITE]
     words += ["--semantics", "/run/shared/semantics.md"]
     command = [".venv/bin/pytest", "-p", "no:cacheprovider", "--pyargs", "twinway_conformance", *words]

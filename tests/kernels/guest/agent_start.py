@@ -1,11 +1,11 @@
 """
-How long an agent takes from its start until its state is in force, and how much of that are imports.
+Measure how long an agent takes from its start until its state is in force, and how much of that imports take.
 
     agent_start.py DRIVER...
 
-Prints {DRIVER: {"first": {"imports": …, "rest": …}, "again": …}}, in seconds: on a kernel that holds
-nothing yet, and beside what that agent left. The interpreter's own log of imports is kept, which costs
-time, so `rest` is at most that. For a guest alone: nothing is taken away at the end. Standard library only.
+Prints {DRIVER: {"first": {"imports": …, "other": …}, "again": …}}, in seconds: on a kernel that holds nothing
+yet, and again beside what that agent left. The interpreter logs imports, which takes time, so `other` is an upper
+bound. For guests only, because nothing is removed at the end. Uses the standard library alone.
 """
 
 from __future__ import annotations
@@ -29,30 +29,30 @@ IN_FORCE = re.compile(r"^(\S+) INFO .* applied version=", re.MULTILINE)
 
 
 def site(driver: str) -> list[str]:
-    """The command of an agent that has everything of its own."""
-    home, group = Path("/run/agent-start") / driver, cgroup(driver)
-    for folder in (home / "manifests", home / "run", group):
+    """The command of an agent with its own run_dir, cgroup and pins, which it creates."""
+    base, group = Path("/run/agent-start") / driver, cgroup(driver)
+    for folder in (base / "manifests", base / "run", group):
         folder.mkdir(parents=True)
-    shutil.copy(STATE, home / "manifests")
+    shutil.copy(STATE, base / "manifests")
     config = {
         "node_name": "n1",
         "driver": driver,
-        "source": {"kind": "manifests", "paths": [str(home / "manifests")]},
+        "source": {"kind": "manifests", "paths": [str(base / "manifests")]},
         "cgroup_root": str(group),
         "bpffs": f"/sys/fs/bpf/{driver}",
-        "run_dir": str(home / "run"),
+        "run_dir": str(base / "run"),
     }
-    (home / "node.json").write_text(json.dumps(config))
-    return [*PYTHON, "agent", "--config", str(home / "node.json")]
+    (base / "node.json").write_text(json.dumps(config))
+    return [*PYTHON, "agent", "--config", str(base / "node.json")]
 
 
 def cgroup(driver: str) -> Path:
-    """The agent's cgroup, which is also the node's."""
+    """The agent's cgroup, which is also its node's."""
     return Path("/sys/fs/cgroup/agent-start") / driver
 
 
 def measured(driver: str, command: list[str]) -> dict[str, float]:
-    """One agent, from its start until it has applied its first state; then it is ended."""
+    """Run one agent until it has applied its first state, and return the seconds of imports and of all else."""
     words = Path("/run/agent-start") / driver / "log"
     join = (cgroup(driver) / "cgroup.procs").write_text
     with words.open("wb") as log:
@@ -64,11 +64,11 @@ def measured(driver: str, command: list[str]) -> dict[str, float]:
         agent.terminate()
         agent.wait()
     imports = sum(map(int, IMPORT.findall(words.read_text()))) / 1e6
-    return {"imports": round(imports, 2), "rest": round(took - imports, 2)}
+    return {"imports": round(imports, 2), "other": round(took - imports, 2)}
 
 
 def in_force(words: Path, agent: subprocess.Popen[bytes]) -> float:
-    """When the agent says that its state is in force, by the clock that its log goes by."""
+    """The time at which the agent logs that its state is in force."""
     deadline = time.monotonic() + PATIENCE
     while not (found := IN_FORCE.search(words.read_text())):
         if agent.poll() is not None or time.monotonic() > deadline:
@@ -79,11 +79,11 @@ def in_force(words: Path, agent: subprocess.Popen[bytes]) -> float:
 
 
 def main() -> None:
-    """Every driver, on a kernel that holds nothing of it, then again."""
+    """Measure every driver twice: on a kernel that holds nothing of it, and again."""
     taken = {}
     for driver in sys.argv[1:]:
         command = site(driver)
-        taken[driver] = {turn: measured(driver, command) for turn in ("first", "again")}
+        taken[driver] = {run: measured(driver, command) for run in ("first", "again")}
     print(json.dumps(taken))
 
 

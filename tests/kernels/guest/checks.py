@@ -1,11 +1,11 @@
-"""What the smoke asks, and what is due: probes through the lab, and what the wire may show of them."""
+"""The checks of the smoke test: probes in the lab with their expected answers, and traffic on the wire."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-# Emulated kernels are slow to answer; what is dropped has to be waited out.
+# Emulated kernels answer slowly. A probe that is dropped waits for its whole timeout.
 PATIENCE, SILENCE = 20.0, 4.0
 FAMILIES = (4, 6)
 ADDRESSES = {
@@ -23,13 +23,13 @@ ADDRESSES = {
 
 
 def address(name: str, family: int) -> str:
-    """That party's address of a family, as smoke.yaml gives it."""
+    """The address of a party in a family, as in smoke.yaml."""
     return ADDRESSES[name][family == 6]
 
 
 @dataclass(frozen=True)
 class Check:
-    """One probe and what is due: `backend` for a connection, else an outcome of the lab's."""
+    """One probe and its expected answer: the `backend` of a connection, or another outcome."""
 
     name: str
     client: str
@@ -40,19 +40,19 @@ class Check:
     protocol: str = "tcp"
 
     def query(self, family: int) -> dict[str, object]:
-        """The probe, as the lab's batch spells it."""
+        """The probe as a line of the lab's batch."""
         host = address(self.target, family)
         host = f"[{host}]" if family == 6 else host
         timeout = SILENCE if self.outcome == "dropped" else PATIENCE
         return {"from": self.client, "to": f"{host}:{self.port}", "protocol": self.protocol, "timeout": timeout}
 
     def fault(self, family: int, answer: Mapping[str, object]) -> str | None:
-        """What came instead of what was due."""
+        """The difference to the expected answer, or None."""
         due: dict[str, object] = {"outcome": self.outcome, "backend": self.backend}
         if self.client == "smoke/client" and self.backend:
             due["observed_source"] = address("client", family)
         came = {key: answer[key] for key in due}
-        return None if came == due else f"{due} was due, {came} came"
+        return None if came == due else f"expected {due}, got {came}"
 
 
 CHECKS = (
@@ -91,7 +91,7 @@ CHECKS = (
 
 @dataclass(frozen=True)
 class Wire:
-    """What the wire of the pods' parent shows between two parties: something or nothing."""
+    """Whether packets between two parties appear on the wire of the pods' parent."""
 
     name: str
     one: str
@@ -99,16 +99,16 @@ class Wire:
     shown: bool = False
 
     def fault(self, family: int, seen: Mapping[str, int]) -> str | None:
-        """What was seen though it was not due, or the reverse; `seen`: packets by pair, as wire.py prints."""
+        """The difference to the expected traffic, or None. `seen` has packets by pair, as wire.py prints them."""
         pairs = [" ".join(sorted((address(self.one, family), address(other, family)))) for other in self.others]
         counts = {pair: seen[pair] for pair in pairs if pair in seen}
         if self.shown:
             return None if counts else f"nothing was seen between {' or '.join(pairs)}"
-        return f"seen were {counts}" if counts else None
+        return f"saw {counts}" if counts else None
 
 
 SHARED_PARENT = ("ipvlan", "macvlan")
-"""Devices whose pods share a parent: only they have such a wire."""
+"""Devices whose pods share a parent. Only they have such a wire."""
 WIRE = (
     Wire("wire: nothing of a connection to a Service on the same parent", "client", ("near", "near-service")),
     Wire("wire: nothing of a connection between pods of the same parent", "stranger", ("near",)),

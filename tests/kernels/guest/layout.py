@@ -1,4 +1,4 @@
-"""Whether a node lays ipvlan out as Terway does, and as the smoke's other checks take for given."""
+"""Checks that a node's ipvlan layout is Terway's, which the other checks of the smoke test rely on."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 from tests.kernels.guest.checks import FAMILIES, address
 
 NODE, POD = "twl-smoke.node.n1", "twl-smoke.pod.smoke_client"
-"""The namespaces of the first node and of a pod of it."""
+"""The namespaces of the first node and of one of its pods."""
 PARENT = "eth1"
 
 
 def faults() -> dict[str, str | None]:
-    """By claim, what is otherwise; None for what holds."""
+    """The fault of each claim, or None if the claim holds."""
     found: dict[str, str | None] = {}
     parent, pod = _link(NODE, PARENT), _link(POD, "eth0")
     slave = _link(NODE, f"ipvl_{parent['ifindex']}")
@@ -28,7 +28,7 @@ def faults() -> dict[str, str | None]:
     for family in FAMILIES:
         ways[f"node → pod, IPv{family}"] = (_way(NODE, address("client", family)), slave["ifname"])
         ways[f"pod → node, IPv{family}"] = (_way(POD, address("node", family)), "eth0")
-    wrong = [f"{way}: by {came}, not {due}" for way, (came, due) in ways.items() if came != due]
+    wrong = [f"{way}: through {came}, not {due}" for way, (came, due) in ways.items() if came != due]
     found["layout: node and pods reach one another by the slave"] = "; ".join(wrong) or None
     return found
 

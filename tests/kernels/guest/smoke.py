@@ -1,12 +1,12 @@
 """
-The smoke of a guest: Services and policy on each driver and device, through `twinway lab`.
+The smoke test in a guest: Services and policy on each driver and device, through `twinway lab`.
 
     python -m tests.kernels.guest.smoke RESULTS DRIVER/DEVICE...
 
-Writes what `twinway check` says to RESULTS/check.json, how long agents take to start to
-RESULTS/agents.json, then RESULTS/DRIVER-DEVICE.json as soon as that case is done, so that what follows
-cannot lose it: {"checks": [{"name", "family", "fault"}], "seconds": {"up": …, "probe": …, "down": …}},
-where a fault of null is a check that holds. Nothing is imported that emulation makes dear.
+Writes the output of `twinway check` to RESULTS/check.json, and the times that agents take to start to
+RESULTS/agents.json. Then it writes each case to RESULTS/DRIVER-DEVICE.json as soon as it has ended, so that a
+later failure cannot lose it: {"checks": [{"name", "family", "fault"}], "seconds": {"up": …, "probe": …, "down":
+…}}. A fault of null means that the check passed. Slow imports are avoided, because of the emulation.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ HERE = Path(__file__).parent
 UP_SECONDS = 240
 LAST_WORDS = 1500
 UNDERLAY, PORT_OF_N1 = "twl-smoke.underlay", "pods1"
-"""Where the lab has the other end of the first node's pods' parent."""
+"""The namespace and device in the lab at the other end of the first node's parent of pods."""
 
 
 def run(*words: str) -> str:
-    """What `twinway lab WORDS` prints; raises RuntimeError with its last words."""
+    """The output of `twinway lab WORDS`. Raises RuntimeError with the end of its output."""
     done = subprocess.run([TWINWAY, "lab", *words, *LAB], capture_output=True, text=True, check=False)
     if done.returncode:
         last = (done.stderr or done.stdout).strip()[-LAST_WORDS:]
@@ -41,7 +41,7 @@ def run(*words: str) -> str:
 
 
 def traces() -> set[str]:
-    """What a lab could leave: namespaces, cgroups, mounts."""
+    """The namespaces, mounts and cgroups of the machine, which a lab could leave behind."""
     names = {f"namespace {path.name}" for path in Path("/run/netns").iterdir()}
     mounts = {f"mount {line.split()[1]}" for line in Path("/proc/mounts").read_text().splitlines()}
     return names | mounts | {f"cgroup {path}" for path in Path("/sys/fs/cgroup").rglob("*") if path.is_dir()}
@@ -49,7 +49,7 @@ def traces() -> set[str]:
 
 @contextmanager
 def tapped() -> Iterator[dict[str, int]]:
-    """Packets on the wire of the first node's parent while the block runs, by pair; filled after it."""
+    """Packets by pair on the wire of the first node's parent while the block runs; complete after it."""
     command = ["ip", "netns", "exec", UNDERLAY, sys.executable, str(HERE / "wire.py"), PORT_OF_N1]
     seen: dict[str, int] = {}
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as tap:
@@ -60,7 +60,7 @@ def tapped() -> Iterator[dict[str, int]]:
 
 
 def probed(device: str) -> list[dict[str, object]]:
-    """Every check in every family, and what the wire shows meanwhile."""
+    """The results of every check in every family, and of the traffic on the wire meanwhile."""
     if device not in SHARED_PARENT:
         return asked()
     with tapped() as seen:
@@ -78,7 +78,7 @@ def probed(device: str) -> list[dict[str, object]]:
 
 
 def asked() -> list[dict[str, object]]:
-    """Every check in every family, all probes side by side."""
+    """The results of every check in every family. All probes run at the same time."""
     queries = [(check, family) for check in CHECKS for family in FAMILIES]
     batch = Path("/run/smoke.jsonl")
     batch.write_text("".join(json.dumps(check.query(family)) + "\n" for check, family in queries))
@@ -90,7 +90,7 @@ def asked() -> list[dict[str, object]]:
 
 
 def case(driver: str, device: str) -> dict[str, object]:
-    """One driver on one device, from nothing to nothing."""
+    """Run one driver on one device, in a lab of its own."""
     checks: list[dict[str, object]] = []
     seconds: dict[str, float] = {}
     before = traces()
@@ -118,7 +118,7 @@ def case(driver: str, device: str) -> dict[str, object]:
 
 
 def main() -> None:
-    """Every case that is asked for."""
+    """Run the cases that the command line names."""
     results = Path(sys.argv[1])
     results.mkdir(exist_ok=True)
     with (results / "check.json").open("w") as check:

@@ -1,10 +1,10 @@
 """
-Have this kernel's verifier judge every program, from bundles that were made elsewhere.
+Verify every program on this kernel, from bundles that were compiled elsewhere.
 
-    verify.py BUNDLES RESULT      writes {program: {"processed": N} or {"refused": "its last words"}}
+    verify.py BUNDLES RESULT      writes {program: {"processed": N} or {"refused": "the end of the log"}}
 
-The system call is made here and not through libbpf, because the verifier's statistics come out of
-its log, and before 5.16 out of nothing else.
+This program makes the system call itself instead of through libbpf, because it needs the log of the verifier,
+which before 5.16 is the only place with its statistics.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class LoadAttr(ctypes.Structure):
 
 
 def judge(program: Program, instructions: bytes) -> dict[str, int | str]:
-    """What the verifier says of one program."""
+    """The verifier's answer about one program."""
     code = ctypes.create_string_buffer(instructions, len(instructions))
     log = ctypes.create_string_buffer(1 << 20)
     attr = LoadAttr(
@@ -71,7 +71,7 @@ def judge(program: Program, instructions: bytes) -> dict[str, int | str]:
 
 
 def main() -> None:
-    """Judge all programs there are."""
+    """Verify all programs."""
     bundles, result = Path(sys.argv[1]), Path(sys.argv[2])
     loader = Loader(Pins(Path("/sys/fs/bpf/verify")), bundles, {})
     answers = {}

@@ -1,10 +1,10 @@
 """
-Count IP packets on one device, by the pair of addresses that they are between.
+Count IP packets on one device, by their pair of addresses.
 
     ip netns exec NETNS wire.py DEVICE
 
-Prints `ready` once it listens, and {"ADDRESS ADDRESS": packets} when its input ends, both directions of
-a pair as one, the lower text first. Standard library only.
+Prints `ready` once it listens, and {"ADDRESS ADDRESS": packets} when its input ends. Both directions of a pair
+count as one, and its addresses are sorted as text. Uses the standard library alone.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def main() -> None:
 
 
 def counted(tap: socket.socket) -> Counter[str]:
-    """Packets by pair, until the input ends and nothing more waits to be read."""
+    """Packets by pair, until the input has ended and no packet waits to be read."""
     seen: Counter[str] = Counter()
     while True:
         readable, _, _ = select.select([tap, sys.stdin], [], [])

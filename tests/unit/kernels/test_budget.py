@@ -10,7 +10,7 @@ from tests.kernels.budget import agreed, faults, write
 def test_growth_over_a_tenth_is_a_fault():
     """Just a tenth more passes; one instruction beyond is told with both numbers."""
     assert faults({"p": 1100}, {"p": 1000}) == []
-    assert faults({"p": 1101}, {"p": 1000}) == ["p: 1101 instructions, 10% more than the 1000 agreed"]
+    assert faults({"p": 1101}, {"p": 1000}) == ["p: 1101 instructions, 10% over the budget of 1000"]
     assert faults({"p": 10}, {"p": 1000}) == []
 
 
@@ -18,7 +18,7 @@ def test_programs_without_budget_and_budgets_without_program():
     """A new program needs a budget, a removed one must not keep it."""
     assert faults({"new": 5}, {"old": 7}) == [
         "new: 5 instructions, and no budget",
-        "old: has a budget of 7, but is no program any more",
+        "old: has a budget of 7, but the program does not exist",
     ]
 
 

@@ -60,7 +60,7 @@ def test_a_page_takes_in_new_rows_and_loses_nothing(tmp_path: Path):
     suite.record(("5.10", "tc", "ipvlan"), "-k services", TABLE, file)
     second = report.with_suite(first, file)
     assert "| 6.12 | tc | ipvlan | 1 | 1 | sctp | " in first
-    assert "| `-k services` |\n\n## What" in first
+    assert "| `-k services` |\n\n## Features" in first
     assert first.count("\n## ") == second.count("\n## ") == page.count("\n## ") + 1
     assert set(first.splitlines()) < set(second.splitlines())
     assert report.with_suite(second, tmp_path / "none") == page

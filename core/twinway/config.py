@@ -141,9 +141,6 @@ class NodeConfig(Section):
     log: LogConfig = Field(default_factory=LogConfig, description="the agent's own log")
     metrics: MetricsConfig = Field(default_factory=MetricsConfig, description="metrics for others")
     cni: CniConfig = Field(default_factory=CniConfig, description="how pods are added")
-    pod_device: Literal["veth", "macvlan", "ipvlan"] = Field(
-        default="veth", description="how the lab wires its pods; the agent finds devices by itself"
-    )
     drivers: Mapping[str, Mapping[str, Any]] = Field(
         default_factory=dict, description="one section for each driver, by name, with its own keys"
     )
@@ -155,7 +152,7 @@ Sections = Callable[[Mapping[str, Any], str], list[str]]
 
 def read(path: Path, sections: Sections = lambda _document, _origin: []) -> NodeConfig:
     """The config in `path`; raises `ConfigError`, one line for each fault."""
-    return parse(_document(path), str(path), sections)
+    return parse(document(path), str(path), sections)
 
 
 def parse(
@@ -184,19 +181,20 @@ def faults(model: type[BaseModel], values: Any, origin: str, prefix: str = "") -
     return []
 
 
-def _document(path: Path) -> Mapping[str, Any]:
+def document(path: Path) -> Mapping[str, Any]:
+    """The YAML or JSON mapping in `path`, unchecked; raises `ConfigError` where it holds anything else."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}: give the agent's config with --config FILE") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: byte {error.start} is no UTF-8: save the file as UTF-8 text") from error
-    document = _parsed(text, path)
-    if document is None:
+    found = _parsed(text, path)
+    if found is None:
         return {}
-    if not isinstance(document, dict):
-        raise ConfigError(f"{path}: holds a {type(document).__name__}: write one mapping, `key: value` a line")
-    return document
+    if not isinstance(found, dict):
+        raise ConfigError(f"{path}: holds a {type(found).__name__}: write one mapping, `key: value` a line")
+    return found
 
 
 def _parsed(text: str, path: Path) -> Any:

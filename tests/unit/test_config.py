@@ -22,11 +22,11 @@ def faults(document: dict[str, object]) -> list[str]:
 
 
 def test_empty_file_is_all_defaults(tmp_path: Path) -> None:
-    """An empty file is a config: tc driver, manifests, veth in the lab."""
+    """An empty file is a config: tc driver, manifests."""
     path = tmp_path / "node.yaml"
     path.write_text("")
     read_config = read(path)
-    assert (read_config.driver, read_config.source.kind, read_config.pod_device) == ("tc", "manifests", "veth")
+    assert (read_config.driver, read_config.source.kind) == ("tc", "manifests")
     assert read_config.run_dir == Path("/run/twinway")
 
 

@@ -61,20 +61,18 @@ def up(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     json: JsonOption = False,
 ) -> None:
     """Make a lab with these objects; where that fails, nothing is left behind."""
-    from twinway.config import NodeConfig
+    from twinway_lab import options, store, verbs
     from twinway_lab import status as account
-    from twinway_lab import store, verbs
-    from twinway_lab.options import node_options
     from twinway_lab.plan.plan import Plan
 
-    begun, lab, defaults = time.monotonic(), lab_called(name), NodeConfig()
-    options = node_options(node_config)
+    begun, lab = time.monotonic(), lab_called(name)
+    given = options.read(node_config)
     state = store.LabState(
-        driver=driver or options.get("driver", defaults.driver),
-        pod_device=pod_device or options.get("pod_device", defaults.pod_device),
+        driver=driver or given.driver,
+        pod_device=pod_device or given.pod_device,
         documents=(),
         plan=Plan(),
-        config=options,
+        config=given.for_agents(),
     )
     signal.signal(signal.SIGTERM, _end)  # as Ctrl-C: what has been made is unmade
     tell(verbs.up(lab, verbs.Files([*files, *(more or ())], namespace), state, timeout))

@@ -45,7 +45,7 @@ def verdicts_due(policy: PolicyState) -> int:
     """
     Entries of the verdict trie, from what each set says to each class in use.
 
-    n(d) + the sum of |C(r)| n(r) over the other rulings, d being that with the greatest (|C(r)| - 1) n(r).
+    n(d) + the sum of |C(v)| n(v) over the other verdicts, d being those with the greatest (|C(v)| - 1) n(v).
     """
     live = set(policy.classes.values())
     total = 0
@@ -56,7 +56,7 @@ def verdicts_due(policy: PolicyState) -> int:
                 if entry.direction == direction:
                     row = (entry.protocol, entry.port, entry.bits, entry.verdict)
                     said.setdefault(entry.address_class, set()).add(row)
-            rulings = Counter(frozenset(said.get(address_class, said[0])) for address_class in live)
-            saved = max((count - 1) * len(rows) for rows, count in rulings.items())
-            total += sum(count * len(rows) for rows, count in rulings.items()) - saved
+            classes = Counter(frozenset(said.get(address_class, said[0])) for address_class in live)
+            saved = max((count - 1) * len(rows) for rows, count in classes.items())
+            total += sum(count * len(rows) for rows, count in classes.items()) - saved
     return total

@@ -31,7 +31,7 @@ METHOD = (
     "agent's driver object. A change is one pod that takes another application's labels: from the decoded Pod to "
     "the kernel, compute and apply; after each the process settles its heap and the driver catches up, as in an "
     "agent to which nothing new comes for a moment. Table sizes are those that the kernel holds, against the "
-    "formulas of `compute/classes.py` and `compute/sides.py`."
+    "formulas of `compute/classes/classes.py` and `compute/policy/directions.py`."
 )
 
 

@@ -15,7 +15,7 @@ from dataclasses import replace
 from twinway.driver import Change, Health, Inspection, Report
 from twinway.errors import DriverError
 from twinway.model.net import IPAddress, ObjectRef
-from twinway.model.node import FENCED, NO_POLICY, Attachment
+from twinway.model.node import DENY_ALL, NO_POLICY, Attachment
 from twinway_bpf.attach import probe
 from twinway_bpf.attach.around import know_namespaces
 from twinway_bpf.attach.cgroup import CgroupHooks
@@ -171,7 +171,7 @@ class Datapath:
     def _shut(self, change: Change) -> Change:
         refused = self._path.refused
         shut = {
-            ref: replace(endpoint, policy=FENCED)
+            ref: replace(endpoint, policy=DENY_ALL)
             for ref, endpoint in change.state.endpoints.items()
             if ref in refused and endpoint.policy != NO_POLICY
         }

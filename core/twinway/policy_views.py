@@ -11,7 +11,7 @@ from twinway.compute.policy.explain import Judgement, Place
 from twinway.compute.policy.plan import DEFAULT_RULE, ISOLATION
 from twinway.driver import Denial
 from twinway.model.net import IPAddress, ObjectRef
-from twinway.model.node import FENCED, NO_POLICY, Action, Endpoint, NodeState, RuleId, RuleRef
+from twinway.model.node import DENY_ALL, NO_POLICY, Action, Endpoint, NodeState, RuleId, RuleRef
 from twinway.model.policy import ClusterPolicy, Direction, NetworkPolicy
 
 Names = Callable[[RuleId], RuleRef | None]
@@ -142,8 +142,8 @@ def _allowance(rule: RuleId, ref: RuleRef | None) -> dict[str, Any]:
 def _unnamed(endpoint: Endpoint | None, rule: RuleId) -> str:
     if rule:
         return "denied by a rule that is not in force any more"
-    if endpoint is not None and endpoint.policy == FENCED:
-        return "fenced: no source knows this pod (yet, or any more)"
+    if endpoint is not None and endpoint.policy == DENY_ALL:
+        return "denied everything: no source knows this pod (yet, or any more)"
     return "no answer: the pod's policy was not complete at that moment"
 
 

@@ -32,8 +32,8 @@ from twinway.driver import Change, Driver, Health, Report
 from twinway.errors import DriverError, TwinwayError
 from twinway.model.cluster import Cluster
 from twinway.model.node import Attachment, NodeState
+from twinway.reporting import FaultLog
 from twinway.status import Board
-from twinway.telling import Telling
 
 logger = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
@@ -114,7 +114,7 @@ class Reconciler:
         self._pacing = pacing
         self._questions: deque[tuple[Future[Any], Callable[[Driver], Any]]] = deque()
         self._computed: tuple[Inputs, NodeState] | None = None
-        self._telling = Telling()
+        self._faults = FaultLog()
         self._applied: tuple[NodeState, bool] | None = None
         self._failures = 0
         self._ill = 0
@@ -181,7 +181,7 @@ class Reconciler:
     def _desired(self, inputs: Inputs) -> NodeState:
         if self._computed is None or self._computed[0] is not inputs:
             self._computed = (inputs, self._compute(inputs))
-            self._telling.tell(self._computed[1])
+            self._faults.report(self._computed[1])
         return self._computed[1]
 
     def _apply(self, change: Change) -> None:

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.unit.compute.towns import NODE, Town, attachments, policy, wide
+from tests.unit.compute.sample_clusters import NODE, Sample, attachments, policy, wide
 from twinway import metrics
 from twinway.compute.desired import desired
 from twinway.compute.policy.explain import Place, explain
@@ -33,8 +33,8 @@ ADMIN = (
 @pytest.fixture(scope="module")
 def state() -> NodeState:
     """A node whose pods are under two NetworkPolicies and a cluster-wide one."""
-    town = Town(policy("from-api", FROM_API), policy("shut", SHUT), wide("fence", ADMIN))
-    return desired(town.cluster, NODE, attachments(town.cluster))
+    sample = Sample(policy("from-api", FROM_API), policy("shut", SHUT), wide("fence", ADMIN))
+    return desired(sample.cluster, NODE, attachments(sample.cluster))
 
 
 def why(state: NodeState, source: str, to: str, port: int = 80) -> list[tuple[str, str, str, str]]:
@@ -138,7 +138,7 @@ def test_bad_questions(query: dict[str, str], fault: str) -> None:
 def test_names_outlive_their_rules() -> None:
     """A rule that went keeps its name for a while; how many are kept is bounded."""
     book = RuleBook()
-    old = RuleRef(next(iter(Town().cluster.pods)), "spec.ingress[0]")
+    old = RuleRef(next(iter(Sample().cluster.pods)), "spec.ingress[0]")
     book.note({rule_id(old): old})
     book.note({})
     assert book.name(rule_id(old)) == old

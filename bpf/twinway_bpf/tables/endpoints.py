@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from twinway.driver import Change
 from twinway.model.net import IPAddress, ObjectRef
-from twinway.model.node import FENCED, NO_POLICY, Attachment, Endpoint
+from twinway.model.node import DENY_ALL, NO_POLICY, Attachment, Endpoint
 from twinway_bpf.load import stamp
 from twinway_bpf.load.maps import Map
 from twinway_bpf.netlink.devices import Layout, PodDevice
@@ -109,7 +109,7 @@ class EndpointTables:
         if self._held is None or repair:
             self._held = self._map.entries()
             entries = (Ep.from_buffer_copy(value) for value in self._held.values())
-            self._policy.adopt(frozenset(ep.gen for ep in entries if ep.policy not in (NO_POLICY, FENCED)))
+            self._policy.adopt(frozenset(ep.gen for ep in entries if ep.policy not in (NO_POLICY, DENY_ALL)))
         return self._held
 
     def _entries(
@@ -144,7 +144,7 @@ class EndpointTables:
         for key, value in held.items():
             ep = Ep.from_buffer_copy(value)
             if ep.policy != NO_POLICY and ep.gen != staying:
-                ep.policy, ep.gen = FENCED, staying
+                ep.policy, ep.gen = DENY_ALL, staying
                 closed[key] = bytes(ep)
         self._map.write(closed)
         held.update(closed)

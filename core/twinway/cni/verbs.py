@@ -17,7 +17,7 @@ from twinway.cni.errors import CniError, Code
 from twinway.cni.netns import refuse_wrong_place
 from twinway.cni.request import VERSIONS, NetworkConfig, Request, attachment
 from twinway.files import remedy
-from twinway.model.node import FENCED, Attachment
+from twinway.model.node import DENY_ALL, Attachment
 from twinway.status import Board, Status
 
 logger = logging.getLogger(__name__)
@@ -130,7 +130,7 @@ def _refusal(error: CniError, version: str) -> Answer:
 
 def _in_force(wanted: Attachment, status: Status) -> bool:
     endpoint = status.state.endpoints.get(wanted.pod) if status.state else None
-    if endpoint is None or endpoint.policy == FENCED:
+    if endpoint is None or endpoint.policy == DENY_ALL:
         return False
     return status.complete and endpoint.attachment == wanted
 

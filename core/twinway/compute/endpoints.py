@@ -8,7 +8,7 @@ from types import MappingProxyType
 from twinway.compute.names import by_name
 from twinway.model.cluster import Pod
 from twinway.model.net import ObjectRef
-from twinway.model.node import FENCED, NO_POLICY, Attachment, Endpoint, PolicySetId
+from twinway.model.node import DENY_ALL, NO_POLICY, Attachment, Endpoint, PolicySetId
 from twinway.model.policy import ClusterPolicy, NetworkPolicy
 
 Selecting = tuple[NetworkPolicy | ClusterPolicy, ...]
@@ -32,14 +32,14 @@ def endpoints(
     """
     Every attached pod, the policy set it is under and the policies that select it, sorted by pod.
 
-    A pod that the source does not know is fenced: it may be new, and its policy still to come, or
+    A pod that the source does not know is under `DENY_ALL`: it may be new, and its policy still to come, or
     deleted by force, and still running. A pod in the node's own network has no policy of its own.
     """
     asked = ((ref, pods.get(ref)) for ref in sorted(attachments, key=by_name))
     return {
         ref: Endpoint(
             attachments[ref],
-            FENCED if pod is None else policies.get(ref, NO_POLICY),
+            DENY_ALL if pod is None else policies.get(ref, NO_POLICY),
             selecting.get(ref, ()),
         )
         for ref, pod in asked

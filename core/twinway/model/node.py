@@ -20,8 +20,8 @@ ClassId = NewType("ClassId", int)
 RuleId = NewType("RuleId", int)
 
 NO_POLICY = PolicySetId(0)
-FENCED = PolicySetId(1)
-"""A set without entries, so everything is denied: for a pod that no source knows, yet or any more."""
+DENY_ALL = PolicySetId(1)
+"""The set without entries, so everything is denied: for a pod that no source knows, yet or any more."""
 NO_CLASS = ClassId(0)
 
 
@@ -150,11 +150,11 @@ class VerdictEntry:
 @dataclass(frozen=True, slots=True)
 class PolicySet:
     """
-    Everything that pods of equal policy are under. Id: of their rules, and of what class 0 is told.
+    Everything that pods of equal policy are under. Id: of their rules, and of the verdicts under class 0.
 
     So one id may have more or fewer entries in the next state, as classes come into use and go out of
-    it, but never other ones: what it says of a class follows from the two ids. Between two states of
-    an id, a class that both use and that one of them has no entries for has none in the other.
+    use, but never different ones: the entries for a class follow from the two ids. If two states of an
+    id both use a class, either both have entries for it or neither has.
     """
 
     id: PolicySetId

@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from twinway.compute.endpoints import endpoints
 from twinway.model.cluster import Pod
 from twinway.model.net import NodeName, ObjectRef
-from twinway.model.node import FENCED, NO_POLICY, Attachment, PolicySetId
+from twinway.model.node import DENY_ALL, NO_POLICY, Attachment, PolicySetId
 
 ADDRESS = ip_address("10.0.0.1")
 
@@ -50,7 +50,7 @@ def test_attached_pods_are_endpoints_in_order() -> None:
 def test_a_pod_that_the_source_does_not_know_is_fenced() -> None:
     """Nobody can say which policy it is under, be it new or deleted by force: nothing passes."""
     found = endpoints({attachment("a").pod: attachment("a")}, {}, {})
-    assert [endpoint.policy for endpoint in found.values()] == [FENCED]
+    assert [endpoint.policy for endpoint in found.values()] == [DENY_ALL]
     assert names(attachment("a"), pods=()) == ["a"]
 
 

@@ -1,1 +1,1 @@
-"""Address classes: which addresses the rules of policies cannot tell apart."""
+"""Address classes: addresses that the rules of policies cannot tell apart."""

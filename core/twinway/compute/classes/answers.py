@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from twinway.compute.classes.atoms import Atom, AtomId, Members
+from twinway.compute.classes.candidates import Candidates
 from twinway.compute.classes.matching import EVERYWHERE, Key, Labels, Profile, Question, Questions, keys_of
-from twinway.compute.classes.population import Population
 from twinway.compute.labels import namespace_labels
 from twinway.model.cluster import Namespace, Node
 from twinway.model.difference import difference
@@ -34,10 +34,10 @@ class PodAnswers:
         come: Mapping[AtomId, Atom],
         gone: Mapping[AtomId, Atom],
         namespaces: Mapping[ObjectRef, Namespace],
-        population: Population,
+        candidates: Candidates,
     ) -> set[Profile]:
         """Take over what changed; the profiles about which the answers are others now."""
-        for profile in population.ended():
+        for profile in candidates.ended():
             if profile in self._members:
                 self._drop(profile)
         left, entered = difference(self._namespaces, namespaces)

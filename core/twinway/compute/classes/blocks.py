@@ -13,14 +13,14 @@ from twinway.model.net import IPAddress, IPNetwork
 from twinway.model.policy import Block
 
 
-class Standing(Protocol):
-    """Somebody at an address; `ground` is kept by `Grounds`."""
+class Located(Protocol):
+    """Something with an address; `PrefixIndex` keeps its `entry`."""
 
     address: IPAddress
-    ground: Ground[Any] | None
+    entry: PrefixEntry[Any] | None
 
 
-Who = TypeVar("Who", bound=Standing)
+Item = TypeVar("Item", bound=Located)
 
 _WHOLE: tuple[IPNetwork, ...] = (ip_network("0.0.0.0/0"), ip_network("::/0"))
 _NONE: Members = frozenset()
@@ -30,8 +30,8 @@ def block_prefixes(atoms: Mapping[AtomId, Atom]) -> dict[IPNetwork, Members]:
     """
     Every network and every exception of the blocks among `atoms`, and the whole of both families.
 
-    The longest of these prefixes that holds an address has the blocks that hold it: between two
-    borders nothing changes.
+    The longest of these prefixes that holds an address has the blocks that hold it: within a prefix
+    and outside the longer ones, no block begins or ends.
     """
     opens: dict[IPNetwork, list[Member]] = defaultdict(list)
     closes: dict[IPNetwork, list[Member]] = defaultdict(list)
@@ -41,7 +41,7 @@ def block_prefixes(atoms: Mapping[AtomId, Atom]) -> dict[IPNetwork, Members]:
             for excepted in atom.excepted:
                 closes[excepted].append((id_, 0, 0))
     prefixes: dict[IPNetwork, Members] = {}
-    # Outer prefixes come before inner ones: `enclosing` is the way from outside to the current one.
+    # Outer prefixes come before inner ones; `enclosing` holds those around the current one.
     enclosing: list[IPNetwork] = []
     for prefix in sorted({*_WHOLE, *opens, *closes}, key=_order):
         while enclosing and not _inside(prefix, enclosing[-1]):
@@ -52,71 +52,70 @@ def block_prefixes(atoms: Mapping[AtomId, Atom]) -> dict[IPNetwork, Members]:
     return prefixes
 
 
-class Ground(Generic[Who]):
-    """The ground below a prefix: the blocks that hold it, and who stands there."""
+class PrefixEntry(Generic[Item]):
+    """One prefix: the blocks that hold it, and the items whose longest prefix it is."""
 
-    __slots__ = ("blocks", "prefix", "standing")
+    __slots__ = ("blocks", "items", "prefix")
 
     def __init__(self, prefix: IPNetwork, blocks: Members) -> None:
-        """Nobody stands there."""
         self.prefix = prefix
         self.blocks = blocks
-        self.standing: set[Who] = set()
+        self.items: set[Item] = set()
 
 
-class Grounds(Generic[Who]):
+class PrefixIndex(Generic[Item]):
     """
-    The ground that addresses stand on: the prefix that holds each, and its blocks.
+    The longest prefix of each item's address, with its blocks.
 
-    It knows who stands where, so that a block that comes or goes concerns only those whom it holds.
+    It keeps the items of each prefix, so that a block that comes or goes touches only the items that it holds.
     """
 
     def __init__(self) -> None:
-        """To be updated before anybody enters."""
+        """Call `update` before `enter`."""
         self.prefixes: dict[IPNetwork, Members] = {}
-        self._grounds: dict[IPNetwork, Ground[Who]] = {}
-        self._longest: LongestMatch[Ground[Who]] = LongestMatch({})
+        self._entries: dict[IPNetwork, PrefixEntry[Item]] = {}
+        self._longest: LongestMatch[PrefixEntry[Item]] = LongestMatch({})
 
-    def update(self, prefixes: dict[IPNetwork, Members]) -> set[Who]:
-        """Have these prefixes from now on; who stands on other ground, or in other blocks, than before."""
-        moved: set[Who] = set()
-        for prefix in prefixes.keys() - self._grounds.keys():
+    def update(self, prefixes: dict[IPNetwork, Members]) -> set[Item]:
+        """Replace the prefixes; returns the items that have another prefix, or other blocks, than before."""
+        moved: set[Item] = set()
+        for prefix in prefixes.keys() - self._entries.keys():
             moved.update(self._caught(prefix))
         for prefix in [each for each, blocks in self.prefixes.items() if blocks != prefixes.get(each)]:
-            moved |= self._grounds[prefix].standing
-            self._grounds[prefix].blocks = prefixes.get(prefix, _NONE)
-        for standing in moved:
-            self.leave(standing)
-        self._grounds = {
-            prefix: self._grounds.get(prefix) or Ground(prefix, blocks) for prefix, blocks in prefixes.items()
+            moved |= self._entries[prefix].items
+            self._entries[prefix].blocks = prefixes.get(prefix, _NONE)
+        for item in moved:
+            self.leave(item)
+        self._entries = {
+            prefix: self._entries.get(prefix) or PrefixEntry(prefix, blocks) for prefix, blocks in prefixes.items()
         }
         self.prefixes = prefixes
-        self._longest = LongestMatch(self._grounds)
-        for standing in moved:
-            self.enter(standing)
+        self._longest = LongestMatch(self._entries)
+        for item in moved:
+            self.enter(item)
         return moved
 
-    def enter(self, standing: Who) -> Ground[Who]:
-        """Have somebody stand here, too, if they do not yet; on which ground."""
-        ground = standing.ground
-        if ground is None:
-            ground = self._longest.find(standing.address) or self._grounds[_WHOLE[standing.address.version == 6]]
-            standing.ground = ground
-            ground.standing.add(standing)
-        return ground
+    def enter(self, item: Item) -> PrefixEntry[Item]:
+        """Add an item, unless it is here already; returns the entry of its longest prefix."""
+        entry = item.entry
+        if entry is None:
+            entry = self._longest.find(item.address) or self._entries[_WHOLE[item.address.version == 6]]
+            item.entry = entry
+            entry.items.add(item)
+        return entry
 
-    def leave(self, standing: Who) -> None:
-        """Have somebody stand here no more."""
-        if standing.ground is not None:
-            standing.ground.standing.discard(standing)
-            standing.ground = None
+    def leave(self, item: Item) -> None:
+        """Remove an item; one that is not here stays out."""
+        if item.entry is not None:
+            item.entry.items.discard(item)
+            item.entry = None
 
-    def _caught(self, prefix: IPNetwork) -> Iterator[Who]:
-        # A new prefix takes its addresses from the next shorter one around it.
+    def _caught(self, prefix: IPNetwork) -> Iterator[Item]:
+        # A new prefix takes its items from the next shorter prefix around it.
         outer = self._longest.find(prefix.network_address, shorter_than=prefix.prefixlen)
-        for standing in outer.standing if outer is not None else ():
-            if standing.address in prefix:
-                yield standing
+        for item in outer.items if outer is not None else ():
+            if item.address in prefix:
+                yield item
 
 
 def _order(prefix: IPNetwork) -> tuple[int, int, int]:

@@ -1,13 +1,13 @@
 """
-Address classes: two addresses are in one class when the same atoms in force match them.
+Address classes: two addresses are in one class when exactly the same atoms in force match them.
 
 The table is a prefix table. With `blocks` the networks and exceptions of the blocks in force, and
 `addresses` those that an atom about pods or nodes matches, the number of its entries is
 
     2 + |blocks| + |addresses|        (an address that is itself a block counts once)
 
-The two are the whole of each family, so that every address has a class. There are as many classes
-as there are different answers of the atoms, at most one for each entry.
+The two are the whole of each family, so that every address has a class. There are as many classes as
+the atoms give different answers, at most one for each entry.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from functools import cached_property
 
 from twinway.compute.classes.answers import NOTHING, PodAnswers, node_answers
 from twinway.compute.classes.atoms import Atom, AtomId, Members
-from twinway.compute.classes.blocks import Ground, Grounds, block_prefixes
+from twinway.compute.classes.blocks import PrefixEntry, PrefixIndex, block_prefixes
+from twinway.compute.classes.candidates import Candidate, Candidates
 from twinway.compute.classes.matching import Profile
-from twinway.compute.classes.population import Home, Population
 from twinway.compute.classes.rows import Row, Rows
 from twinway.compute.collisions import enter
 from twinway.compute.ids import content_id
@@ -36,7 +36,7 @@ from twinway.model.prefixes import PrefixClasses
 
 @dataclass(frozen=True, slots=True)
 class AddressClass:
-    """One class: the atoms that match it, and the ports that those of them tell which tell one."""
+    """One class: the atoms that match it, and for each port atom among them the ports that it gives."""
 
     id: ClassId
     members: Members
@@ -61,23 +61,22 @@ def address_class(members: Members) -> AddressClass:
 
 
 class ClassesByAtom:
-    """Classes, to be found by the atoms that match them: who asks few atoms need not look at all."""
+    """Classes, indexed by the atoms that match them: a direction with few atoms looks at few classes."""
 
     def __init__(self, classes: Iterable[AddressClass] = ()) -> None:
-        """These, each once."""
         self.ids: set[ClassId] = set()
         self.having: dict[AtomId, dict[ClassId, AddressClass]] = {}
         for each in classes:
             self.add(each)
 
     def add(self, cls: AddressClass) -> None:
-        """One more."""
+        """Add a class that is not here yet."""
         self.ids.add(cls.id)
         for atom in cls.atoms:
             self.having.setdefault(atom, {})[cls.id] = cls
 
     def remove(self, cls: AddressClass) -> None:
-        """One less."""
+        """Remove a class that is here."""
         self.ids.remove(cls.id)
         for atom in cls.atoms:
             del self.having[atom][cls.id]
@@ -94,66 +93,65 @@ class ClassChange:
 
     @property
     def is_any(self) -> bool:
-        """Whether there are any."""
+        """Whether any class came or went."""
         return bool(self.come.ids or self.gone.ids)
 
     @cached_property
     def atoms(self) -> Set[AtomId]:
-        """Those that match any of them: who asks none of these is told the same of all."""
+        """The atoms that match any of them: other atoms give one answer for all of them."""
         return self.come.having.keys() | self.gone.having.keys()
 
 
-_Together = Sequence[tuple[Ground[Home], Sequence[int]]]
-"""Places in the columns, those of addresses on one ground together."""
+_Places = Sequence[tuple[PrefixEntry[Candidate], Sequence[int]]]
+"""Places in the columns, grouped by the longest prefix of their addresses."""
 
 
 class ClassTable:
     """
-    The classes of all addresses, kept up to date: an update costs what changed.
+    The classes of all addresses, kept up to date; the cost of an update is that of what changed.
 
     `live` has the classes in use. `table` is another value after each update that changed it.
     """
 
     def __init__(self) -> None:
-        """No atom is in force."""
         self.table = PrefixClasses()
         self.live: dict[ClassId, AddressClass] = {}
         self._live_by_atom = ClassesByAtom()
         self._by_members: dict[Members, AddressClass] = {}
         self._uses: Counter[ClassId] = Counter()
         self._atoms: Mapping[AtomId, Atom] = {}
-        self._population = Population()
+        self._candidates = Candidates()
         self._pods = PodAnswers()
         self._nodes: Mapping[ObjectRef, Node] = {}
         self._node_members: dict[IPAddress, Members] = {}
-        self._grounds: Grounds[Home] = Grounds()
+        self._prefixes: PrefixIndex[Candidate] = PrefixIndex()
         self._rows = Rows()
-        self._places: dict[Profile, _Together] = {}
+        self._places: dict[Profile, _Places] = {}
 
     def update(
         self, cluster: Cluster, attachments: Mapping[ObjectRef, Attachment], atoms: Mapping[AtomId, Atom]
     ) -> ClassChange:
-        """Be the table for these atoms, pods, nodes and namespaces from now on."""
+        """Replace the atoms, pods, nodes and namespaces; returns the classes that came and went."""
         before = dict(self.live)
         come = {id_: atoms[id_] for id_ in atoms.keys() - self._atoms.keys()}
         gone = {id_: self._atoms[id_] for id_ in self._atoms.keys() - atoms.keys()}
         self._atoms = atoms
         kinds = {type(atom) for atom in (*come.values(), *gone.values())}
-        touched = self._population.update(cluster.pods, attachments)
-        for profile in self._population.changed():
+        touched = self._candidates.update(cluster.pods, attachments)
+        for profile in self._candidates.changed():
             self._places.pop(profile, None)
-        profiles = self._pods.update(come, gone, cluster.namespaces, self._population)
+        profiles = self._pods.update(come, gone, cluster.namespaces, self._candidates)
         if NodePeer in kinds or not unchanged(self._nodes, cluster.nodes):
-            touched.update(map(self._population.home, self._update_nodes(cluster.nodes)))
-        if Block in kinds or not self._grounds.prefixes:
+            touched.update(map(self._candidates.candidate, self._update_nodes(cluster.nodes)))
+        if Block in kinds or not self._prefixes.prefixes:
             touched |= self._update_blocks()
-        for home in touched:
-            self._update_home(home)
+        for candidate in touched:
+            self._update_candidate(candidate)
         for profile in profiles:
             self._update_profile(profile)
         if not before:
-            for profile in self._population.profiles():
-                self._together(profile)
+            for profile in self._candidates.profiles():
+                self._places_of(profile)
         self.table = self._rows.table()
         change = ClassChange(
             come=ClassesByAtom(self.live[id_] for id_ in self.live.keys() - before.keys()),
@@ -166,7 +164,7 @@ class ClassTable:
         return change
 
     def everything(self) -> ClassChange:
-        """All classes in use, as if they had come just now; it holds until the next update."""
+        """All classes in use, as if each had just come; valid until the next update."""
         return ClassChange(self._live_by_atom, ClassesByAtom())
 
     def _update_nodes(self, nodes: Mapping[ObjectRef, Node]) -> set[IPAddress]:
@@ -174,87 +172,87 @@ class ClassTable:
         old, self._node_members = self._node_members, node_answers(self._atoms, nodes.values())
         return {address for address, _ in old.items() ^ self._node_members.items()}
 
-    def _update_blocks(self) -> set[Home]:
-        # The homes that stand in other blocks now: they are told of their rows' borders, too.
-        old, new = self._grounds.prefixes, block_prefixes(self._atoms)
-        moved = self._grounds.update(new)
+    def _update_blocks(self) -> set[Candidate]:
+        # Returns the candidates that other blocks hold now; their rows may be prefixes of blocks, too.
+        old, new = self._prefixes.prefixes, block_prefixes(self._atoms)
+        moved = self._prefixes.update(new)
         for prefix in old.keys() | new.keys():
             if old.get(prefix) != new.get(prefix) and not self._is_taken(prefix):
                 row = self._rows.row(prefix)
                 self._put(row, self._class_of(new[prefix]) if prefix in new else NO_CLASS)
                 if prefix not in new:
                     self._moved(self._rows.leave(row))
-        for home in moved:
-            self._moved(home)
+        for candidate in moved:
+            self._moved(candidate)
         return moved
 
-    def _update_home(self, home: Home) -> None:
-        members = self._node_members.get(home.address, NOTHING)
-        for profile in home.profiles():
+    def _update_candidate(self, candidate: Candidate) -> None:
+        members = self._node_members.get(candidate.address, NOTHING)
+        for profile in candidate.profiles():
             members |= self._pods.of(profile)
-        if members or home.at >= 0:
-            self._put(home, self._said(members, self._place(home)))
-        if not members and not home.claims:
-            self._leave(home)
+        if members or candidate.at >= 0:
+            self._put(candidate, self._class_on(members, self._place(candidate)))
+        if not members and not candidate.claims:
+            self._leave(candidate)
 
-    def _place(self, home: Home) -> Ground[Home]:
-        # Its row is kept for as long as a pod has it: many leave the table and come back together.
-        home.place(self._rows)
-        return self._grounds.enter(home)
+    def _place(self, candidate: Candidate) -> PrefixEntry[Candidate]:
+        # A candidate keeps its row while a pod has it: many leave the table and come back at once.
+        candidate.place(self._rows)
+        return self._prefixes.enter(candidate)
 
-    def _leave(self, home: Home) -> None:
-        self._population.leave(home)
-        self._grounds.leave(home)
-        if home.at >= 0:
-            self._moved(self._rows.leave(home))
+    def _leave(self, candidate: Candidate) -> None:
+        self._candidates.leave(candidate)
+        self._prefixes.leave(candidate)
+        if candidate.at >= 0:
+            self._moved(self._rows.leave(candidate))
 
-    def _said(self, members: Members, ground: Ground[Home]) -> ClassId:
-        # An address that no pod or node gives members has an entry where it is itself a border of blocks.
-        if members or ground.prefix.prefixlen == ground.prefix.max_prefixlen:
-            return self._class_of(members | ground.blocks if ground.blocks else members)
+    def _class_on(self, members: Members, entry: PrefixEntry[Candidate]) -> ClassId:
+        # An address that matches no pod or node atom has an entry only where a block is that very address.
+        if members or entry.prefix.prefixlen == entry.prefix.max_prefixlen:
+            return self._class_of(members | entry.blocks if entry.blocks else members)
         return NO_CLASS
 
     def _update_profile(self, profile: Profile) -> None:
-        # Each address that only a pod of this profile has is told what the others on its ground are.
+        # Addresses that only pods of this profile have get the same class, where the same prefix holds them.
         members = self._pods.of(profile)
-        homes = self._population.profiles().get(profile, ())
-        together = self._together(profile)
-        if together is None and members:
-            for home in homes:
-                self._place(home)
-            together = self._together(profile)
-        if together is None or self._node_members:
-            for home in homes:
-                self._update_home(home)
+        candidates = self._candidates.profiles().get(profile, ())
+        grouped = self._places_of(profile)
+        if grouped is None and members:
+            for candidate in candidates:
+                self._place(candidate)
+            grouped = self._places_of(profile)
+        if grouped is None or self._node_members:
+            for candidate in candidates:
+                self._update_candidate(candidate)
             return
-        for ground, places in together:
-            self._put_all(places, self._said(members, ground))
+        for entry, places in grouped:
+            self._put_all(places, self._class_on(members, entry))
 
-    def _together(self, profile: Profile) -> _Together | None:
-        # Where its addresses stand, if each has a row and no other pod. To ask thousands of them takes longer
-        # than to write down their classes: it is kept until one of them moves.
+    def _places_of(self, profile: Profile) -> _Places | None:
+        # The places of its addresses, if each has a row and no other pod claims one. Asking thousands of
+        # addresses takes longer than writing their classes, so the answer is kept until one of them moves.
         known = self._places.get(profile)
         if known is None:
-            homes = self._population.profiles().get(profile, ())
-            grounds = {home.ground for home in homes}
-            if None in grounds or not self._population.contested.isdisjoint(homes):
+            candidates = self._candidates.profiles().get(profile, ())
+            entries = {candidate.entry for candidate in candidates}
+            if None in entries or not self._candidates.contested.isdisjoint(candidates):
                 return None
             known = self._places[profile] = [
-                (ground, array("I", [home.at for home in homes if home.ground is ground]))
-                for ground in grounds
-                if ground is not None
+                (entry, array("I", [each.at for each in candidates if each.entry is entry]))
+                for entry in entries
+                if entry is not None
             ]
         return known
 
     def _moved(self, row: Row | None) -> None:
-        # Somewhere else in the columns, or on other ground.
-        if isinstance(row, Home):
+        # The row has another place in the columns, or another prefix.
+        if isinstance(row, Candidate):
             for each in row.claims:
                 self._places.pop(each.profile, None)
 
     def _is_taken(self, prefix: IPNetwork) -> bool:
-        # The entry of a single address stands there even where it is the border of a block.
-        return prefix.prefixlen == prefix.max_prefixlen and self._population.has_row(prefix.network_address)
+        # An address has one row, even where a block is that very address.
+        return prefix.prefixlen == prefix.max_prefixlen and self._candidates.has_row(prefix.network_address)
 
     def _put(self, row: Row, new: ClassId) -> None:
         if self._rows.ids[row.at] != new:
@@ -282,5 +280,5 @@ class ClassTable:
 
 
 def _counted(ids: Sequence[ClassId]) -> Mapping[ClassId, int]:
-    # As a rule it is one, however many times.
+    # Usually all are equal.
     return {ids[0]: len(ids)} if ids.count(ids[0]) == len(ids) else Counter(ids)

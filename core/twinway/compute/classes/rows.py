@@ -1,4 +1,4 @@
-"""The table of classes while it is worked on: a row for each prefix, in columns that only grow or swap."""
+"""The table of classes while it is built: a row for each prefix, in columns that only grow or swap rows."""
 
 from __future__ import annotations
 
@@ -8,30 +8,28 @@ from twinway.model.prefixes import PrefixClasses
 
 
 class Row:
-    """The row of one prefix: where it stands in the columns, now; nowhere, while that is negative."""
+    """The row of one prefix; `at` is its place in the columns, negative while it has none."""
 
     __slots__ = ("at", "network")
 
     def __init__(self, network: IPNetwork) -> None:
-        """A row that stands nowhere yet."""
         self.network = network
         self.at = -1
 
 
 class Rows:
-    """Rows by prefix; `ids` has the class of each at its place, `NO_CLASS` where the table lacks it."""
+    """Rows by prefix; `ids` holds the class of each row at its place, `NO_CLASS` where it is not in the table."""
 
     def __init__(self) -> None:
-        """No row."""
         self.ids: list[ClassId] = []
         self.touched: list[int] = []
-        """Places at which something may be else than in the last answer of `table`; who writes to `ids` tells."""
+        """Places that may have changed since the last answer of `table`; whoever writes to `ids` adds them."""
         self.changed = False
-        """Whether `ids` may say something else; who writes to it tells."""
+        """Whether `ids` may have changed since then; whoever writes to it sets this."""
         self._rows: list[Row] = []
         self._networks: list[IPNetwork] = []
         self._by_network: dict[IPNetwork, Row] = {}
-        self._moved = False  # whether networks are others than those of the last answer
+        self._moved = False  # whether `_networks` changed since the last answer
         self._table = PrefixClasses()
 
     def row(self, network: IPNetwork) -> Row:
@@ -43,7 +41,7 @@ class Rows:
         return found
 
     def enter(self, row: Row) -> None:
-        """Have this be the row of its prefix: a new one, or in place of the one that is there."""
+        """Make this the row of its prefix, in place of the one that is there, if any."""
         known = self._by_network.get(row.network)
         self._by_network[row.network] = row
         if known is not None:
@@ -59,9 +57,9 @@ class Rows:
 
     def leave(self, row: Row) -> Row | None:
         """
-        Have it be no row any more; where its prefix has a class, another one stands for it.
+        Remove a row. If its prefix still has a class, a new row takes its place.
 
-        Answers the row that moved to its place, if one did.
+        Returns the row that moved to the free place, if one did.
         """
         at, row.at = row.at, -1
         if self.ids[at] != NO_CLASS:
@@ -79,7 +77,7 @@ class Rows:
         return last
 
     def table(self) -> PrefixClasses:
-        """What the rows say; the very same as before where that is nothing new."""
+        """The rows as a value; the same object as before where nothing changed."""
         if self.changed:
             self.changed = False
             networks = tuple(self._networks) if self._moved else self._table.networks

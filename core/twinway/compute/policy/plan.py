@@ -21,8 +21,8 @@ from functools import lru_cache
 
 from twinway.compute.classes.atoms import EVERY_POD, NO_ATOM, Atom, AtomId, PortAtom, atom_id, pod_atom
 from twinway.compute.ids import content_id
+from twinway.compute.policy.peer_verdicts import Span
 from twinway.compute.policy.ports import cost
-from twinway.compute.policy.rulings import Span
 from twinway.model.cluster import ContainerPort
 from twinway.model.net import ObjectRef
 from twinway.model.node import RuleId, RuleRef
@@ -46,7 +46,7 @@ DEFAULT_RULE = RuleRef(ObjectRef("Default", "", "allow"), "default")
 ISOLATION = "isolation"
 """Place of the rule that denies what no NetworkPolicy allows to a pod that one of them selects."""
 TOO_LARGE = "too large"
-"""Place of the rule that denies everything where policies make more entries than can be borne."""
+"""Place of the rule that denies everything where policies make more entries than the limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class Plan:
 
     clauses: dict[Direction, tuple[Clause, ...]]
     closing: dict[Direction, RuleRef]
-    """Of each direction the policy that singles out most, as the rule for the case that it is too much."""
+    """The rule that denies everything in a direction with too many entries, named after the largest policy."""
     atoms: dict[AtomId, Atom]
     rules: dict[RuleId, RuleRef]
 
@@ -115,7 +115,7 @@ def make_plan(selected: Selected) -> Plan | None:
 
 
 def rows_of(clause: Clause) -> int:
-    """How many rows a clause adds to a ruling at most, names of ports left out."""
+    """How many rows a clause adds to verdicts at most; names of ports are not counted."""
     return sum(cost(first, last) for _, first, last in clause.spans or ())
 
 
@@ -188,7 +188,7 @@ def _place(direction: Direction, index: int, name: str = "") -> str:
 
 
 class _Builder:
-    # Collects atoms and rules by id while it puts down the clauses of a plan.
+    # Collects atoms and rules by id while it makes the clauses of a plan.
 
     def __init__(self, selected: Selected) -> None:
         self.selected = selected

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from twinway.compute.classes.atoms import Atom, AtomId
 from twinway.compute.classes.classes import ClassChange, ClassTable
 from twinway.compute.collisions import enter
+from twinway.compute.policy.peer_verdicts import VerdictsInUse
 from twinway.compute.policy.plan import Selected, make_plan
-from twinway.compute.policy.rulings import Rulings
 from twinway.compute.policy.sets import PlannedSet
 from twinway.model.net import ObjectRef
 from twinway.model.node import NO_POLICY, PolicySetId
@@ -20,11 +20,11 @@ class PlansInUse:
     """Plans by what selects; made when the first pod comes under them, dropped with the last."""
 
     def __init__(self) -> None:
-        """None is in use."""
+        """No plan is in use."""
         self.atoms: Mapping[AtomId, Atom] = {}
         self._asking: dict[AtomId, set[PlannedSet]] = {}
-        self._rulings = Rulings()
-        # Beside each plan stands what it was made of, so that the identities in its key stay taken.
+        self._in_use = VerdictsInUse()
+        # Each plan is kept with the objects that it was made of, so that the identities in its key stay in use.
         self._plans: dict[_Key, tuple[Selected, PlannedSet | None]] = {}
         self._keys: dict[int, tuple[Selected, _Key]] = {}  # by identity: a key is long
         self._fresh: set[PlannedSet] = set()
@@ -35,7 +35,7 @@ class PlansInUse:
         return _planned(self._plans.values())
 
     def update(self, selected: Mapping[ObjectRef, Selected]) -> bool:
-        """Have the plans that these pods need; whether they are others than before."""
+        """Make the plans that these pods need, and drop the others; returns whether the plans changed."""
         self._fresh = set()
         keys = {id(each): self._keys.get(id(each)) or (each, _key(each)) for each in selected.values()}
         known, self._keys = self._keys.keys(), keys
@@ -54,7 +54,7 @@ class PlansInUse:
         return True
 
     def classify(self, change: ClassChange, classes: ClassTable) -> bool:
-        """Bring the sets up to date with the classes in use; whether any of them changed."""
+        """Bring the sets up to date with the classes in use; returns whether any of them changed."""
         everything, live = classes.everything(), classes.live
         asked = {planned for atom in change.atoms & self._asking.keys() for planned in self._asking[atom]}
         changed = False
@@ -66,7 +66,7 @@ class PlansInUse:
         return changed
 
     def set_of(self, selected: Selected) -> PolicySetId:
-        """The policy set of pods that are selected so, `NO_POLICY` where nothing limits them."""
+        """The policy set of pods that these policies select, `NO_POLICY` where nothing limits them."""
         planned = self._plans[self._keys[id(selected)][1]][1]
         return planned.value.id if planned else NO_POLICY
 
@@ -74,7 +74,7 @@ class PlansInUse:
         plan = make_plan(selected)
         if plan is None:
             return selected, None
-        planned = PlannedSet(plan, self._rulings)
+        planned = PlannedSet(plan, self._in_use)
         self._fresh.add(planned)
         return selected, planned
 
@@ -97,6 +97,6 @@ def _planned(plans: Iterable[tuple[Selected, PlannedSet | None]]) -> list[Planne
 
 
 def _key(selected: Selected) -> _Key:
-    # Words and numbers, which are quicker to hash than what they are of.
+    # Numbers and words are quicker to hash than the objects.
     ports = tuple((port.name, port.protocol.value, port.port) for port in selected.ports)
     return tuple(map(id, selected.policies)), tuple(map(id, selected.cluster)), ports

@@ -2,13 +2,13 @@
 Policy of one node: from what the API says to the tables that decide a packet with two look-ups.
 
     policies ──selection──▶ Selected ──plan──▶ Plan ──┬─ atoms ────classes──▶ prefix → class
-    of each attached pod                              └─ clauses ──sides────▶ set, direction, class, port → verdict
+    of each attached pod                              └─ clauses ─directions▶ set, direction, class, port → verdict
 
-Only what pods of this node are under is looked at: their policies, and the atoms of those. The sizes
-of the tables are given in `classes` and `sides`.
+Only policies that select pods of this node count, and the atoms of those policies. `classes` and
+`directions` say how large the tables are.
 
-Some traffic is allowed whatever the tables say, and the datapath sees to that: a pod to its own
-address, a node to its own pods, replies.
+The datapath allows some traffic whatever the tables say: from a pod to its own address, from a node to
+its own pods, and replies.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from twinway.model.node import Attachment, PolicySet, PolicySetId, PolicyState, 
 Attachments = Mapping[ObjectRef, Attachment]
 Rules = Mapping[RuleId, RuleRef]
 Compiled = tuple[PolicyState, Mapping[ObjectRef, PolicySetId], Mapping[ObjectRef, Selecting], tuple[Rejected, ...]]
-"""The tables, the set that each pod is under, the policies that select it, and what cannot be used."""
+"""The tables, the set of each pod, the policies that select it, and what cannot be used."""
 
 
 def compile_policies(cluster: Cluster, node: NodeName, attachments: Attachments) -> Compiled:
@@ -51,7 +51,7 @@ class PolicyMemo:
 
     def compile(self, cluster: Cluster, node: NodeName, attachments: Attachments) -> Compiled:
         """
-        Equal to `compile_policies(cluster, node, attachments)`, at the price of what changed.
+        Equal to `compile_policies(cluster, node, attachments)`, at the cost of what changed.
 
         What did not change is the same object as before: sets, tables, the whole state. Objects of
         the cluster are compared by identity. Raises `IdCollision`, and is then as if new.
@@ -60,7 +60,7 @@ class PolicyMemo:
         try:
             return self._compile(cluster, attachments)
         except BaseException:
-            # Half of a change must not be taken for the whole of it the next time.
+            # The next call must not take half of a change for the whole.
             self._forget()
             raise
 
@@ -69,21 +69,21 @@ class PolicyMemo:
         self._plans = PlansInUse()
         self._classes = ClassTable()
         self._state = PolicyState()
-        self._told: dict[int, Rules] = {}
+        self._rules_in_state: dict[int, Rules] = {}
 
     def _compile(self, cluster: Cluster, attachments: Attachments) -> Compiled:
         selected = self._selection.update(cluster, attachments)
         others = self._plans.update(selected)
         if not self._plans.sets:
-            # No class is of use. They are made anew when the first pod comes under a policy.
+            # Nothing needs a class. Classes are made again when a policy selects the first pod.
             self._classes = ClassTable()
             self._state = self._state if self._state == PolicyState() else PolicyState()
         else:
             change = self._classes.update(cluster, attachments, self._plans.atoms)
             others |= self._plans.classify(change, self._classes)
             if others or self._state.classes is not self._classes.table:
-                self._state = _state(self._state, self._plans.sets, self._classes, self._told)
-                self._told = {id(each.rules): each.rules for each in self._plans.sets}
+                self._state = _state(self._state, self._plans.sets, self._classes, self._rules_in_state)
+                self._rules_in_state = {id(each.rules): each.rules for each in self._plans.sets}
         rejected = {each for planned in self._plans.sets for each in planned.rejected}
         sets = {ref: self._plans.set_of(each) for ref, each in selected.items()}
         selecting = {ref: each.policies + each.cluster for ref, each in selected.items()}
@@ -91,21 +91,21 @@ class PolicyMemo:
 
 
 def _state(
-    old: PolicyState, planned: Sequence[PlannedSet], classes: ClassTable, told: Mapping[int, Rules]
+    old: PolicyState, planned: Sequence[PlannedSet], classes: ClassTable, known_rules: Mapping[int, Rules]
 ) -> PolicyState:
-    # Parts of the old state that would be equal go on as they are. The rules in `told`, by identity, were
-    # in that state together: no two of them have the same id.
+    # Parts of the old state that would be equal stay the same objects. The rules in `known_rules`, by
+    # identity, were in the old state together: no two of them have the same id.
     shapes: dict[PolicySetId, Shape] = {}
     sets: dict[PolicySetId, PolicySet] = {}
     rules: dict[RuleId, RuleRef] = {}
     for each in planned:
-        if id(each.rules) in told:
+        if id(each.rules) in known_rules:
             rules.update(each.rules)
     for each in planned:
         enter(shapes, each.value.id, each.shape, "policy sets")
         known = old.sets.get(each.value.id)
         sets[each.value.id] = known if known == each.value else each.value
-        for rule, ref in each.rules.items() if id(each.rules) not in told else ():
+        for rule, ref in each.rules.items() if id(each.rules) not in known_rules else ():
             enter(rules, rule, ref, "rules")
     same_sets, same_rules = old.sets == sets, old.rules == rules
     if same_sets and same_rules and old.classes is classes.table:

@@ -16,7 +16,7 @@ from itertools import chain
 
 import pytest
 
-from twinway.model.node import FENCED, Action, Scope
+from twinway.model.node import DENY_ALL, Action, Scope
 from twinway.model.policy import Direction
 from twinway_bpf.load.source import KERNEL
 from twinway_bpf.tables.layout import ENUMS, STRUCTS, Ep
@@ -95,7 +95,7 @@ def test_mirrored_enums_are_whole() -> None:
 
 def test_fenced_is_the_models() -> None:
     """The set that denies everything has one id on both sides."""
-    assert compiled(f'_Static_assert(TW_FENCED == {FENCED}, "mirror");\n') == []
+    assert compiled(f'_Static_assert(TW_FENCED == {DENY_ALL}, "mirror");\n') == []
 
 
 def _doctored(**changes: object) -> Structs:

@@ -8,7 +8,7 @@ from ipaddress import ip_network
 from hypothesis import given, settings
 
 from tests.unit.compute.policy.test_policy_memo import Step, histories
-from tests.unit.compute.towns import NODE, Town, pod, policy, wide
+from tests.unit.compute.sample_clusters import NODE, Sample, pod, policy, wide
 from twinway.compute.policy.policies import compile_policies
 from twinway.model.node import NO_CLASS, ClassId, PolicyState, VerdictEntry
 from twinway.model.policy import Direction
@@ -17,39 +17,39 @@ WEB = "{matchLabels: {app: web}}"
 FROM_WEB = f"{{podSelector: {{}}, ingress: [{{from: [{{namespaceSelector: {{}}, podSelector: {WEB}}}]}}]}}"
 
 
-def class_of(town: Town, place: str) -> ClassId:
+def class_of(sample: Sample, place: str) -> ClassId:
     """The class of an address of a pod, or of an address."""
-    return town.tables.class_of(town.address(place))
+    return sample.tables.class_of(sample.address(place))
 
 
 def test_addresses_that_the_same_selectors_match_share_a_class() -> None:
     """Whatever else differs: namespace, labels nobody asks about, family."""
-    town = Town(policy("p", FROM_WEB))
-    assert class_of(town, "shop/web") == class_of(town, "bank/web#6") == class_of(town, "dev/web")
-    assert class_of(town, "shop/api") == class_of(town, "8.8.8.8") == class_of(town, "2001:db8::1")
-    assert class_of(town, "shop/web") != class_of(town, "shop/api")
+    sample = Sample(policy("p", FROM_WEB))
+    assert class_of(sample, "shop/web") == class_of(sample, "bank/web#6") == class_of(sample, "dev/web")
+    assert class_of(sample, "shop/api") == class_of(sample, "8.8.8.8") == class_of(sample, "2001:db8::1")
+    assert class_of(sample, "shop/web") != class_of(sample, "shop/api")
 
 
 def test_every_address_has_a_class() -> None:
     """The whole of both families is in the table, so class 0 is no address's."""
-    town = Town(policy("p", FROM_WEB))
-    assert {ip_network("0.0.0.0/0"), ip_network("::/0")} <= town.compiled[0].classes.keys()
-    assert NO_CLASS not in town.compiled[0].classes.values()
+    sample = Sample(policy("p", FROM_WEB))
+    assert {ip_network("0.0.0.0/0"), ip_network("::/0")} <= sample.compiled[0].classes.keys()
+    assert NO_CLASS not in sample.compiled[0].classes.values()
 
 
 def test_only_addresses_that_somebody_asks_about_have_entries() -> None:
     """Two for the families, three web pods with two addresses each."""
-    town = Town(policy("p", FROM_WEB))
-    assert len(town.compiled[0].classes) == 2 + 3 * 2
+    sample = Sample(policy("p", FROM_WEB))
+    assert len(sample.compiled[0].classes) == 2 + 3 * 2
 
 
 def test_blocks_cost_their_networks_and_exceptions() -> None:
     """Once each, however many policies name them; a pod inside costs nothing, unless selectors match it, too."""
     rule = "{to: [{ipBlock: {cidr: 10.0.0.0/8, except: [10.0.1.0/24]}}]}"
-    one = Town(policy("p", f"{{podSelector: {{}}, egress: [{rule}]}}"))
-    two = Town(*(policy(name, f"{{podSelector: {{}}, egress: [{rule}]}}") for name in "pq"))
+    one = Sample(policy("p", f"{{podSelector: {{}}, egress: [{rule}]}}"))
+    two = Sample(*(policy(name, f"{{podSelector: {{}}, egress: [{rule}]}}") for name in "pq"))
     assert len(one.compiled[0].classes) == len(two.compiled[0].classes) == 2 + 2
-    both = Town(policy("p", f"{{podSelector: {{}}, egress: [{rule}]}}"), policy("q", FROM_WEB))
+    both = Sample(policy("p", f"{{podSelector: {{}}, egress: [{rule}]}}"), policy("q", FROM_WEB))
     assert len(both.compiled[0].classes) == 2 + 2 + 3 * 2
     assert class_of(both, "shop/web") != class_of(both, "bank/web")
 
@@ -57,27 +57,27 @@ def test_blocks_cost_their_networks_and_exceptions() -> None:
 def test_an_address_that_is_a_block_has_its_pods_class() -> None:
     """The entry of the pod stands in the place of the block's, and knows the block."""
     block = "{podSelector: {}, egress: [{to: [{ipBlock: {cidr: 10.0.1.1/32}}]}]}"
-    town = Town(policy("p", block), policy("q", FROM_WEB))
-    assert len(town.compiled[0].classes) == 2 + 3 * 2
-    assert town.egress("shop/db", "shop/web")
-    assert town.ingress("shop/db", "shop/web")
-    assert not town.egress("shop/db", "bank/web")
-    gone = Town(policy("p", block), policy("q", FROM_WEB), without=["shop/web"])
+    sample = Sample(policy("p", block), policy("q", FROM_WEB))
+    assert len(sample.compiled[0].classes) == 2 + 3 * 2
+    assert sample.egress("shop/db", "shop/web")
+    assert sample.ingress("shop/db", "shop/web")
+    assert not sample.egress("shop/db", "bank/web")
+    gone = Sample(policy("p", block), policy("q", FROM_WEB), without=["shop/web"])
     assert gone.egress("shop/db", "10.0.1.1")
 
 
 def test_pods_whose_named_port_differs_are_in_different_classes() -> None:
     """Only among the pods that the rule is about."""
     rule = f"{{to: [{{namespaceSelector: {{}}, podSelector: {WEB}}}], ports: [{{port: http}}]}}"
-    town = Town(policy("p", f"{{podSelector: {{}}, egress: [{rule}]}}"))
-    assert class_of(town, "shop/web") == class_of(town, "dev/web") != class_of(town, "bank/web")
-    assert class_of(town, "shop/api") == class_of(town, "8.8.8.8")
+    sample = Sample(policy("p", f"{{podSelector: {{}}, egress: [{rule}]}}"))
+    assert class_of(sample, "shop/web") == class_of(sample, "dev/web") != class_of(sample, "bank/web")
+    assert class_of(sample, "shop/api") == class_of(sample, "8.8.8.8")
 
 
 def test_policies_of_pods_elsewhere_do_not_count() -> None:
     """What limits no pod of this node asks about no address."""
-    town = Town(policy("p", FROM_WEB, namespace="bank"), without=["bank/web", "bank/api"])
-    assert town.compiled[0] == PolicyState()
+    sample = Sample(policy("p", FROM_WEB, namespace="bank"), without=["bank/web", "bank/api"])
+    assert sample.compiled[0] == PolicyState()
 
 
 def rows(state: PolicyState) -> list[VerdictEntry]:
@@ -88,8 +88,8 @@ def rows(state: PolicyState) -> list[VerdictEntry]:
 
 def test_a_rule_for_everybody_has_entries_under_class_0_alone() -> None:
     """One for each protocol in a direction without limits, and two where a port is singled out."""
-    town = Town(policy("p", "{podSelector: {}, ingress: [{ports: [{port: 80}]}]}"))
-    entries = rows(town.compiled[0])
+    sample = Sample(policy("p", "{podSelector: {}, ingress: [{ports: [{port: 80}]}]}"))
+    entries = rows(sample.compiled[0])
     assert {entry.address_class for entry in entries} == {NO_CLASS}
     assert Counter(entry.direction for entry in entries) == {Direction.INGRESS: 5, Direction.EGRESS: 4}
 
@@ -97,10 +97,10 @@ def test_a_rule_for_everybody_has_entries_under_class_0_alone() -> None:
 def test_class_0_has_what_most_classes_are_told() -> None:
     """Blocks of everything have their verdict there; only what they leave out is told apart."""
     world = "{ipBlock: {cidr: 0.0.0.0/0, except: [192.168.0.0/16]}}, {ipBlock: {cidr: '::/0'}}"
-    town = Town(policy("p", f"{{podSelector: {{}}, egress: [{{to: [{world}]}}]}}"), policy("q", FROM_WEB))
-    entries = [entry for entry in rows(town.compiled[0]) if entry.direction is Direction.EGRESS]
-    assert len(set(town.compiled[0].classes.values())) == 5
-    assert {entry.address_class for entry in entries} == {NO_CLASS, class_of(town, "192.168.0.1")}
+    sample = Sample(policy("p", f"{{podSelector: {{}}, egress: [{{to: [{world}]}}]}}"), policy("q", FROM_WEB))
+    entries = [entry for entry in rows(sample.compiled[0]) if entry.direction is Direction.EGRESS]
+    assert len(set(sample.compiled[0].classes.values())) == 5
+    assert {entry.address_class for entry in entries} == {NO_CLASS, class_of(sample, "192.168.0.1")}
     assert len(entries) == 2 * 4
 
 
@@ -108,21 +108,21 @@ def test_a_host_network_pod_adds_no_entry() -> None:
     """Its address is its node's."""
     host = pod("bank/host", hostNetwork=True)
     host["metadata"]["labels"] = {"app": "web"}
-    with_host = Town(policy("p", FROM_WEB), pods=[host])
-    assert with_host.compiled[0].classes == Town(policy("p", FROM_WEB)).compiled[0].classes
+    with_host = Sample(policy("p", FROM_WEB), pods=[host])
+    assert with_host.compiled[0].classes == Sample(policy("p", FROM_WEB)).compiled[0].classes
 
 
 def test_nodes_are_in_the_table_where_a_rule_asks_about_them() -> None:
     """Each address of each node that is meant."""
     rule = "{action: Deny, to: [{nodes: {matchLabels: {zone: east}}}]}"
-    town = Town(wide("p", f"{{tier: Admin, priority: 1, subject: {{namespaces: {{}}}}, egress: [{rule}]}}"))
-    assert len(town.compiled[0].classes) == 2 + 2
-    assert class_of(town, "192.168.0.1") == class_of(town, "fd01::1") != class_of(town, "192.168.0.2")
+    sample = Sample(wide("p", f"{{tier: Admin, priority: 1, subject: {{namespaces: {{}}}}, egress: [{rule}]}}"))
+    assert len(sample.compiled[0].classes) == 2 + 2
+    assert class_of(sample, "192.168.0.1") == class_of(sample, "fd01::1") != class_of(sample, "192.168.0.2")
 
 
 def test_class_ids_are_of_their_content() -> None:
     """The same selectors make the same class in another cluster, with other pods and policies."""
-    one, other = Town(policy("p", FROM_WEB)), Town(policy("other", FROM_WEB, namespace="bank"))
+    one, other = Sample(policy("p", FROM_WEB)), Sample(policy("other", FROM_WEB, namespace="bank"))
     assert class_of(one, "shop/web") == class_of(other, "dev/web")
 
 
@@ -141,11 +141,11 @@ def test_sets_are_whole_and_as_large_as_the_formula_says(history: list[Step]) ->
                     said.setdefault(entry.address_class, []).append(row)
             default = said.pop(NO_CLASS)
             assert said.keys() <= live
-            for ruling in (default, *said.values()):
-                assert {row[0] for row in ruling if row[1:3] == (0, 0)} == {0, 6, 17, 132}
+            for rows in (default, *said.values()):
+                assert {row[0] for row in rows if row[1:3] == (0, 0)} == {0, 6, 17, 132}
             assert default not in said.values()
-            # No other ruling would save more under class 0.
-            counts = Counter(tuple(ruling) for ruling in said.values())
+            # No other verdicts would save more under class 0.
+            counts = Counter(tuple(rows) for rows in said.values())
             counts[tuple(default)] = len(live) - len(said)
-            saved = {ruling: (count - 1) * len(ruling) for ruling, count in counts.items()}
+            saved = {rows: (count - 1) * len(rows) for rows, count in counts.items()}
             assert saved[tuple(default)] == max(saved.values())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 
 from tests.unit.compute.policy.test_policy_memo import Step, histories
-from tests.unit.compute.towns import NODE
+from tests.unit.compute.sample_clusters import NODE
 from twinway.compute.policy.policies import PolicyMemo
 from twinway.model.verdicts import GroupedEntries
 

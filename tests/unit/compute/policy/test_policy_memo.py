@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.compute.policy_documents import SLOTS
-from tests.unit.compute.towns import NODE, attachments
+from tests.unit.compute.sample_clusters import NODE, attachments
 from twinway.compute import collisions
 from twinway.compute.classes import atoms, classes
 from twinway.compute.ids import content_id
-from twinway.compute.policy import plan, rulings, sets
+from twinway.compute.policy import peer_verdicts, plan, sets
 from twinway.compute.policy.policies import PolicyMemo, compile_policies
 from twinway.model.cluster import Cluster
 from twinway.model.net import ObjectRef
@@ -117,7 +117,7 @@ def test_a_collision_of_ids_is_found_and_forgotten(history: list[Step]) -> None:
     """With ids of two bits compute fails, and says why; with whole ones the same memo goes on."""
     memo = PolicyMemo()
     with pytest.MonkeyPatch.context() as patch:
-        for module in (atoms, classes, plan, rulings, sets):
+        for module in (atoms, classes, plan, peer_verdicts, sets):
             patch.setattr(module, "content_id", lambda kind, content: content_id(kind, content) % 4 + 1)
         for snapshot, attached in history:
             reason = _failure(memo, snapshot, attached)

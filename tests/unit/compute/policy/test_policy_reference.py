@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.compute.policy_documents import NODES, PODS, PORTS, SLOTS, STRANGERS, Document
-from tests.unit.compute.towns import NODE, attachments
+from tests.unit.compute.sample_clusters import NODE, attachments
 from twinway.compute.policy.evaluate import Tables
 from twinway.compute.policy.policies import compile_policies
 from twinway.model.net import Protocol

@@ -69,7 +69,7 @@ def test_prefixes_are_few(segments: list[Segment], entries: int) -> None:
 @settings(max_examples=200, deadline=None)
 @given(functions(), st.integers(0, LAST), st.integers(0, LAST))
 def test_a_port_adds_a_row_at_most_and_a_range_thirty(segments: list[Segment], one: int, other: int) -> None:
-    """As the formula of `sides` says, whatever is there already."""
+    """As the formula of `directions` says, whatever is there already."""
     before = len(prefixes(segments))
     assert len(prefixes(painted(segments, one, one))) <= before + 1
     assert len(prefixes(painted(segments, *sorted((one, other))))) <= before + 30

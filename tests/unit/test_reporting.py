@@ -10,7 +10,7 @@ import pytest
 
 from tests.unit.states import state
 from twinway.model.net import NotServed, ObjectRef, Rejected
-from twinway.telling import MOST, Telling
+from twinway.reporting import MOST, FaultLog
 
 WEB = ObjectRef("Service", "shop", "web")
 BAD = Rejected(WEB, "spec.ports[0].port", "is required")
@@ -23,17 +23,17 @@ class Log:
 
     def __init__(self, caplog: pytest.LogCaptureFixture) -> None:
         self._caplog = caplog
-        self._telling = Telling()
+        self._telling = FaultLog()
 
     def __call__(self, *rejected: Rejected, not_served: tuple[NotServed, ...] = ()) -> list[str]:
         self._caplog.clear()
-        self._telling.tell(replace(state("v"), rejected=rejected, not_served=not_served))
+        self._telling.report(replace(state("v"), rejected=rejected, not_served=not_served))
         return [f"{record.levelname} {record.getMessage()}" for record in self._caplog.records]
 
 
 @pytest.fixture
 def log(caplog: pytest.LogCaptureFixture) -> Iterator[Log]:
-    with caplog.at_level(logging.INFO, "twinway.telling"):
+    with caplog.at_level(logging.INFO, "twinway.reporting"):
         yield Log(caplog)
 
 

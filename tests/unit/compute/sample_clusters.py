@@ -26,7 +26,7 @@ NODE = NodeName("n1")
 ICMP = 1
 NUMBERS = {"ICMP": ICMP, **{protocol.value: protocol.number for protocol in Protocol}}
 
-TOWN = """
+MANIFESTS = """
 kind: Namespace
 metadata: {name: shop, labels: {team: a}}
 ---
@@ -77,7 +77,7 @@ def sixth(address: str) -> str:
     return f"fd00::{third}:{fourth}"
 
 
-class Town:
+class Sample:
     """The cluster of this module, with policies (and other objects) in YAML on top of it."""
 
     def __init__(self, *manifests: str, without: Iterable[str] = (), pods: Iterable[dict[str, Any]] = ()) -> None:
@@ -85,7 +85,7 @@ class Town:
         more = list(pods)
         names = {f"{each['metadata']['namespace']}/{each['metadata']['name']}" for each in more}
         documents = [pod(name) for name in PODS if name not in {*without, *names}] + more
-        for text in (TOWN, *manifests):
+        for text in (MANIFESTS, *manifests):
             documents += [each for each in yaml.safe_load_all(text) if each]
         decoded = decode([{"apiVersion": api_version(each), **each} for each in documents])
         self.rejected: tuple[Rejected, ...] = decoded.rejected

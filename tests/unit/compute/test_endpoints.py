@@ -47,7 +47,7 @@ def test_attached_pods_are_endpoints_in_order() -> None:
     assert names(attachment("b"), attachment("a"), pods=(pod("a"), pod("b"), pod("c"))) == ["a", "b"]
 
 
-def test_a_pod_that_the_source_does_not_know_is_fenced() -> None:
+def test_a_pod_that_the_source_does_not_know_is_denied_everything() -> None:
     """Nobody can say which policy it is under, be it new or deleted by force: nothing passes."""
     found = endpoints({attachment("a").pod: attachment("a")}, {}, {})
     assert [endpoint.policy for endpoint in found.values()] == [DENY_ALL]

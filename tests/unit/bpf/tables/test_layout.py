@@ -93,7 +93,7 @@ def test_mirrored_enums_are_whole() -> None:
         assert constants <= known or not constants & known, constants - known
 
 
-def test_fenced_is_the_models() -> None:
+def test_deny_all_is_the_models() -> None:
     """The set that denies everything has one id on both sides."""
     assert compiled(f'_Static_assert(TW_FENCED == {DENY_ALL}, "mirror");\n') == []
 

@@ -127,12 +127,12 @@ static __always_inline void share_evict(struct tw_ct_key *key)
 
 static __always_inline struct tw_share *share_find(const struct tw_share_key *at)
 {
-	return tw_ct_share_v1.lookup((struct tw_share_key *)at);
+	return tw_ct_share_v2.lookup((struct tw_share_key *)at);
 }
 
 static __always_inline void share_make(const struct tw_share_key *at, struct tw_share *empty)
 {
-	tw_ct_share_v1.update((struct tw_share_key *)at, empty);
+	tw_ct_share_v2.update((struct tw_share_key *)at, empty);
 }
 
 #define SHARE_ENTRY struct tw_ct
@@ -355,15 +355,16 @@ static __always_inline void ct_create_alias(const struct tw_pkt *pkt, struct tw_
 }
 
 /* Write an entry, which takes a place in the share of the pod at whose hook it is written. */
-static __always_inline int ct_insert(struct tw_fresh *fresh, struct tw_claim *claim)
+static __always_inline int ct_insert(struct tw_hold *hold, struct tw_fresh *fresh,
+				     struct tw_claim *claim)
 {
-	fresh->ct.seen = claim->owner.now;
-	fresh->ct.slot = share_claim(&fresh->key, claim);
+	fresh->ct.seen = claim->now;
+	fresh->ct.slot = share_claim(hold, &fresh->key, claim);
 	if (!fresh->ct.slot)
 		return TW_DROP_NO_ENTRY;
 	if (!tw_ct_v2.update(&fresh->key, &fresh->ct))
 		return TW_GO_ON;
-	share_full(claim);
+	share_full(hold, claim);
 	return TW_DROP_NO_ENTRY;
 }
 
@@ -373,8 +374,9 @@ static __always_inline int ct_insert(struct tw_fresh *fresh, struct tw_claim *cl
  */
 static __always_inline int ct_commit(const struct tw_pkt *pkt, struct tw_names *names)
 {
-	struct tw_claim *claim;
 	bool far = names->received || names->hairpin;
+	struct tw_claim *claim;
+	struct tw_hold hold;
 
 	if (!names->fresh)
 		return TW_GO_ON;
@@ -382,14 +384,16 @@ static __always_inline int ct_commit(const struct tw_pkt *pkt, struct tw_names *
 	if (!claim)
 		return TW_DROP_NO_ENTRY;
 	/* translated, a pod's packet to itself has its address there alone */
-	addr_copy(claim->owner.addr, far ? pkt->dst.addr : pkt->src.addr);
-	addr_copy(claim->owner.initiator, names->received ? pkt->src.addr : claim->owner.addr);
-	claim->owner.received = names->received ? TW_SHARE_RECEIVED : 0;
-	claim->owner.now = names->now;
+	addr_copy(claim->at.addr, far ? pkt->dst.addr : pkt->src.addr);
+	addr_copy(claim->initiator, names->received ? pkt->src.addr : claim->at.addr);
+	claim->received = names->received ? TW_SHARE_RECEIVED : 0;
+	claim->now = names->now;
+	if (!share_open(&hold, claim))
+		return TW_DROP_NO_ENTRY;
 	for (int i = 0; i < 2; i++) {
 		struct tw_fresh *fresh = &names->entry[i];
 
-		if ((names->fresh & (1 << i)) && ct_insert(fresh, claim))
+		if ((names->fresh & (1 << i)) && ct_insert(&hold, fresh, claim))
 			return TW_DROP_NO_ENTRY;
 	}
 	return TW_GO_ON;

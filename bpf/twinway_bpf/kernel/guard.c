@@ -286,11 +286,15 @@ static __always_inline int guard_check(struct __sk_buff *skb, struct tw_pkt *pkt
 		return TW_PASS_STACK;
 	if (!out && view.node)
 		view.node = device_node_sends(skb, pkt, device_is_pods(skb));
+	udp_begin();
 	if (pkt->frag != TW_FRAG_LATER)
 		rc = guard_judge(skb, pkt, &view, out);
 	if (!rc && pkt->frag)
 		rc = guard_fragment(skb, pkt, &view, out);
-	return rc ? rc : TW_PASS_STACK;
+	if (rc)
+		return rc;
+	udp_commit();
+	return TW_PASS_STACK;
 }
 
 /* Of a connection that the pod's kernel keeps? */

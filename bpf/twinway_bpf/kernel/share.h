@@ -4,10 +4,11 @@
  *
  *     (address, window) -> 8 keys      a way holds the key of one entry, which holds the way's slot
  *
- * A new entry takes a way of one of its share's windows: a free one, else that of the entry that is
- * missed least, which is evicted. While all eight live, it takes a way that was never used, until the
- * share has all its windows; so the memory that a share takes follows its pod, and a look-up knows
- * nothing of shares.
+ * A new entry takes a way that is empty in one of its share's windows, at random. Where that has none, a
+ * pass over its eight keys clears those whose entries are gone, and so serves the next entries, too. While
+ * all eight live, new entries take ways that were never used, some of them without another pass, until the
+ * share has all its windows; then the entry that is missed least is evicted. So the memory that a share
+ * takes follows its pod, and a look-up knows nothing of shares.
  *
  * What a pod began counts for it (its source was checked), what others began for the pod that
  * received it, apart. There, an initiator that fills the share evicts its own entries first.
@@ -30,46 +31,68 @@
 #define SHARE_NONE (1ULL << 32)
 #define SHARE_WINDOWS_DEFAULT 4096
 
-/* Whose share a new entry takes a place of. */
-struct tw_owner {
-	__be32 addr[4];	     /* the pod's */
-	__be32 initiator[4]; /* who began */
-	__u32 received;	     /* TW_SHARE_RECEIVED: somebody else than the pod; else 0 */
-	__u32 now;
-};
+#define SHARE_GROWTH 8 /* new entries that take ways never used after a pass that cleared none */
 
 /*
  * Room for one claim: a BPF stack has 512 bytes. verifier: what is loaded from here may have any value,
  * so that it walks what follows once, whatever was stored.
  */
 struct tw_claim {
-	struct tw_share empty; /* never written */
-	struct tw_owner owner;
-	__u64 none;  /* the score of a free way */
+	struct tw_share empty;	/* never written */
+	struct tw_share_key at; /* a window of the share that a new entry takes a way of */
+	__be32 initiator[4];	/* who began */
+	__u32 received;		/* TW_SHARE_RECEIVED: somebody else than the pod; else 0 */
+	__u32 now;
+	__u64 none;  /* the score of a way whose entry is gone */
 	__u64 score; /* of `best` */
 	__u64 best;
 };
 
 /* 0 -> that room. Used by the packet hooks alone. Never missing. */
-BPF_TABLE("percpu_array", __u32, struct tw_claim, tw_claim_v1, 1);
+BPF_TABLE("percpu_array", __u32, struct tw_claim, tw_claim_v2, 1);
 
 static __always_inline struct tw_claim *claim_get(void)
 {
 	__u32 zero = 0;
 
-	return tw_claim_v1.lookup(&zero);
+	return tw_claim_v2.lookup(&zero);
 }
 
-/* The window of this number, made where there is none. */
-static __always_inline struct tw_share *share_window(const struct tw_share_key *at,
-						     struct tw_claim *claim)
+/* A share while places in it are claimed. verifier: pointers into maps may stand on the stack alone. */
+struct tw_hold {
+	struct tw_share *first;	 /* its window 0 */
+	struct tw_share *window; /* the one that claim->at names */
+};
+
+/* The window that claim->at names, made where there is none; NULL: no room. */
+static __always_inline struct tw_share *share_window(struct tw_claim *claim)
 {
-	struct tw_share *window = share_find(at);
+	struct tw_share *window = share_find(&claim->at);
 
 	if (window)
 		return window;
-	share_make(at, &claim->empty);
-	return share_find(at);
+	share_make(&claim->at, &claim->empty);
+	return share_find(&claim->at);
+}
+
+/* Look up a share, whose pod is written in claim->at. */
+static __always_inline bool share_open(struct tw_hold *hold, struct tw_claim *claim)
+{
+	claim->at.window = claim->received;
+	hold->first = share_window(claim);
+	hold->window = hold->first;
+	return hold->first;
+}
+
+/* Go to another window. Several new entries in a row often come into one. */
+static __always_inline bool share_turn(struct tw_hold *hold, __u32 number, struct tw_claim *claim)
+{
+	number |= claim->received;
+	if (claim->at.window != number) {
+		claim->at.window = number;
+		hold->window = share_window(claim);
+	}
+	return hold->window;
 }
 
 static __always_inline __u32 share_limit(void)
@@ -88,27 +111,48 @@ static __always_inline __u64 share_differs(const __be32 *a, const __be32 *b)
 	return -bits >> 63;
 }
 
-/*
- * How little the entry of a way would be missed. verifier: computed rather than branched on, here and
- * in worth.h: each branch would double what it walks, in each way.
- */
-static __always_inline __u64 share_score(struct tw_ct_key *key, __u32 slot,
-					 const struct tw_claim *claim)
+/* Of two ends one is the pod's, which has an address. */
+static __always_inline bool share_is_empty(const struct tw_ct_key *way)
 {
-	const struct tw_owner *owner = &claim->owner;
-	SHARE_ENTRY *entry = share_entry(key);
-	__u64 worth, another;
+	const __be32 *a = way->end[0].addr, *b = way->end[1].addr;
 
-	if (!entry || entry->slot != slot)
-		return claim->none;
-	worth = share_worth(key, entry, owner->now);
-	another = share_differs(key->end[0].addr, owner->initiator) &
-		  share_differs(key->end[1].addr, owner->initiator);
-	worth += another * worth_lives(worth) * TW_WORTH_ANOTHERS;
-	return (worth << 24) | (~(owner->now - entry->seen) & SHARE_AGE);
+	return !(a[0] | a[1] | a[2] | a[3] | b[0] | b[1] | b[2] | b[3]);
 }
 
-/* Find the way of a window that is to be taken. Where the table is full, a free one is of no use. */
+/*
+ * How little the entry of a way would be missed; a way whose entry is gone becomes an empty one. verifier:
+ * computed rather than branched on, here and in worth.h: each branch would double what it walks, in each way.
+ */
+static __always_inline __u64 share_score(struct tw_ct_key *way, __u32 slot,
+					 const struct tw_claim *claim)
+{
+	SHARE_ENTRY *entry = share_entry(way);
+	__u64 worth, another;
+
+	if (!entry || entry->slot != slot) {
+		__builtin_memset(way, 0, sizeof(*way));
+		return claim->none;
+	}
+	worth = share_worth(way, entry, claim->now);
+	another = share_differs(way->end[0].addr, claim->initiator) &
+		  share_differs(way->end[1].addr, claim->initiator);
+	worth += another * worth_lives(worth) * TW_WORTH_ANOTHERS;
+	return (worth << 24) | (~(claim->now - entry->seen) & SHARE_AGE);
+}
+
+/* Is there an empty way? Then it is the best. */
+static __always_inline bool share_has_empty(const struct tw_share *window, struct tw_claim *claim)
+{
+	for (__u32 i = 0; i < TW_SHARE_WAYS; i++) {
+		if (share_is_empty(&window->way[i])) {
+			claim->best = i;
+			return 1;
+		}
+	}
+	return 0;
+}
+
+/* Find the way of a window that is to be taken. Where the table is full, an empty one is of no use. */
 static __always_inline void share_choose(struct tw_share *window, __u32 slot, bool full,
 					 struct tw_claim *claim)
 {
@@ -122,89 +166,96 @@ static __always_inline void share_choose(struct tw_share *window, __u32 slot, bo
 		less = worth_bit((score - claim->score) >> 63);
 		claim->best += less * (i - claim->best);
 		claim->score += less * (score - claim->score);
-		if (!score)
-			return;
 	}
 }
 
-static __always_inline __u32 share_slot(const struct tw_share_key *at)
+/* The slot of the first way of the window that claim->at names. */
+static __always_inline __u32 share_slot(const struct tw_claim *claim)
 {
-	return TW_SLOT_TAKEN | (at->window & TW_SHARE_RECEIVED) |
-	       (at->window & ~TW_SHARE_RECEIVED) * TW_SHARE_WAYS;
+	return TW_SLOT_TAKEN | (claim->at.window & TW_SHARE_RECEIVED) |
+	       (claim->at.window & ~TW_SHARE_RECEIVED) * TW_SHARE_WAYS;
 }
 
-/* Take a way for `key`, and evict what held it; the slot, to be stored in the new entry. */
-static __always_inline __u32 share_take(struct tw_share *window, __u32 slot, __u32 best,
-					const struct tw_ct_key *key)
+/* verifier: loaded again, for it would walk what follows once for each value that it knows. */
+static __always_inline __u32 share_best(const struct tw_claim *claim)
 {
-	struct tw_ct_key *way = &window->way[best & (TW_SHARE_WAYS - 1)];
-	SHARE_ENTRY *entry;
+	return *(const volatile __u64 *)&claim->best & (TW_SHARE_WAYS - 1);
+}
 
-	slot += best & (TW_SHARE_WAYS - 1);
-	entry = share_entry(way);
-	if (entry && entry->slot == slot)
+/* Evict the entry that holds the best way, unless that changed hands meanwhile. */
+static __always_inline void share_vacate(struct tw_share *window, const struct tw_claim *claim)
+{
+	__u32 best = share_best(claim);
+	struct tw_ct_key *way = &window->way[best];
+	SHARE_ENTRY *entry = share_entry(way);
+
+	if (entry && entry->slot == share_slot(claim) + best)
 		share_evict(way);
-	*way = *key;
-	return slot;
 }
 
-/* A slot that was never used, as long as the share has windows to come; 0: it has not. */
-static __always_inline __u32 share_grow(struct tw_share *first, const struct tw_ct_key *key,
-					struct tw_claim *claim)
+/* Has the share ways to come that were never used? */
+static __always_inline bool share_may_grow(const struct tw_share *first)
 {
-	struct tw_share_key at = {};
-	struct tw_share *window;
-	__u32 used = first->used + TW_SHARE_WAYS;
-
-	if (used >= share_limit() * TW_SHARE_WAYS)
-		return 0;
-	addr_copy(at.addr, claim->owner.addr);
-	at.window = claim->owner.received | used / TW_SHARE_WAYS;
-	window = share_window(&at, claim);
-	if (!window)
-		return 0;
-	first->used++;
-	return share_take(window, share_slot(&at), used, key);
+	return first->used + TW_SHARE_WAYS < share_limit() * TW_SHARE_WAYS;
 }
 
-/* A slot for a new entry of this key in the share of claim->owner; 0: none is to be had. */
-static __always_inline __u32 share_claim(const struct tw_ct_key *key, struct tw_claim *claim)
+/* Go to the way that was never used, and is the next to be. */
+static __always_inline bool share_grow(struct tw_hold *hold, struct tw_claim *claim)
 {
-	struct tw_share_key at = {};
-	struct tw_share *first, *window;
-	__u32 slot, whole;
-	bool full;
+	__u32 used = hold->first->used + TW_SHARE_WAYS;
 
-	addr_copy(at.addr, claim->owner.addr);
-	at.window = claim->owner.received;
-	first = share_window(&at, claim);
-	if (!first)
+	if (!share_turn(hold, used / TW_SHARE_WAYS, claim))
 		return 0;
-	full = first->full == claim->owner.now + 1;
-	whole = first->used / TW_SHARE_WAYS + 1; /* windows all of whose ways were used */
-	at.window |= bpf_get_prandom_u32() % whole;
-	window = share_find(&at);
-	if (!window)
+	hold->first->used++;
+	claim->best = used % TW_SHARE_WAYS;
+	return 1;
+}
+
+/* Go to a way of a window all of whose ways were used: an empty one, or one that is vacated. */
+static __always_inline bool share_replace(struct tw_hold *hold, struct tw_claim *claim)
+{
+	__u32 number = bpf_get_prandom_u32() % (hold->first->used / TW_SHARE_WAYS + 1);
+	bool full = hold->first->full == claim->now + 1;
+
+	if (!share_turn(hold, number, claim))
 		return 0;
-	share_choose(window, share_slot(&at), full, claim);
-	if (claim->score >= TW_WORTH_ASKED << 24 && !full) {
-		slot = share_grow(first, key, claim);
-		if (slot)
-			return slot;
+	if (!full && share_has_empty(hold->window, claim))
+		return 1;
+	share_choose(hold->window, share_slot(claim), full, claim);
+	if (claim->score >= TW_WORTH_ASKED << 24 && !full && share_may_grow(hold->first)) {
+		hold->first->growth = SHARE_GROWTH;
+		return share_grow(hold, claim);
 	}
-	return share_take(window, share_slot(&at), claim->best, key);
+	if (claim->score)
+		share_vacate(hold->window, claim);
+	return 1;
+}
+
+/* A slot for a new entry of this key in an open share; 0: none is to be had. */
+static __always_inline __u32 share_claim(struct tw_hold *hold, const struct tw_ct_key *key,
+					 struct tw_claim *claim)
+{
+	bool found;
+	__u32 best;
+
+	if (hold->first->growth && share_may_grow(hold->first)) {
+		hold->first->growth--;
+		found = share_grow(hold, claim);
+	} else {
+		found = share_replace(hold, claim);
+	}
+	if (!found)
+		return 0;
+	best = share_best(claim);
+	hold->window->way[best] = *key;
+	return share_slot(claim) + best;
 }
 
 /* The table was full: for a moment, what is new in this share takes the place of what is there. */
-static __always_inline void share_full(struct tw_claim *claim)
+static __always_inline void share_full(struct tw_hold *hold, const struct tw_claim *claim)
 {
-	struct tw_share_key at = {.window = claim->owner.received};
-	struct tw_share *first;
-
-	addr_copy(at.addr, claim->owner.addr);
-	first = share_find(&at);
-	if (first)
-		first->full = claim->owner.now + 1;
+	hold->first->full = claim->now + 1;
+	hold->first->growth = 0;
 }
 
 #endif

@@ -66,7 +66,7 @@ BPF_F_TABLE("hash", struct tw_ct_key, struct tw_ct, tw_ct_v2, 1048576, NO_PREALL
  * window of a pod's share of tw_ct -> the keys that it holds.
  * Written by the packet hooks; the agent removes those of pods that have gone. Missing: not used yet.
  */
-BPF_F_TABLE("hash", struct tw_share_key, struct tw_share, tw_ct_share_v1, 262144, NO_PREALLOC);
+BPF_F_TABLE("hash", struct tw_share_key, struct tw_share, tw_ct_share_v2, 262144, NO_PREALLOC);
 
 /* enum tw_limit -> windows that a share may have. Written by the agent. 0: not written yet. */
 BPF_TABLE("array", __u32, __u32, tw_limit_v1, 2);

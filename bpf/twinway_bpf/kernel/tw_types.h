@@ -164,7 +164,8 @@ struct tw_share_key {
 struct tw_share {
 	__u32 used; /* of window 0: ways in use beyond its own */
 	__u32 full; /* of window 0: when the whole table was last full, as tw_ct.seen, + 1; 0: never */
-	struct tw_ct_key way[TW_SHARE_WAYS]; /* all zero: never used */
+	__u32 growth; /* of window 0: entries to come that take a way never used, without looking for another */
+	struct tw_ct_key way[TW_SHARE_WAYS]; /* all zero: empty */
 };
 
 /* Whose packets a device was last seen to carry: of tw_source. */

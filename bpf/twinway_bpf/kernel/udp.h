@@ -19,7 +19,7 @@
 BPF_F_TABLE("hash", struct tw_ct_key, struct tw_udp, tw_udp_v4, 262144, NO_PREALLOC);
 
 /* As tw_ct_share, of tw_udp. */
-BPF_F_TABLE("hash", struct tw_share_key, struct tw_share, tw_udp_share_v1, 65536, NO_PREALLOC);
+BPF_F_TABLE("hash", struct tw_share_key, struct tw_share, tw_udp_share_v2, 65536, NO_PREALLOC);
 
 /*
  * How long a note counts, as the same flow does in tw_ct (ct_expired): what is noted of TCP stands for
@@ -53,12 +53,12 @@ static __always_inline void share_evict(struct tw_ct_key *key)
 
 static __always_inline struct tw_share *share_find(const struct tw_share_key *at)
 {
-	return tw_udp_share_v1.lookup((struct tw_share_key *)at);
+	return tw_udp_share_v2.lookup((struct tw_share_key *)at);
 }
 
 static __always_inline void share_make(const struct tw_share_key *at, struct tw_share *empty)
 {
-	tw_udp_share_v1.update((struct tw_share_key *)at, empty);
+	tw_udp_share_v2.update((struct tw_share_key *)at, empty);
 }
 
 #define SHARE_ENTRY struct tw_udp
@@ -72,37 +72,95 @@ static __always_inline void udp_key(struct tw_ct_key *key, const struct tw_view 
 	key->proto = proto;
 }
 
-static __always_inline void udp_insert(const struct tw_ct_key *key, __u8 flag, __u32 slot)
+/*
+ * What is to be remembered of a packet that passes: of itself, and of the datagram that it is the head of.
+ * verifier: kept in memory and written in one place, so that it walks that once, not for each way there.
+ */
+struct tw_pending {
+	struct tw_ct_key key[2];
+	__u8 flag[2]; /* enum tw_udp_flag; 0: nothing */
+	__u8 pad[2];
+};
+
+enum tw_pending_of {
+	TW_PENDING_PACKET = 0,
+	TW_PENDING_DATAGRAM = 1,
+};
+
+/* 0 -> that. Used by the guard alone. Never missing. */
+BPF_TABLE("percpu_array", __u32, struct tw_pending, tw_pending_v1, 1);
+
+static __always_inline struct tw_pending *pending_get(void)
+{
+	__u32 zero = 0;
+
+	return tw_pending_v1.lookup(&zero);
+}
+
+/* Nothing is to be remembered yet. */
+static __always_inline void udp_begin(void)
+{
+	struct tw_pending *pending = pending_get();
+
+	if (!pending)
+		return;
+	pending->flag[TW_PENDING_PACKET] = 0;
+	pending->flag[TW_PENDING_DATAGRAM] = 0;
+}
+
+/* Have udp_commit() remember it. */
+static __always_inline void udp_remember(const struct tw_view *view, __u8 proto, __u8 flag)
+{
+	__u32 at = proto == PROTO_FRAGMENT ? TW_PENDING_DATAGRAM : TW_PENDING_PACKET;
+	struct tw_pending *pending = pending_get();
+
+	if (!pending)
+		return;
+	udp_key(&pending->key[at], view, proto);
+	pending->flag[at] = flag;
+}
+
+static __always_inline void udp_insert(struct tw_ct_key *key, __u8 flag, __u32 slot)
 {
 	struct tw_udp fresh = {.flags = flag, .slot = slot};
-	struct tw_claim *claim = claim_get();
 	bool received = flag == TW_UDP_RECEIVED;
+	struct tw_claim *claim = claim_get();
+	struct tw_hold hold;
 
 	if (!claim)
 		return;
-	claim->owner.now = ct_now();
-	claim->owner.received = received ? TW_SHARE_RECEIVED : 0;
-	addr_copy(claim->owner.addr, key->end[0].addr);
-	addr_copy(claim->owner.initiator, key->end[received].addr);
-	fresh.seen = claim->owner.now;
+	claim->now = ct_now();
+	claim->received = received ? TW_SHARE_RECEIVED : 0;
+	addr_copy(claim->at.addr, key->end[0].addr);
+	addr_copy(claim->initiator, key->end[received].addr);
+	fresh.seen = claim->now;
+	if (!share_open(&hold, claim))
+		return;
 	if (!slot)
-		fresh.slot = share_claim(key, claim);
-	if (fresh.slot && tw_udp_v4.update((struct tw_ct_key *)key, &fresh))
-		share_full(claim);
+		fresh.slot = share_claim(&hold, key, claim);
+	if (fresh.slot && tw_udp_v4.update(key, &fresh))
+		share_full(&hold, claim);
 }
 
-static __always_inline void udp_remember(const struct tw_view *view, __u8 proto, __u8 flag)
+/* Remember what is to be remembered of a packet that passes. */
+static __always_inline void udp_commit(void)
 {
-	struct tw_ct_key key = {};
+	struct tw_pending *pending = pending_get();
 	struct tw_udp *found;
 
-	udp_key(&key, view, proto);
-	found = tw_udp_v4.lookup(&key);
-	if (found && (found->flags & flag)) {
-		found->seen = ct_now();
+	if (!pending)
 		return;
+	for (int i = 0; i < 2; i++) {
+		__u8 flag = pending->flag[i];
+
+		if (!flag)
+			continue;
+		found = tw_udp_v4.lookup(&pending->key[i]);
+		if (found && (found->flags & flag))
+			found->seen = ct_now();
+		else
+			udp_insert(&pending->key[i], flag, found ? found->slot : 0);
 	}
-	udp_insert(&key, flag, found ? found->slot : 0);
 }
 
 static __always_inline bool udp_answers(const struct tw_view *view, __u8 proto, __u8 flag)

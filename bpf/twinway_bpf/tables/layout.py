@@ -135,7 +135,7 @@ class ShareKey(ctypes.Structure):
 class Share(ctypes.Structure):
     """struct tw_share."""
 
-    _fields_ = (("used", u32), ("full", u32), ("way", CtKey * 8))
+    _fields_ = (("used", u32), ("full", u32), ("growth", u32), ("way", CtKey * 8))
 
 
 class Source(ctypes.Structure):

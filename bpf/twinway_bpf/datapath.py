@@ -90,9 +90,7 @@ class Datapath:
         step += self._apply_services(change)
         self._path.take_charge()
         step += self._endpoints.settle(change)
-        if self._endpoints.moved:
-            self._node.settings.grow("places")
-            self._endpoints.moved = False
+        self._forget_senders()
         if pods.moved:
             self._leave(pods)
         self._raise_refused()
@@ -164,7 +162,14 @@ class Datapath:
         switch = self._endpoints.switch(self._shut(change), pods.devices, self._node_addresses)
         if switch.judge_anew:
             self._node.settings.grow("rev")
+        self._forget_senders()
         return switch
+
+    # Programs remember whose an address is, until one has left its pod or device.
+    def _forget_senders(self) -> None:
+        if self._endpoints.moved:
+            self._node.settings.grow("places")
+            self._endpoints.moved = False
 
     # A pod under a policy at whose device nobody could enforce it is shut by all that can: the programs of
     # those it speaks with, and of its sockets.

@@ -78,11 +78,16 @@ static __always_inline bool source_is_still_own(struct __sk_buff *skb, const __b
 	return 1;
 }
 
-static __always_inline int source_check(struct __sk_buff *skb, const struct tw_pkt *pkt)
+static __always_inline int source_says(const struct tw_pkt *pkt, bool own)
 {
-	if (source_is_own(skb, pkt->src.addr))
+	if (own)
 		return TW_GO_ON;
 	return source_asks_dhcp(pkt) ? TW_PASS_STACK : TW_DROP_SPOOFED;
+}
+
+static __always_inline int source_check(struct __sk_buff *skb, const struct tw_pkt *pkt)
+{
+	return source_says(pkt, source_is_own(skb, pkt->src.addr));
 }
 
 #endif

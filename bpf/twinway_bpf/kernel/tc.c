@@ -69,7 +69,7 @@ static __always_inline int from_pod(struct __sk_buff *skb, struct tw_scratch *sc
 		return rc;
 	if (!cfg)
 		return TW_DROP_NO_ENTRY;
-	rc = source_check(skb, &scratch->pkt);
+	rc = source_says(&scratch->pkt, source_is_still_own(skb, scratch->pkt.src.addr));
 	if (rc)
 		return rc;
 	rc = pod_sends(skb, scratch, conn, cfg, in_pod);

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import struct
+import time
 from contextlib import suppress
 
 import pytest
@@ -24,7 +26,7 @@ from tests.packets.socket_fates import (
     saying,
     site,
 )
-from tests.packets.sockets import LOOPBACK, Kind, Site, cookie, disconnect
+from tests.packets.sockets import KINDS, LOOPBACK, Kind, Site, cookie, disconnect
 from tests.packets.tables import verdict
 from twinway.model.policy import Direction
 from twinway_bpf.tables.encode import Place
@@ -239,3 +241,34 @@ def test_address_that_is_another_pods_now(site: Site, kind: Kind) -> None:
     assert saying(site, accepted.send, client) is None
     site.tables.settings.write(rev=2)
     assert saying(site, accepted.send, client) == Reason.DROP_SPOOFED
+
+
+def says(raw: socket.socket, source: End, target: End) -> None:
+    """Somebody makes a segment that begins nothing up."""
+    header = 20 if source.address.version == 4 else 40
+    with suppress(OSError):
+        raw.sendto(tcp(source, target, ACK)[14 + header :], (str(target.address), 0))
+
+
+@idle
+@pytest.mark.parametrize("net", [V4, V6], ids=["v4", "v6"])
+def test_segment_after_its_connection(site: Site, net: Net) -> None:
+    """After a connection has gone, its peer's segments pass for two seconds at most, and under its revision."""
+    kind = KINDS[f"v{net.version}"]
+    pod(site, kind.client, CLIENTS_SET, EGRESS)
+    family = socket.AF_INET if net.version == 4 else socket.AF_INET6
+    with socket.socket(family, socket.SOCK_RAW, TCP) as raw:
+        raw.bind((str(net.server), 0))
+        for anew in (False, True):
+            client, accepted = established(site, kind)
+            assert saying(site, accepted.send, client) is None
+            ends = kind.server, End(net.client, client.getsockname()[1])
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.close()
+            if anew:
+                site.tables.settings.grow("rev")
+            before, asked = site.tables.counts()[Reason.DROP_POLICY_INGRESS], time.monotonic()
+            while site.tables.counts()[Reason.DROP_POLICY_INGRESS] == before:
+                says(raw, *ends)
+                assert time.monotonic() - asked < (0.5 if anew else 2.2)
+            site.close()

@@ -14,6 +14,7 @@
 #include "device.h"
 #include "glance.h"
 #include "judge.h"
+#include "kept.h"
 #include "link.h"
 #include "sk_kept.h"
 #include "sk_self.h"
@@ -297,13 +298,25 @@ static __always_inline int guard_check(struct __sk_buff *skb, struct tw_pkt *pkt
 	return TW_PASS_STACK;
 }
 
-/* Of a connection that the pod's kernel keeps? */
-static __always_inline bool guard_is_kept(struct __sk_buff *skb, const struct tw_end *src,
-					  const struct tw_end *dst)
+/* Of a connection that the pod's kernel keeps, or kept a moment ago? */
+static __always_inline bool guard_is_kept(struct __sk_buff *skb, struct tw_kept *wanted)
 {
-	struct tw_ep *ep = ep_get(dst->addr);
+	struct tw_kept *known = kept_place(wanted);
+	struct tw_cfg *cfg = cfg_get();
+	struct tw_ep *ep;
 
-	return ep && ep->policy && sk_kept(skb, dst, src, ep->netns, 0);
+	if (!known || !cfg)
+		return 0;
+	wanted->ifindex = skb->ifindex;
+	wanted->rev = cfg->rev;
+	wanted->asked = ct_now() + 1;
+	if (kept_is(known, wanted))
+		return 1;
+	ep = ep_get(wanted->local.addr);
+	if (!ep || !ep->policy || !sk_kept(skb, &wanted->local, &wanted->remote, ep->netns, 0))
+		return 0;
+	*known = *wanted;
+	return 1;
 }
 
 /* Of a socket whose connection was judged, and its address with it? */
@@ -330,11 +343,12 @@ static __always_inline bool guard_is_judged(struct __sk_buff *skb)
 /* Most packets: of a connection that goes on. */
 static __always_inline bool guard_goes_on(struct __sk_buff *skb, bool out)
 {
-	struct tw_end src = {}, dst = {};
+	struct tw_kept seen = {};
 
-	if (!glance_goes_on(skb, &src, &dst))
+	/* what leaves is not asked for by its ends */
+	if (!glance_goes_on(skb, &seen.remote, &seen.local))
 		return 0;
-	return out ? guard_is_judged(skb) : guard_is_kept(skb, &src, &dst);
+	return out ? guard_is_judged(skb) : guard_is_kept(skb, &seen);
 }
 
 static __always_inline int guard_ends(int reason)

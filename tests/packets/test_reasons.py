@@ -116,7 +116,7 @@ def test_is_reached(scene: Scene, reason: Reason) -> None:
     [
         pytest.param({"tw_scratch_v1": PER_CPU_HASH}, id="no scratch space"),
         pytest.param({"tw_cfg_v4": HASH}, id="no settings"),
-        pytest.param({"tw_ct_v2": HASH}, id="connections full"),
+        pytest.param({"tw_ct_v3": HASH}, id="connections full"),
     ],
 )
 def test_lacking_table_drops(scene: Scene, doctor: Doctor, kinds: dict[str, int]) -> None:

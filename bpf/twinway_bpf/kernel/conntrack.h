@@ -37,12 +37,13 @@ enum tw_over {
 
 /* What is known of a packet's connection, apart from its entries. */
 struct tw_names {
-	struct tw_ct_key key;	  /* of the record */
-	struct tw_end vip;	  /* what the client wrote, where that is a Service */
-	struct tw_choice choice;  /* and what becomes of it */
+	struct tw_ct_key key; /* of the record */
+	struct tw_end client; /* of a translated connection: the ends that the client wrote */
+	struct tw_end vip;
+	struct tw_end
+		given; /* what the client is called after translation; port 0: not chosen yet */
+	struct tw_choice choice;  /* and its peer */
 	struct tw_fresh entry[2]; /* its record and its alias, where they are new */
-	__be16 own_port;	  /* the client's port, as it wrote it */
-	__be16 given_port;	  /* what its packets bear after translation; 0: not chosen yet */
 	__u32 now;
 	/* verifier: these are here, and not on the stack, lest it walk each combination of them */
 	__u8 forward; /* this packet comes from the initiator */
@@ -117,12 +118,12 @@ static __always_inline __u64 share_worth(const struct tw_ct_key *key, const stru
 
 static __always_inline struct tw_ct *share_entry(struct tw_ct_key *key)
 {
-	return tw_ct_v2.lookup(key);
+	return tw_ct_v3.lookup(key);
 }
 
 static __always_inline void share_evict(struct tw_ct_key *key)
 {
-	tw_ct_v2.delete(key);
+	tw_ct_v3.delete(key);
 }
 
 static __always_inline struct tw_share *share_find(const struct tw_share_key *at)
@@ -214,7 +215,7 @@ static __always_inline __u32 ct_hash(const struct tw_pkt *pkt)
 static __always_inline void ct_find(const struct tw_pkt *pkt, struct tw_conn *conn)
 {
 	bool first = ct_key(&conn->names->key, &pkt->src, &pkt->dst, pkt->proto);
-	struct tw_ct *ct = tw_ct_v2.lookup(&conn->names->key);
+	struct tw_ct *ct = tw_ct_v3.lookup(&conn->names->key);
 
 	conn->names->now = ct_now();
 	conn->names->forward = 1;
@@ -224,8 +225,6 @@ static __always_inline void ct_find(const struct tw_pkt *pkt, struct tw_conn *co
 	conn->names->hairpin = !!(ct->flags & TW_CT_HAIRPIN);
 	if (ct->flags & TW_CT_ALIAS) {
 		conn->names->choice.backend = ct->backend;
-		end_copy(&conn->names->choice.to, &ct->peer);
-		conn->names->given_port = ct->port;
 		conn->alias = ct;
 		return;
 	}
@@ -250,10 +249,10 @@ static __always_inline void ct_beside(const struct tw_pkt *pkt, struct tw_conn *
 		return;
 	conn->ct = 0;
 	conn->names->key.written = 1;
-	alias = tw_ct_v2.lookup(&conn->names->key);
+	alias = tw_ct_v3.lookup(&conn->names->key);
 	conn->names->key.written = 0;
 	if (alias && !ct_expired(alias, pkt->proto, conn->names->now)) {
-		conn->names->given_port = alias->port;
+		end_copy(&conn->names->given, &alias->client);
 		conn->alias = alias;
 	} else if (pkt->proto == PROTO_TCP && !(pkt->tcp & TCP_SYN)) {
 		return;
@@ -280,11 +279,11 @@ static __always_inline bool ct_gives_name(const struct tw_ct *ct, __u32 now)
 static __always_inline bool ct_take_name(const struct tw_pkt *pkt, struct tw_conn *conn)
 {
 	bool first = ct_key(&conn->names->key, &pkt->src, &pkt->dst, pkt->proto);
-	struct tw_ct *ct = tw_ct_v2.lookup(&conn->names->key);
+	struct tw_ct *ct = tw_ct_v3.lookup(&conn->names->key);
 
 	if (!ct || ct_expired(ct, pkt->proto, conn->names->now))
 		return 1;
-	if (!(ct->flags & TW_CT_NAT) || ct->port != conn->names->own_port ||
+	if (!(ct->flags & TW_CT_NAT) || !end_equal(&ct->client, &conn->names->client) ||
 	    !end_equal(&ct->peer, &conn->names->vip))
 		return ct_gives_name(ct, conn->names->now);
 	if (first == !!(ct->flags & TW_CT_FIRST) && !ct_reopens(ct, pkt, 1))
@@ -293,16 +292,14 @@ static __always_inline bool ct_take_name(const struct tw_pkt *pkt, struct tw_con
 }
 
 /*
- * Give the client the port that the backend sees: its own, unless another connection has it there,
- * or the one it was given before. By hash, like the backend: a lost alias is made again as it was.
+ * Settle the port that the backend sees: the one that the client was given before, else its own, unless
+ * another connection has that there. By hash, like the backend: a lost alias is made again as it was.
  */
 static __always_inline int ct_name(struct tw_pkt *pkt, struct tw_conn *conn, __u32 hash)
 {
-	__be16 given = conn->names->given_port;
+	bool given = conn->names->given.port;
 
 	conn->ct = 0;
-	if (given)
-		pkt->src.port = given;
 #pragma unroll
 	for (int i = 0; i < PORT_TRIES; i++) {
 		/* a name that was given is no longer asked for: this connection is the newer */
@@ -325,31 +322,28 @@ static __always_inline void ct_create(const struct tw_pkt *pkt, struct tw_names 
 	names->entry[0].key = names->key;
 	if (names->choice.backend || names->moved) {
 		ct->flags |= TW_CT_NAT | (names->hairpin ? TW_CT_HAIRPIN : 0);
-		ct->port = names->own_port;
 		ct->backend = names->choice.backend;
+		end_copy(&ct->client, &names->client);
 		end_copy(&ct->peer, &names->vip);
 	}
 	ct->rev = rev;
 	names->fresh |= TW_FRESH_RECORD;
 }
 
-/* Have the alias written: from what the client is called outside of hairpins to what it wrote. */
+/* Have the alias written: from the ends that the client wrote to those of the record. */
 static __always_inline void ct_create_alias(const struct tw_pkt *pkt, struct tw_names *names,
 					    __u32 rev)
 {
 	struct tw_ct *ct = &names->entry[1].ct;
-	struct tw_end client = {};
 
 	__builtin_memset(&names->entry[1], 0, sizeof(names->entry[1]));
-	addr_copy(client.addr, names->hairpin ? pkt->dst.addr : pkt->src.addr);
-	client.port = names->own_port;
-	ct->port = pkt->src.port;
 	names->entry[1].key.written = names->moved;
 	ct->flags = TW_CT_ALIAS | TW_CT_REPLIED | (names->hairpin ? TW_CT_HAIRPIN : 0);
-	if (ct_key(&names->entry[1].key, &client, &names->vip, pkt->proto))
+	if (ct_key(&names->entry[1].key, &names->client, &names->vip, pkt->proto))
 		ct->flags |= TW_CT_FIRST;
 	ct->backend = names->choice.backend;
-	end_copy(&ct->peer, &names->choice.to);
+	end_copy(&ct->client, &pkt->src);
+	end_copy(&ct->peer, &pkt->dst);
 	ct->rev = rev;
 	names->fresh |= TW_FRESH_ALIAS;
 }
@@ -362,7 +356,7 @@ static __always_inline int ct_insert(struct tw_hold *hold, struct tw_fresh *fres
 	fresh->ct.slot = share_claim(hold, &fresh->key, claim);
 	if (!fresh->ct.slot)
 		return TW_DROP_NO_ENTRY;
-	if (!tw_ct_v2.update(&fresh->key, &fresh->ct))
+	if (!tw_ct_v3.update(&fresh->key, &fresh->ct))
 		return TW_GO_ON;
 	share_full(hold, claim);
 	return TW_DROP_NO_ENTRY;
@@ -374,7 +368,8 @@ static __always_inline int ct_insert(struct tw_hold *hold, struct tw_fresh *fres
  */
 static __always_inline int ct_commit(const struct tw_pkt *pkt, struct tw_names *names)
 {
-	bool far = names->received || names->hairpin;
+	/* under translation, a packet may bear an address that is not its sender's */
+	const __be32 *sender = pkt->changed ? names->client.addr : pkt->src.addr;
 	struct tw_claim *claim;
 	struct tw_hold hold;
 
@@ -383,9 +378,8 @@ static __always_inline int ct_commit(const struct tw_pkt *pkt, struct tw_names *
 	claim = claim_get();
 	if (!claim)
 		return TW_DROP_NO_ENTRY;
-	/* translated, a pod's packet to itself has its address there alone */
-	addr_copy(claim->at.addr, far ? pkt->dst.addr : pkt->src.addr);
-	addr_copy(claim->initiator, names->received ? pkt->src.addr : claim->at.addr);
+	addr_copy(claim->at.addr, names->received ? pkt->dst.addr : sender);
+	addr_copy(claim->initiator, sender);
 	claim->received = names->received ? TW_SHARE_RECEIVED : 0;
 	claim->now = names->now;
 	if (!share_open(&hold, claim))

@@ -59,17 +59,17 @@ static __always_inline void ending_forget(struct tw_pkt *pkt, struct tw_names *n
 {
 	struct tw_ct_key *key = &names->key;
 
-	tw_ct_v2.delete(key);
+	tw_ct_v3.delete(key);
 	if (names->over == TW_OVER_DIRECT)
 		return;
 	/* the client's names for both: a reply has them by now */
 	if (names->forward) {
-		pkt->src.port = names->own_port;
+		end_copy(&pkt->src, &names->client);
 		end_copy(&pkt->dst, &names->vip);
 	}
 	ct_key(key, &pkt->src, &pkt->dst, pkt->proto);
 	key->written = names->over == TW_OVER_BY_NAME;
-	tw_ct_v2.delete(key);
+	tw_ct_v3.delete(key);
 	key->written = 0;
 }
 

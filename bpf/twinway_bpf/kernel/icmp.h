@@ -10,25 +10,21 @@
 #include "nat.h"
 #include "scratch.h"
 
-/* The client's port in what is quoted: in the connection's other name it may be another. */
-static __always_inline int icmp_client_port(struct __sk_buff *skb, const struct tw_pkt *pkt,
-					    const struct tw_pkt *quoted, enum tw_side side,
-					    __be16 port)
+/* The client's end in what is quoted: in the connection's other name it may be another. */
+static __always_inline int icmp_client(struct __sk_buff *skb, const struct tw_pkt *pkt,
+				       const struct tw_pkt *quoted, enum tw_side side,
+				       const struct tw_end *client)
 {
-	struct tw_end client = {};
-
-	end_copy(&client, side == TW_SRC ? &quoted->src : &quoted->dst);
-	if (!port || client.port == port)
+	if (end_equal(side == TW_SRC ? &quoted->src : &quoted->dst, client))
 		return TW_GO_ON;
-	client.port = port;
-	return nat_quoted(skb, pkt, quoted, side, &client);
+	return nat_quoted(skb, pkt, quoted, side, client);
 }
 
 /* A client answers what it took for the Service: the backend is told of its own packet. */
 static __always_inline int icmp_to_backend(struct __sk_buff *skb, struct tw_pkt *pkt,
 					   const struct tw_pkt *quoted, const struct tw_ct *alias)
 {
-	int rc = icmp_client_port(skb, pkt, quoted, TW_DST, alias->port);
+	int rc = icmp_client(skb, pkt, quoted, TW_DST, &alias->client);
 
 	if (!rc)
 		rc = nat_quoted(skb, pkt, quoted, TW_SRC, &alias->peer);
@@ -43,7 +39,7 @@ static __always_inline int icmp_to_backend(struct __sk_buff *skb, struct tw_pkt 
 static __always_inline int icmp_to_client(struct __sk_buff *skb, struct tw_pkt *pkt,
 					  const struct tw_pkt *quoted, const struct tw_ct *record)
 {
-	int rc = icmp_client_port(skb, pkt, quoted, TW_SRC, record->port);
+	int rc = icmp_client(skb, pkt, quoted, TW_SRC, &record->client);
 
 	if (!rc)
 		rc = nat_quoted(skb, pkt, quoted, TW_DST, &record->peer);
@@ -87,7 +83,7 @@ static __always_inline int icmp_related(struct __sk_buff *skb, struct tw_scratch
 	if (!icmp_is_to_sender(pkt, quoted, from_pod))
 		return TW_GO_ON;
 	first = ct_key(&key, &quoted->src, &quoted->dst, quoted->proto);
-	ct = tw_ct_v2.lookup(&key);
+	ct = tw_ct_v3.lookup(&key);
 	if (!ct || ct->rev != cfg->rev || ct_expired(ct, quoted->proto, ct_now()))
 		return TW_GO_ON;
 	*related = 1;

@@ -36,12 +36,12 @@ static __always_inline void hairpin_client(__be32 *addr, bool v6)
 	addr[3] = be32(1);
 }
 
-/* Let a packet of a client be for `to`, in every respect but the client's port. */
-static __always_inline void pod_become(struct tw_pkt *pkt, bool hairpin, const struct tw_end *to)
+/* Let a packet bear other ends. */
+static __always_inline void pod_become(struct tw_pkt *pkt, const struct tw_end *src,
+				       const struct tw_end *dst)
 {
-	if (hairpin)
-		hairpin_client(pkt->src.addr, pkt->v6);
-	end_copy(&pkt->dst, to);
+	end_copy(&pkt->src, src);
+	end_copy(&pkt->dst, dst);
 	pkt->changed = 1;
 }
 
@@ -104,7 +104,7 @@ static __always_inline int pod_choose(const struct tw_pkt *pkt, struct tw_conn *
 	if (pod_is_under_way(pkt, conn))
 		return TW_GO_ON;
 	conn->names->choice.backend = 0;
-	conn->names->given_port = 0;
+	conn->names->given.port = 0;
 	conn->alias = 0;
 	if (pkt->proto != PROTO_TCP && pkt->proto != PROTO_UDP && pkt->proto != PROTO_SCTP)
 		return service_address(pkt->dst.addr) ? TW_DROP_SERVICE_OTHER : TW_GO_ON;
@@ -122,10 +122,15 @@ static __always_inline int pod_translate(struct tw_pkt *pkt, struct tw_conn *con
 {
 	__u32 hash = ct_hash(pkt);
 
+	end_copy(&conn->names->client, &pkt->src);
 	end_copy(&conn->names->vip, &pkt->dst);
-	conn->names->own_port = pkt->src.port;
 	conn->names->forward = 1;
-	pod_become(pkt, conn->names->hairpin, &conn->names->choice.to);
+	if (conn->names->given.port)
+		end_copy(&pkt->src, &conn->names->given);
+	else if (conn->names->hairpin)
+		hairpin_client(pkt->src.addr, pkt->v6);
+	end_copy(&pkt->dst, &conn->names->choice.to);
+	pkt->changed = 1;
 	return ct_name(pkt, conn, hash);
 }
 
@@ -136,8 +141,13 @@ static __always_inline int pod_judge(struct __sk_buff *skb, const struct tw_pkt 
 	const struct tw_end *to = conn->names->forward ? &pkt->dst : &pkt->src;
 	struct tw_ends ends = {};
 
-	/* a pod that asked for a Service and was given itself is judged as its own peer */
-	addr_copy(ends.from, conn->names->hairpin ? to->addr : from->addr);
+	/* policy knows a client by its own address, whatever its packets bear after translation */
+	if (pkt->changed)
+		addr_copy(ends.from, conn->names->client.addr);
+	else if (conn->ct && (conn->ct->flags & TW_CT_NAT))
+		addr_copy(ends.from, conn->ct->client.addr);
+	else
+		addr_copy(ends.from, from->addr);
 	addr_copy(ends.to, to->addr);
 	ends.port = to->port;
 	ends.proto = pkt->proto;
@@ -202,14 +212,10 @@ static __always_inline void pod_remember_alias(const struct tw_pkt *pkt, const s
 		alias->flags = (alias->flags & ~same) | flags;
 }
 
-/* A reply gets its Service back as its source, and its client's own port; that of a hairpin its client, too. */
+/* A reply gets back the ends that the client wrote. */
 static __always_inline void pod_translate_back(struct tw_pkt *pkt, const struct tw_conn *conn)
 {
-	if (conn->names->hairpin)
-		addr_copy(pkt->dst.addr, pkt->src.addr);
-	pkt->dst.port = conn->ct->port;
-	end_copy(&pkt->src, &conn->ct->peer);
-	pkt->changed = 1;
+	pod_become(pkt, &conn->ct->peer, &conn->ct->client);
 }
 
 static __always_inline bool pod_is_reply_of_service(const struct tw_conn *conn)
@@ -233,12 +239,22 @@ static __always_inline bool pod_is_settled(const struct tw_pkt *pkt, const struc
 	return tw_be_v1.lookup(&conn->names->choice.backend) != 0;
 }
 
+/* What the alias says of the connection, for those that go on from there. */
+static __always_inline void pod_recall(struct tw_conn *conn)
+{
+	if (!conn->alias)
+		return;
+	end_copy(&conn->names->given, &conn->alias->client);
+	end_copy(&conn->names->choice.to, &conn->alias->peer);
+}
+
 /* A packet of a pod that is more than one of many. */
 static __always_inline int pod_decide(struct __sk_buff *skb, struct tw_pkt *pkt,
 				      struct tw_conn *conn, const struct tw_cfg *cfg, bool in_pod)
 {
 	int rc;
 
+	pod_recall(conn);
 	ct_beside(pkt, conn);
 	rc = pod_choose(pkt, conn);
 	if (rc)
@@ -278,8 +294,7 @@ static __always_inline int pod_sends(struct __sk_buff *skb, struct tw_scratch *s
 		rc = pod_decide(skb, pkt, conn, cfg, in_pod);
 		return rc ? rc : ct_commit(pkt, conn->names);
 	}
-	pod_become(pkt, conn->names->hairpin, &conn->names->choice.to);
-	pkt->src.port = conn->names->given_port;
+	pod_become(pkt, &conn->alias->client, &conn->alias->peer);
 	return TW_GO_ON;
 }
 

@@ -29,7 +29,7 @@ static __always_inline struct tw_scratch *scratch_get(void)
 		return 0;
 	__builtin_memset(&scratch->pkt, 0, sizeof(scratch->pkt));
 	scratch->names.choice.backend = 0;
-	scratch->names.given_port = 0;
+	scratch->names.given.port = 0;
 	scratch->names.hairpin = 0;
 	scratch->names.moved = 0;
 	scratch->names.turned = 0;

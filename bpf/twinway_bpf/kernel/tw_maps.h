@@ -60,7 +60,7 @@ BPF_F_TABLE("lpm_trie", struct tw_verdict_key, struct tw_verdict, tw_verdict_v1,
  * was evicted: its next packet makes it again (conntrack.h). A pod's share is full: what it began
  * evicts what it began (share.h). All is full: as if the share were.
  */
-BPF_F_TABLE("hash", struct tw_ct_key, struct tw_ct, tw_ct_v2, 1048576, NO_PREALLOC);
+BPF_F_TABLE("hash", struct tw_ct_key, struct tw_ct, tw_ct_v3, 1048576, NO_PREALLOC);
 
 /*
  * window of a pod's share of tw_ct -> the keys that it holds.

@@ -127,10 +127,10 @@ struct tw_ct_key {
 };
 
 enum tw_ct_flag {
-	TW_CT_ALIAS = 1,   /* peer is the backend; else, with TW_CT_NAT, the Service */
-	TW_CT_NAT = 2,	   /* replies are given back the Service as their source */
-	TW_CT_FIRST = 4,   /* the initiator is end 0 of the key, else end 1; of aliases, too */
-	TW_CT_HAIRPIN = 8, /* a pod that was given itself: the client's address is replaced, too */
+	TW_CT_ALIAS = 1, /* names the record's ends; else, with TW_CT_NAT, what the client wrote */
+	TW_CT_NAT = 2,	 /* of a record: replies are given back the ends that the client wrote */
+	TW_CT_FIRST = 4, /* the initiator is end 0 of the key, else end 1; of aliases, too */
+	TW_CT_HAIRPIN = 8, /* a pod that was given itself: delivered back to it */
 	TW_CT_REPLIED = 16,
 	TW_CT_CLOSING = 32,   /* a FIN was seen: from then on, half closed at least */
 	TW_CT_FIN_FIRST = 64, /* the last FIN was end 0's of the key, else end 1's */
@@ -140,15 +140,17 @@ enum tw_ct_flag {
 		512, /* the last segment was a RST: nobody knows whether its receiver obeyed */
 };
 
+/* Both ends are those of the other entry; a record without TW_CT_NAT has none, and leaves them zero. */
 struct tw_ct {
-	struct tw_end peer;
-	__u32 seen;    /* time of the last packet, in units of 2^30 ns of the monotonic clock */
-	__u64 backend; /* backend id; 0: no Service */
-	__u32 rev;     /* policy revision that it was judged under */
-	__u16 flags;   /* enum tw_ct_flag */
-	__be16 port; /* with NAT, the client's: in a record its own, in an alias the one it was given */
-	__u32 fin;  /* of a record: what acknowledges the last FIN, host order; 0: none was seen */
-	__u32 slot; /* what it holds of its pod's share (share.h); 0: nothing */
+	struct tw_end client; /* the initiator's */
+	struct tw_end peer;   /* the Service's in a record, the backend's in an alias */
+	__u64 backend;	      /* backend id; 0: no Service */
+	__u32 seen;  /* time of the last packet, in units of 2^30 ns of the monotonic clock */
+	__u32 rev;   /* policy revision that it was judged under */
+	__u32 fin;   /* of a record: what acknowledges the last FIN, host order; 0: none was seen */
+	__u32 slot;  /* what it holds of its pod's share (share.h); 0: nothing */
+	__u16 flags; /* enum tw_ct_flag */
+	__u16 pad[3];
 };
 
 #define TW_SHARE_WAYS 8

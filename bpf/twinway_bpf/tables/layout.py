@@ -115,14 +115,15 @@ class Ct(ctypes.Structure):
     """struct tw_ct."""
 
     _fields_ = (
+        ("client", End),
         ("peer", End),
-        ("seen", u32),
         ("backend", u64),
+        ("seen", u32),
         ("rev", u32),
-        ("flags", u16),
-        ("port", be16),
         ("fin", u32),
         ("slot", u32),
+        ("flags", u16),
+        ("pad", u16 * 3),
     )
 
 

@@ -71,7 +71,7 @@ def test_every_program_loads(cache: Path, pins: Pins) -> None:
     found = Loader(pins, cache, {"ct": 1000})
     loaded = found.load(programs.ALL)
     assert set(loaded) == {program.name for program in programs.ALL}
-    assert {libbpf.map_info(found.maps["tw_ct_v2"].descriptor).max_entries} == {1000}
+    assert {libbpf.map_info(found.maps["tw_ct_v3"].descriptor).max_entries} == {1000}
     _close(loaded, found)
 
 

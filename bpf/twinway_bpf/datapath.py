@@ -97,7 +97,7 @@ class Datapath:
         repaired = (*lost, *(f"hook {name} was missing" for name in placed)) if change.repair else ()
         return Report(step.written + len(placed), step.removed, repaired)
 
-    # Services that are known already help; what is not known yet of pods and policies would harm.
+    # Services that are known already are served. Pods and policies wait: a half-known policy would be wrong.
     def _apply_part(self, change: Change) -> Report:
         step = self._services.rebuild(change.state.services, remove=False)
         return Report(step.written)
@@ -142,7 +142,7 @@ class Datapath:
             return self._services.rebuild(change.state.services, remove=True)
         return self._services.change(change.previous.services, change.state.services)
 
-    # What this process keeps open can be pinned again, and what it loaded can be attached again.
+    # Pin again the tables that this process holds open, and attach again what it has loaded.
     def _restore(self) -> tuple[str, ...]:
         lost = self._node.restore_pins()
         hooks = self._sockets.missing()
@@ -159,7 +159,7 @@ class Datapath:
 
     # Established connections carry the revision that they were judged under.
     def _switch(self, change: Change, pods: Pods) -> Switch:
-        switch = self._endpoints.switch(self._shut(change), pods.devices, self._node_addresses)
+        switch = self._endpoints.switch(self._deny_refused(change), pods.devices, self._node_addresses)
         if switch.judge_anew:
             self._node.settings.grow("rev")
         self._forget_senders()
@@ -171,33 +171,33 @@ class Datapath:
             self._node.settings.grow("places")
             self._endpoints.moved = False
 
-    # A pod under a policy at whose device nobody could enforce it is shut by all that can: the programs of
-    # those it speaks with, and of its sockets.
-    def _shut(self, change: Change) -> Change:
+    # If hooks cannot be set at a pod that is under a policy, everything is denied to it, by the programs at its
+    # peers and at its sockets.
+    def _deny_refused(self, change: Change) -> Change:
         refused = self._path.refused
-        shut = {
+        denied = {
             ref: replace(endpoint, policy=DENY_ALL)
             for ref, endpoint in change.state.endpoints.items()
             if ref in refused and endpoint.policy != NO_POLICY
         }
-        if not shut:
+        if not denied:
             return change
-        return replace(change, state=replace(change.state, endpoints={**change.state.endpoints, **shut}))
+        return replace(change, state=replace(change.state, endpoints={**change.state.endpoints, **denied}))
 
     def _raise_refused(self) -> None:
         if fault := self._path.fault:
             raise DriverError(fault)
         if refused := self._path.refused:
             why = [f"{ref.namespace}/{ref.name}, {said}" if ref else said for ref, said in refused.items()]
-            raise DriverError(f"hooks cannot be set, pods under a policy are shut until they can: {_few(why)}")
+            until = "everything is denied to pods under a policy until they can"
+            raise DriverError(f"hooks cannot be set, {until}: {_few(why)}")
 
     def _leave(self, pods: Pods) -> None:
         self._path.leave(pods)
         know_namespaces(self._node.table("tw_netns"), pods.devices.values())
         self._hooked = pods.hooked()
 
-    # The pods' devices. Pods coming and going may give the host addresses (a ptp plugin's gateways),
-    # nothing else does.
+    # The host's addresses are read when pods come or go, because plugins may add some then (ptp's gateways).
     def _look(self, change: Change, *, check: bool) -> Pods:
         endpoints = change.state.endpoints
         attachments = [endpoint.attachment for endpoint in endpoints.values()]
@@ -205,7 +205,7 @@ class Datapath:
         if moved or len(self._found) < len(endpoints):
             self._found = self._devices.find(endpoints, again=check)
         if moved:
-            # a Service's address is nobody's to speak from, unless the API says that it is the node's
+            # nobody sends from a Service's address, unless the API reports it as the node's
             served = {each.address for service in change.state.services.values() for each in service.frontends}
             self._node_addresses = (local_addresses() - served) | frozenset(change.state.addresses)
             self._attachments = attachments

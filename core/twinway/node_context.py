@@ -1,4 +1,4 @@
-"""What drivers are told of their node, and drivers made with it. Nothing on the node is changed."""
+"""What drivers may know of their node, and drivers made with it. Nothing on the node is changed."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """
-Sockets of a network namespace, as the kernel tells them (NETLINK_SOCK_DIAG), and ending one.
+Lists the sockets of a network namespace (NETLINK_SOCK_DIAG), and ends them.
 
-Of TCP sockets it also tells what our programs keep on them (5.7), and what they have counted; of
-others it does not tell what is kept, though it is asked (inet_sk_diag_fill ends before that), and
-`holders` is the way.
+Of TCP sockets the kernel also reports the storage that programs keep on them (5.7) and their counters. Of other
+sockets it reports no storage, although it accepts the question (inet_sk_diag_fill returns before that);
+`sockdiag_holders` reads it instead.
 Source: include/uapi/linux/{netlink,sock_diag,inet_diag}.h, enum sk_diag_bpf_storage in bpf.h.
 """
 
@@ -28,7 +28,7 @@ from twinway_bpf.tables import encode
 _NETLINK_SOCK_DIAG = 4
 _BY_FAMILY, _DESTROY = 20, 21  # SOCK_DIAG_BY_FAMILY, SOCK_DESTROY
 
-# Names of attributes: of a request, and of an answer; nested ones after what they stand in.
+# Names of attributes: of a request, and of an answer; nested ones follow the one that contains them.
 _REQ_STORAGES, _REQ_MAP = 2, 1
 _STORAGES, _STORAGE, _MAP_VALUE = 20, 1, 3
 _INFO = 2
@@ -40,7 +40,7 @@ _INT = struct.Struct("=i")
 
 
 class State(IntEnum):
-    """Where a socket is in its life; connected UDP is ESTABLISHED, other UDP is CLOSED."""
+    """The state of a socket. Connected UDP is ESTABLISHED, other UDP is CLOSED."""
 
     ESTABLISHED = 1
     SYN_SENT = 2
@@ -104,7 +104,7 @@ class SockDiag:
         self.close()
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the netlink socket."""
         self._netlink.close()
 
     def sockets(
@@ -113,9 +113,9 @@ class SockDiag:
         """
         Sockets of TCP or UDP in one of these states, of both families.
 
-        `storage` is the descriptor of a socket storage map whose values are wanted, too, `info`
-        whether what the socket counts is (both of TCP).
-        Raises Unsupported where the kernel does not tell, DriverError where it refuses.
+        `storage` is the descriptor of a socket storage map whose values are wanted, too; `info` asks for the
+        counters. Both are of TCP alone. Raises Unsupported if the kernel cannot list these sockets, DriverError
+        if it refuses.
         """
         wanted = sum(1 << state for state in frozenset(states))
         attributes = b"" if storage is None else attribute(_REQ_STORAGES, attribute(_REQ_MAP, _INT.pack(storage)))
@@ -135,15 +135,15 @@ class SockDiag:
 
     def destroy(self, found: Socket) -> bool:
         """
-        End a socket; False if it has gone, or speaks with somebody else by now.
+        End a socket; False if it has gone, or has another peer now.
 
-        Who waits on it is told ECONNABORTED; UDP is an unconnected socket from then on.
-        Raises Unsupported where the kernel cannot, DriverError where it refuses.
+        A call that waits on it fails with ECONNABORTED; a UDP socket is unconnected from then on. Raises
+        Unsupported if the kernel cannot end sockets, DriverError if it refuses.
         """
         return self._destroy(found.family, found.protocol, found.identity)
 
     def can_destroy(self) -> bool:
-        """Whether the kernel ends sockets at all, found out with one that nobody has."""
+        """Whether the kernel can end sockets, probed with one that does not exist."""
         try:
             self._destroy(socket.AF_INET, Protocol.UDP, bytes(_ID.size))
         except Unsupported:

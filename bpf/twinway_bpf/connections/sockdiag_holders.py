@@ -1,4 +1,4 @@
-"""Which processes hold a socket, and a descriptor of it of one's own: what a map keeps on it is asked by that."""
+"""Finds the processes that hold a socket, and gets a descriptor of it, by which a map's storage on it is read."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _PIDFD_GETFD = 438
 
 def descriptors(processes: Iterable[int], inodes: Iterable[int]) -> Iterator[tuple[int, int]]:
     """
-    Each of the sockets that one of the processes holds: its inode, and a descriptor of our own.
+    For each socket that one of the processes holds, its inode and a descriptor of our own.
 
-    Processes are asked in order, until every socket is found. A descriptor is closed when the next
-    is asked for. Raises Unsupported where the kernel does not let us have one.
+    Processes are searched in order until every socket is found. A descriptor is closed when the next one is
+    asked for. Raises Unsupported if the kernel does not allow it.
     """
     missing = {f"socket:[{inode}]": inode for inode in inodes}
     for process in processes:
@@ -40,7 +40,7 @@ def descriptors(processes: Iterable[int], inodes: Iterable[int]) -> Iterator[tup
 
 
 def may_not_look() -> Unsupported:
-    """What is missing where other processes are closed to us."""
+    """The error if the agent may not look into other processes."""
     remedy = "give the agent CAP_SYS_PTRACE, and set the sysctl kernel.yama.ptrace_scope to less than 3"
     return Unsupported("a look into the node's processes (pidfd_getfd, 5.6)", remedy)
 
@@ -57,11 +57,11 @@ def _held(process: int, names: frozenset[str]) -> list[tuple[int, str]]:
     except PermissionError as error:
         raise may_not_look() from error
     except (FileNotFoundError, ProcessLookupError):
-        pass  # it has gone, and holds nothing any more
+        pass  # the process has gone
     return found
 
 
-# None: it has gone, or its number stands for something else by now.
+# None: the process closed it, or uses the number for something else now.
 def _duplicate(process: int, held: int, name: str) -> int | None:
     descriptor = _getfd(process, held)
     if descriptor is not None and str(Path(f"/proc/self/fd/{descriptor}").readlink()) != name:

@@ -29,7 +29,7 @@ class Namespace:
         return "" if self.is_own or not self.processes else f"/proc/{self.processes[0]}/ns/net"
 
     def open(self) -> SockDiag | None:
-        """Its sockets, for the caller to close; None if all its processes have gone by now."""
+        """A socket-diag handle in it, for the caller to close; None if all its processes have gone."""
         if self.is_own:
             return SockDiag()
         for process in self.processes:
@@ -38,7 +38,7 @@ class Namespace:
         return None
 
     def sockets(self, wanted: Mapping[Protocol, Iterable[State]]) -> list[Socket]:
-        """Its sockets of these protocols in these states; none if all its processes have gone by now."""
+        """Its sockets of these protocols in these states; none if all its processes have gone."""
         diag = self.open()
         if diag is None:
             return []
@@ -54,8 +54,8 @@ def namespaces(cgroup: Path) -> tuple[Namespace, ...]:
     """
     The network namespaces of this node's processes: our own first, in any case, and each other one once.
 
-    A process is the node's when it is in a cgroup at or below `cgroup`. Raises Unsupported where we
-    may not look into processes.
+    A process is the node's when it is in a cgroup at or below `cgroup`. Raises Unsupported if the agent may not
+    look into processes.
     """
     own = _OWN.stat().st_ino
     members: dict[int, list[int]] = {own: []}
@@ -77,11 +77,11 @@ def _may_go() -> Iterator[None]:
     except PermissionError as error:
         raise may_not_look() from error
     except (FileNotFoundError, ProcessLookupError):
-        pass  # a process went while we looked
+        pass  # the process has gone
 
 
 def _processes(cgroup: Path) -> Iterator[int]:
     for folder, _, _ in os.walk(cgroup):
-        # a cgroup may go while we look
+        # a cgroup may be removed meanwhile
         with contextlib.suppress(OSError):
             yield from (int(word) for word in Path(folder, "cgroup.procs").read_text().split())

@@ -78,7 +78,7 @@ class EndpointTables:
             )
         held.update(writes)
         self._wanted = wanted
-        self._policy.turned(generation)
+        self._policy.switched(generation)
         self._judged = not anew
         return Switch(prepared + Step(len(writes), left), anew)
 
@@ -136,7 +136,7 @@ class EndpointTables:
         held = self._read(repair=False)
         target = self._policy.completes(change.state.policy)
         if target is not None:
-            self._policy.turned(target)
+            self._policy.switched(target)
             return
         logger.warning("policy was left half changed by an agent that ended; closing the pods in between")
         staying = self._policy.generation
@@ -148,7 +148,7 @@ class EndpointTables:
                 closed[key] = bytes(ep)
         self._map.write(closed)
         held.update(closed)
-        self._policy.turned(staying)
+        self._policy.switched(staying)
 
 
 def _place(endpoint: Endpoint, device: PodDevice | None) -> encode.Place:

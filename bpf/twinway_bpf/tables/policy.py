@@ -76,7 +76,7 @@ class PolicyTables:
             return step + Step(self._classes.fill(policy.classes, None)), self.generation
         return step + Step(self._classes.fill(policy.classes, self.generation)), 1 - self.generation
 
-    def turned(self, generation: int) -> None:
+    def switched(self, generation: int) -> None:
         """Note that every pod uses `generation` now."""
         self.generation = generation
         self.mixed = self._unseen = False

@@ -162,7 +162,7 @@ def test_by_a_state_of_the_same_classes() -> None:
         first.apply(old)
         entries = next(iter(new.policy.sets.values())).entries
         assert _cut_off(first, log, new, len(entries) + 2, Killed())
-        assert len({value[13] for value in maps["ep"].entries().values()}) == 2, "one pod has turned"
+        assert len({value[13] for value in maps["ep"].entries().values()}) == 2, "one pod has switched"
         before, done = contents(maps), len(log.writes)
         Process(maps).apply(last)
         for now in replayed(before, log.writes[done:]):

@@ -261,7 +261,7 @@ def test_pod_that_comes_or_goes_has_addresses_asked_again() -> None:
 
 
 def test_failed_turn_is_judged_by_the_next_one() -> None:
-    """A write that fails may have let some pods turn: the next state has connections judged, whatever it is."""
+    """A write that fails may have switched some pods: the next state has connections judged, whatever it is."""
     state, other = (policy_of({0: (action,) * 2}, {}) for action in (Action.ALLOW, Action.DENY))
     log = Log()
     with recorded(log) as maps:

@@ -43,6 +43,8 @@ class Service:
     selector: tuple[tuple[str, str], ...]
     """Label pairs, sorted; empty for a Service whose EndpointSlices somebody else writes."""
     publish_not_ready: bool
+    traffic_distribution: str = ""
+    """`trafficDistribution` as written; whoever makes the EndpointSlices puts it into hints."""
     internal_local: bool = False
     """`internalTrafficPolicy: Local`: clients in the cluster are given backends of their own node alone."""
     not_served: tuple[NotServed, ...] = ()
@@ -62,7 +64,8 @@ class SliceEndpoint:
     """
     One endpoint of an EndpointSlice.
 
-    Source: KEP-1672 (serving, terminating); only the first address counts, as the API says.
+    Source: KEP-1672 (serving, terminating), KEP-2433 and KEP-4444 (hints); only the first address
+    counts, as the API says.
     """
 
     address: IPAddress
@@ -71,6 +74,10 @@ class SliceEndpoint:
     terminating: bool
     node: NodeName | None
     pod: ObjectRef | None
+    for_zones: tuple[str, ...] = ()
+    """Zones whose clients should use this endpoint."""
+    for_nodes: tuple[NodeName, ...] = ()
+    """Nodes whose clients should use this endpoint."""
 
 
 @dataclass(frozen=True, slots=True)

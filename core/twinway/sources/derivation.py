@@ -8,8 +8,10 @@ from itertools import chain
 
 from twinway.model.cluster import Cluster, EndpointSlice, Pod, Service
 from twinway.model.difference import difference
-from twinway.model.net import ObjectRef
-from twinway.sources.derive import derive
+from twinway.model.net import NodeName, ObjectRef
+from twinway.sources.derive import Zones, derive
+
+_ZONE_LABEL = "topology.kubernetes.io/zone"
 
 Pair = tuple[str, str, str]
 """Namespace, label, value."""
@@ -17,10 +19,9 @@ Slices = Mapping[ObjectRef, EndpointSlice]
 
 
 class Derivation:
-    """Slices for each Service that has a selector, and no slice that somebody wrote."""
+    """Slices for each Service that has a selector and no slice in the source."""
 
     def __init__(self) -> None:
-        """Nothing is derived yet."""
         self._last = Cluster(version="")
         self._written: Counter[ObjectRef] = Counter()
         self._pods = PodIndex()
@@ -28,6 +29,7 @@ class Derivation:
         self._derived: dict[ObjectRef, EndpointSlice] = {}
         self._names: dict[ObjectRef, tuple[ObjectRef, ...]] = {}
         self._all: Slices = {}
+        self._zones: Zones = {}
 
     def all_slices(self, cluster: Cluster) -> Slices:
         """The slices of `cluster` and those that are derived; the same mapping while nothing changed."""
@@ -39,7 +41,7 @@ class Derivation:
         return self._all
 
     def _touched(self, cluster: Cluster) -> set[ObjectRef]:
-        """The Services whose derived slices may be others than before; the indexes are brought up to date."""
+        """Update the indexes; returns the Services whose derived slices may change."""
         gone, come = difference(self._last.services, cluster.services)
         for service in gone:
             self._selecting[_first_pair(service)].discard(service.ref)
@@ -52,16 +54,27 @@ class Derivation:
         self._pods.update(pods_gone, pods_come)
         touched = {service.ref for service in chain(gone, come)}
         touched.update(each.service for each in chain(written_before, written_now))
+        if self._zones_changed(cluster):
+            touched.update(ref for ref, service in cluster.services.items() if service.traffic_distribution)
         for pod in chain(pods_gone, pods_come):
             for pair in _pairs(pod.ref.namespace, pod.labels.items()):
                 touched.update(self._selecting.get(pair, ()))
         return touched
 
+    def _zones_changed(self, cluster: Cluster) -> bool:
+        """Note the zones of the nodes; returns whether one changed."""
+        if cluster.nodes is self._last.nodes:
+            return False
+        before = self._zones
+        labelled = ((ref.name, node.labels.get(_ZONE_LABEL)) for ref, node in cluster.nodes.items())
+        self._zones = {NodeName(name): zone for name, zone in labelled if zone}
+        return self._zones != before
+
     def _derive(self, ref: ObjectRef, cluster: Cluster) -> bool:
-        """Derive one Service's slices; whether they are others than before."""
+        """Derive one Service's slices; returns whether they changed."""
         service = cluster.services.get(ref)
         wanted = service is not None and service.selector and not self._written[ref]
-        made = derive(service, self._pods.selected(service)) if service and wanted else ()
+        made = derive(service, self._pods.selected(service), self._zones) if service and wanted else ()
         before = self._names.get(ref, ())
         if made == tuple(self._derived[name] for name in before):
             return False
@@ -78,7 +91,6 @@ class PodIndex:
     """Pods by label."""
 
     def __init__(self) -> None:
-        """No pods."""
         self._by_pair: dict[Pair, dict[ObjectRef, Pod]] = {}
 
     def update(self, gone: Iterable[Pod], come: Iterable[Pod]) -> None:

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 
 from twinway.model.cluster import EndpointSlice, Pod, Service, ServicePort, SliceEndpoint, SlicePort
-from twinway.model.net import Family, IPAddress, ObjectRef
+from twinway.model.net import Family, IPAddress, NodeName, ObjectRef
+
+PREFER_ZONE = frozenset({"PreferClose", "PreferSameZone"})
+PREFER_NODE = "PreferSameNode"
+Zones = Mapping[NodeName, str]
+"""The zone of each node that has one."""
+_NO_ZONES: Zones = MappingProxyType({})
 
 
-def derive(service: Service, pods: Iterable[Pod]) -> tuple[EndpointSlice, ...]:
+def derive(service: Service, pods: Iterable[Pod], zones: Zones = _NO_ZONES) -> tuple[EndpointSlice, ...]:
     """
     The slices of `service` for the pods that its selector selects; endpoints sorted by address.
 
     One for each family of the Service and each way in which its pods answer named target ports,
     sorted by name. The name says these; it cannot be the name of a slice in the API.
-    Source: kube-controller-manager, endpointslice `podToEndpoint`; KEP-1672 for terminating pods.
+    Hints follow `trafficDistribution`.
+    Source: kube-controller-manager, endpointslice `podToEndpoint`; k8s.io/endpointslice, trafficdist;
+    KEP-1672 for terminating pods.
     """
     families = {Family(address.version) for address in service.cluster_ips}
     groups: dict[tuple[Family, tuple[SlicePort, ...]], list[SliceEndpoint]] = defaultdict(list)
@@ -24,7 +33,7 @@ def derive(service: Service, pods: Iterable[Pod]) -> tuple[EndpointSlice, ...]:
         for address in pod.addresses:
             family = Family(address.version)
             if ports and family in families:
-                groups[family, ports].append(_endpoint(service, pod, address))
+                groups[family, ports].append(_endpoint(service, pod, address, zones))
     slices = [
         EndpointSlice(
             ref=ObjectRef("EndpointSlice", service.ref.namespace, _name(service, family, ports)),
@@ -58,7 +67,9 @@ def _number(port: ServicePort, pod: Pod) -> int | None:
     return None
 
 
-def _endpoint(service: Service, pod: Pod, address: IPAddress) -> SliceEndpoint:
+def _endpoint(service: Service, pod: Pod, address: IPAddress, zones: Zones) -> SliceEndpoint:
+    wanted = service.traffic_distribution
+    zone = zones.get(pod.node, "") if pod.node and (wanted in PREFER_ZONE or wanted == PREFER_NODE) else ""
     return SliceEndpoint(
         address=address,
         ready=service.publish_not_ready or (pod.ready and not pod.terminating),
@@ -66,4 +77,6 @@ def _endpoint(service: Service, pod: Pod, address: IPAddress) -> SliceEndpoint:
         terminating=pod.terminating,
         node=pod.node,
         pod=pod.ref,
+        for_zones=(zone,) if zone else (),
+        for_nodes=(pod.node,) if pod.node and wanted == PREFER_NODE else (),
     )

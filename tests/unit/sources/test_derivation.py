@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.unit.documents import POD, SERVICE, SLICE, Document, having
+from tests.unit.documents import NODE, POD, SERVICE, SLICE, Document, having
+from twinway.model.cluster import EndpointSlice
 from twinway.model.net import ObjectRef
+from twinway.sources.derivation import Derivation
 from twinway.sources.manifests.source import load
 
 
@@ -53,6 +56,21 @@ def test_all_labels_of_the_selector_must_be_there(
     assert [address for each in endpoints(tmp_path, both, pod).values() for address in each] == (
         ["10.0.0.1"] if selected else []
     )
+
+
+def test_a_node_that_changes_its_zone_changes_hints(tmp_path: Path) -> None:
+    """Of the Services that ask for them, whose slices are derived again; others stay the same objects."""
+    asking = having(SERVICE, "spec.trafficDistribution", "PreferSameZone")
+    other = having(having(SERVICE, "metadata.name", "other"), "spec.clusterIP", "10.96.0.2")
+    derivation = Derivation()
+    found: list[dict[str, EndpointSlice]] = []
+    for zone in ("east", "west"):
+        node = having(NODE, "metadata.labels", {"topology.kubernetes.io/zone": zone})
+        (tmp_path / "all.json").write_text(json.dumps({"kind": "List", "items": [asking, other, POD, node]}))
+        written = replace(load([tmp_path]), slices={})
+        found.append({each.service.name: each for each in derivation.all_slices(written).values()})
+    assert [each["web"].endpoints[0].for_zones for each in found] == [("east",), ("west",)]
+    assert found[0]["other"] is found[1]["other"]
 
 
 def test_a_service_owns_only_slices_of_its_namespace(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.unit.documents import POD, SERVICE, having
 from twinway.model.cluster import EndpointSlice, Pod, Service, SlicePort
-from twinway.model.net import Family, Protocol
+from twinway.model.net import Family, NodeName, Protocol
 from twinway.sources.decode.registry import decode_object
 from twinway.sources.derive import derive
 
@@ -42,6 +42,25 @@ def conditions(slices: tuple[EndpointSlice, ...]) -> list[tuple[str, bool, bool,
     return [
         (str(each.address), each.ready, each.serving, each.terminating) for one in slices for each in one.endpoints
     ]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "hints"),
+    [
+        (None, ((), ())),
+        ("PreferClose", (("east",), ())),
+        ("PreferSameZone", (("east",), ())),
+        ("PreferSameNode", (("east",), ("n1",))),
+        ("Else", ((), ())),
+    ],
+)
+def test_traffic_distribution_makes_hints(wanted: str | None, hints: tuple[tuple[str, ...], ...]) -> None:
+    """Each endpoint is for its own zone, or its own node; without a zone there is no hint for one."""
+    asking = service(trafficDistribution=wanted)
+    (made,) = derive(asking, [pod("a", "10.0.0.1")], {NodeName("n1"): "east"})
+    assert (made.endpoints[0].for_zones, made.endpoints[0].for_nodes) == hints
+    (made,) = derive(asking, [pod("a", "10.0.0.1")])
+    assert (made.endpoints[0].for_zones, made.endpoints[0].for_nodes) == ((), hints[1])
 
 
 def test_ready_pods_are_endpoints() -> None:

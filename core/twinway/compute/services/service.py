@@ -15,6 +15,8 @@ from twinway.model.cluster import EndpointSlice, Node, Service, ServicePort, Sli
 from twinway.model.net import Family, NodeName, Protocol, Rejected
 from twinway.model.node import Backend, Frontend, Scope, ServiceState
 
+ZONE_LABEL = "topology.kubernetes.io/zone"
+
 
 def service_state(
     service: Service, slices: Sequence[EndpointSlice], node: Node | None
@@ -26,7 +28,7 @@ def service_state(
     both families; None is a node without a name, on which there is no endpoint.
     """
     families = families_of(node)
-    pools = Pools(service, slices, NodeName(node.ref.name) if node else None)
+    pools = Pools(service, slices, node)
     frontends = sorted(cluster_ip_frontends(service, pools, families), key=_frontend_order)
     rejected = tuple(_unserved_families(service, families, node))
     if not frontends:
@@ -41,7 +43,7 @@ def cluster_ip_frontends(service: Service, pools: Pools, families: frozenset[Fam
         if family not in families:
             continue
         for port in service.ports:
-            pool = pools.here(port, family) if service.internal_local else pools.of(port, family)
+            pool = pools.here(port, family) if service.internal_local else pools.near(port, family)
             yield Frontend(address, port.port, port.protocol, Scope.INTERNAL, backend_set(usable(pool)))
 
 
@@ -52,14 +54,14 @@ def families_of(node: Node | None) -> frozenset[Family]:
     return frozenset(Family(address.version) for address in node.addresses)
 
 
-class Candidate(NamedTuple):
+class PortEndpoint(NamedTuple):
     """A backend that answers for one port of a Service, and how it is doing."""
 
     backend: Backend
     endpoint: SliceEndpoint
 
 
-def usable(pool: Iterable[Candidate]) -> tuple[Backend, ...]:
+def usable(pool: Iterable[PortEndpoint]) -> tuple[Backend, ...]:
     """
     The backends that new connections may be given, in the pool's order.
 
@@ -71,7 +73,7 @@ def usable(pool: Iterable[Candidate]) -> tuple[Backend, ...]:
     return ready or tuple(each.backend for each in pool if each.endpoint.serving and each.endpoint.terminating)
 
 
-def keeping(pool: Iterable[Candidate]) -> Iterator[Backend]:
+def keeping(pool: Iterable[PortEndpoint]) -> Iterator[Backend]:
     """
     The backends that keep the connections they have, usable ones among them.
 
@@ -84,16 +86,17 @@ def keeping(pool: Iterable[Candidate]) -> Iterator[Backend]:
 
 
 class Pools:
-    """The candidates of one Service by port and family; each pool is made once."""
+    """The endpoints of one Service by port and family; each pool is made once."""
 
-    def __init__(self, service: Service, slices: Sequence[EndpointSlice], node: NodeName | None) -> None:
-        """Nothing is made yet; `node` is where it is all for."""
+    def __init__(self, service: Service, slices: Sequence[EndpointSlice], node: Node | None) -> None:
+        """Make no pool yet; `node` is the node that they are for."""
         self._service = service
         self._slices = slices
-        self._node = node
-        self._made: dict[tuple[ServicePort, Family], tuple[Candidate, ...]] = {}
+        self._node = NodeName(node.ref.name) if node else None
+        self._zone = node.labels.get(ZONE_LABEL, "") if node else ""
+        self._made: dict[tuple[ServicePort, Family], tuple[PortEndpoint, ...]] = {}
 
-    def of(self, port: ServicePort, family: Family) -> tuple[Candidate, ...]:
+    def of(self, port: ServicePort, family: Family) -> tuple[PortEndpoint, ...]:
         """All endpoints that answer for this port, in any condition, sorted by (address, port)."""
         key = (port, family)
         if key not in self._made:
@@ -101,12 +104,32 @@ class Pools:
             self._made[key] = _pool(service_port(self._service.ref, port), port, slices)
         return self._made[key]
 
-    def here(self, port: ServicePort, family: Family) -> Iterator[Candidate]:
+    def near(self, port: ServicePort, family: Family) -> Sequence[PortEndpoint]:
         """
-        Those of them that are on this node; an endpoint of which no node is said is on none.
+        The endpoints that clients on this node should use, as hints have it; all of them without usable hints.
 
-        Where there are none the Service rejects, although it has endpoints elsewhere: kube-proxy drops
-        there in silence, and a client that is told at once need not time out.
+        Hints count only if every ready endpoint has some, and at least one names this node or its zone.
+        Hints for nodes go before those for zones.
+        Source: KEP-2433, KEP-4444; kube-proxy pkg/proxy/topology.go, topologyModeFromHints.
+        """
+        pool = self.of(port, family)
+        ready = [each for each in pool if each.endpoint.ready]
+        if self._node and all(each.endpoint.for_nodes for each in ready):
+            hinted = [each for each in ready if self._node in each.endpoint.for_nodes]
+            if hinted:
+                return hinted
+        if self._zone and all(each.endpoint.for_zones for each in ready):
+            hinted = [each for each in ready if self._zone in each.endpoint.for_zones]
+            if hinted:
+                return hinted
+        return pool
+
+    def here(self, port: ServicePort, family: Family) -> Iterator[PortEndpoint]:
+        """
+        The endpoints on this node; one that names no node is on none.
+
+        Where there is none the Service rejects, although it has endpoints elsewhere. kube-proxy drops
+        the packets instead, so that its clients wait for their timeout.
         Source: KEP-2086; kube-proxy pkg/proxy/topology.go, localEndpoints.
         """
         return (
@@ -121,7 +144,7 @@ class Pools:
         return tuple(sorted(kept, key=lambda each: each.id))
 
 
-def _pool(owner: int, port: ServicePort, slices: Iterable[EndpointSlice]) -> tuple[Candidate, ...]:
+def _pool(owner: int, port: ServicePort, slices: Iterable[EndpointSlice]) -> tuple[PortEndpoint, ...]:
     places: dict[tuple[int, int], SliceEndpoint] = {}
     for each in slices:
         for number in (own.port for own in each.ports if own.name == port.name and own.protocol is port.protocol):
@@ -132,7 +155,7 @@ def _pool(owner: int, port: ServicePort, slices: Iterable[EndpointSlice]) -> tup
                 if known is None or _condition(endpoint) > _condition(known):
                     places[place] = endpoint
     return tuple(
-        Candidate(backend(owner, places[place].address, place[1], port.protocol), places[place])
+        PortEndpoint(backend(owner, places[place].address, place[1], port.protocol), places[place])
         for place in sorted(places)
     )
 

@@ -6,15 +6,13 @@ The table for people is in README, "What is served"; both are one list.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic import Field
 
 from twinway.model.net import NotServed, ObjectRef
 from twinway.sources.decode.fields import Schema, field_path, shown
-
-_TOPOLOGY = ("service.kubernetes.io/topology-mode", "service.kubernetes.io/topology-aware-hints")
 
 
 class UnservedSpec(Schema):
@@ -29,12 +27,9 @@ class UnservedSpec(Schema):
     external_traffic_policy: Any = None
     health_check_node_port: Any = None
     load_balancer_source_ranges: Any = None
-    traffic_distribution: Any = None
 
 
-def of_service(
-    ref: ObjectRef, kind: str, spec: UnservedSpec, annotations: Mapping[str, str]
-) -> Iterator[NotServed]:
+def of_service(ref: ObjectRef, kind: str, spec: UnservedSpec) -> Iterator[NotServed]:
     """What a Service of this type asks for in vain, in the order of its fields."""
     if kind == "NodePort":
         yield NotServed(ref, "spec.type", "NodePort: no node port is opened; its cluster IP is served")
@@ -55,13 +50,6 @@ def of_service(
     if spec.load_balancer_source_ranges:
         reason = "there is no load balancer's address that they could restrict; the cluster IP answers everybody"
         yield NotServed(ref, "spec.loadBalancerSourceRanges", reason)
-    if spec.traffic_distribution:
-        reason = f"{_word(spec.traffic_distribution)}: backends are used wherever they are"
-        yield NotServed(ref, "spec.trafficDistribution", reason)
-    for key in _TOPOLOGY:
-        if annotations.get(key, "").lower() not in ("", "disabled"):
-            reason = f"{annotations[key][:60]}: hints are not followed, backends are used wherever they are"
-            yield NotServed(ref, f"metadata.annotations[{key}]", reason)
 
 
 def sctp_port(ref: ObjectRef, index: int) -> NotServed:

@@ -55,6 +55,7 @@ class _Port(Schema):
 class _Spec(not_served.UnservedSpec):
     type: Annotated[str | None, BLANK] = None
     internal_traffic_policy: Annotated[str | None, BLANK] = None
+    traffic_distribution: Annotated[str | None, BLANK] = None
     cluster_ip: str | None = Field(None, alias="clusterIP")
     cluster_ips: ListOf[str] = Field((), alias="clusterIPs")
     ports: ListOf[_Port] = ()
@@ -94,6 +95,7 @@ def decode_service(document: Mapping[str, Any]) -> tuple[Service | None, tuple[R
             ports=tuple(_port(port) for port in spec.ports),
             selector=tuple(sorted(spec.selector.items())),
             publish_not_ready=bool(spec.publish_not_ready_addresses),
+            traffic_distribution=spec.traffic_distribution or "",
             internal_local=spec.internal_traffic_policy == LOCAL,
             not_served=tuple(_not_served(ref, schema)) if addresses else (),
         ),
@@ -107,7 +109,7 @@ def _port(port: _Port) -> ServicePort:
 
 
 def _not_served(ref: ObjectRef, service: _Service) -> Iterator[NotServed]:
-    yield from not_served.of_service(ref, service.spec.type or "", service.spec, service.metadata.annotations)
+    yield from not_served.of_service(ref, service.spec.type or "", service.spec)
     for index, port in enumerate(service.spec.ports):
         if port.carried_by is Protocol.SCTP:
             yield not_served.sctp_port(ref, index)

@@ -38,11 +38,21 @@ class _Target(Schema):
     name: str | None = None
 
 
+class _Hint(Schema):
+    name: str
+
+
+class _Hints(Schema):
+    for_zones: ListOf[_Hint] = ()
+    for_nodes: ListOf[_Hint] = ()
+
+
 class _Endpoint(Schema):
     addresses: ListOf[Address]
     conditions: _Conditions | None = None
     node_name: str | None = None
     target_ref: _Target | None = None
+    hints: _Hints | None = None
 
 
 class _Port(Schema):
@@ -91,6 +101,7 @@ _UNSAID = _Conditions()
 
 def _endpoint(endpoint: _Endpoint) -> SliceEndpoint:
     said = endpoint.conditions or _UNSAID
+    zones, nodes = _hints(endpoint.hints) if endpoint.hints else ((), ())
     # Each by itself: unsaid, an endpoint is ready, serves, and does not terminate.
     # Source: discovery/v1 EndpointConditions; kube-proxy pkg/proxy/endpointslicecache.go.
     return SliceEndpoint(
@@ -100,7 +111,14 @@ def _endpoint(endpoint: _Endpoint) -> SliceEndpoint:
         terminating=said.terminating is True,
         node=NodeName(intern(endpoint.node_name)) if endpoint.node_name else None,
         pod=_pod(endpoint.target_ref),
+        for_zones=zones,
+        for_nodes=nodes,
     )
+
+
+def _hints(hints: _Hints) -> tuple[tuple[str, ...], tuple[NodeName, ...]]:
+    zones = tuple(intern(hint.name) for hint in hints.for_zones)
+    return zones, tuple(NodeName(intern(hint.name)) for hint in hints.for_nodes)
 
 
 def _pod(target: _Target | None) -> ObjectRef | None:

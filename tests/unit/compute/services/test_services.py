@@ -177,6 +177,66 @@ def test_internal_traffic_policy_local_takes_endpoints_of_the_node_alone() -> No
     assert kept(state_of(slice_of(near, far), service=local, node=N1)) == {"10.0.0.1", "10.0.0.2"}
 
 
+def hinted(address: str, *zones: str, nodes: tuple[str, ...] = ()) -> SliceEndpoint:
+    """A ready endpoint with hints."""
+    return replace(endpoint(address), for_zones=zones, for_nodes=tuple(map(NodeName, nodes)))
+
+
+A1, B1 = hinted("10.0.0.1", "a"), hinted("10.0.0.2", "b")
+
+
+@pytest.mark.parametrize(
+    ("endpoints", "expected"),
+    [
+        ((A1, B1), ["10.0.0.1"]),
+        ((A1, B1, hinted("10.0.0.3", "b", "a")), ["10.0.0.1", "10.0.0.3"]),
+        ((A1, endpoint("10.0.0.3")), ["10.0.0.1", "10.0.0.3"]),
+        ((B1, hinted("10.0.0.3", "c")), ["10.0.0.2", "10.0.0.3"]),
+        ((A1, B1, endpoint("10.0.0.4", NOT_READY), endpoint("10.0.0.5", DRAINING)), ["10.0.0.1"]),
+        ((replace(A1, ready=False), B1), ["10.0.0.2"]),
+        ((endpoint("10.0.0.5", DRAINING), replace(A1, ready=False, serving=True, terminating=True)), None),
+        ((hinted("10.0.0.1", "a", nodes=("n2",)), hinted("10.0.0.2", "b", nodes=("n1",))), ["10.0.0.2"]),
+        ((hinted("10.0.0.1", "a", nodes=("n2",)), hinted("10.0.0.2", "b", nodes=("n3",))), ["10.0.0.1"]),
+    ],
+    ids=[
+        "zone",
+        "two zones",
+        "one lacks hints",
+        "no zone is this one",
+        "not ready",
+        "none is ready for the zone",
+        "terminating",
+        "node before zone",
+        "no node is this one",
+    ],
+)
+def test_hints(endpoints: tuple[SliceEndpoint, ...], expected: list[str] | None) -> None:
+    """They count if every ready endpoint has some and one is for this zone; else every endpoint does."""
+    node = replace(N1, labels={"topology.kubernetes.io/zone": "a"})
+    everything = sorted(str(each.address) for each in endpoints)
+    assert chosen(state_of(slice_of(*endpoints), node=node)) == (everything if expected is None else expected)
+
+
+@pytest.mark.parametrize("node", [N1, None])
+def test_hints_need_a_zone(node: Node | None) -> None:
+    """A node without the zone's label uses every endpoint."""
+    assert chosen(state_of(slice_of(A1, B1), node=node)) == ["10.0.0.1", "10.0.0.2"]
+
+
+def test_hints_do_not_end_connections() -> None:
+    """An endpoint for another zone keeps the connections that it has."""
+    node = replace(N1, labels={"topology.kubernetes.io/zone": "a"})
+    assert kept(state_of(slice_of(A1, B1), node=node)) == {"10.0.0.1", "10.0.0.2"}
+
+
+def test_internal_traffic_policy_local_goes_before_hints() -> None:
+    """A Local Service takes the endpoints of its node, whatever hints say."""
+    node = replace(N1, labels={"topology.kubernetes.io/zone": "a"})
+    mine = replace(B1, node=NodeName("n1"))
+    local = replace(SERVICE, internal_local=True)
+    assert chosen(state_of(slice_of(A1, mine), service=local, node=node)) == ["10.0.0.2"]
+
+
 def test_without_an_address_there_is_nothing_to_serve() -> None:
     """Headless and ExternalName Services."""
     assert service_state(replace(SERVICE, cluster_ips=()), (slice_of(endpoint("10.0.0.1")),), None) == (None, ())

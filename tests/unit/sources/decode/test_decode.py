@@ -116,13 +116,7 @@ NOT_SERVED: list[tuple[str, object, str]] = [
     ("spec.externalTrafficPolicy", "Local", "spec.externalTrafficPolicy: Local: clients from outside"),
     ("spec.healthCheckNodePort", 30100, "spec.healthCheckNodePort: 30100: nothing answers"),
     ("spec.loadBalancerSourceRanges", ["192.0.2.0/24"], "spec.loadBalancerSourceRanges: there is no"),
-    ("spec.trafficDistribution", "PreferClose", "spec.trafficDistribution: PreferClose: backends are used"),
     ("spec.ports.1.protocol", "SCTP", "spec.ports[1].protocol: SCTP: not translated"),
-    (
-        "metadata.annotations",
-        {"service.kubernetes.io/topology-mode": "Auto"},
-        "metadata.annotations[service.kubernetes.io/topology-mode]: Auto: hints are not followed",
-    ),
 ]
 
 
@@ -136,6 +130,18 @@ def test_what_is_not_served_of_a_service_is_told(path: str, value: object, line:
     plain, _ = decode_object(SERVICE)
     assert isinstance(plain, Service)
     assert plain.not_served == ()
+
+
+def test_hints_of_endpoints() -> None:
+    """Zones and nodes are kept in their order; without hints there are none."""
+    hints = {"forZones": [{"name": "a"}, {"name": "b"}], "forNodes": [{"name": "n1"}]}
+    hinted, rejected = decode_object(having(SLICE, "endpoints.0.hints", hints))
+    plain, _ = decode_object(SLICE)
+    assert isinstance(hinted, EndpointSlice)
+    assert isinstance(plain, EndpointSlice)
+    assert rejected == ()
+    assert (hinted.endpoints[0].for_zones, hinted.endpoints[0].for_nodes) == (("a", "b"), ("n1",))
+    assert (plain.endpoints[0].for_zones, plain.endpoints[0].for_nodes) == ((), ())
 
 
 def test_a_host_port_is_told_except_on_the_host_network() -> None:

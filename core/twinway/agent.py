@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from twinway import config as config_of
 from twinway.attachments import Attachments
 from twinway.bell import Bell
 from twinway.config import NodeConfig
@@ -169,9 +170,16 @@ def _make_folder(key: str, folder: Path, hint: str = "") -> None:
 
 
 def _source(config: NodeConfig) -> Source:
-    from twinway.sources.manifests.source import ManifestSource
+    match config.source:
+        case config_of.KubernetesSource(kubeconfig=kubeconfig, context=context):
+            from twinway.sources.kubernetes.source import KubernetesSource
+            from twinway.sources.kubernetes.transport import connect
 
-    return ManifestSource(config.source.paths, config.source.hold_seconds)
+            return KubernetesSource(partial(connect, kubeconfig, context))
+        case config_of.ManifestsSource(paths=paths, hold_seconds=hold_seconds):
+            from twinway.sources.manifests.source import ManifestSource
+
+            return ManifestSource(paths, hold_seconds)
 
 
 def _compute(config: NodeConfig) -> Callable[[Inputs], NodeState]:

@@ -13,7 +13,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from twinway.config_faults import faults_of
 from twinway.errors import ConfigError, ManifestError
@@ -71,6 +81,35 @@ class ManifestsSource(Section):
     )
 
 
+class KubernetesSource(Section):
+    """Objects come from a cluster's API server."""
+
+    kind: Literal["kubernetes"] = Field(default="kubernetes", description="kubernetes: a cluster's API server")
+    kubeconfig: RootedPath | None = Field(
+        default=None,
+        description="file that names server and credentials; empty: the service account of the agent's own pod",
+    )
+    context: str = Field(default="", description="context of the kubeconfig; empty: its current one")
+
+    @model_validator(mode="after")
+    def _context_of_something(self) -> KubernetesSource:
+        if self.context and self.kubeconfig is None:
+            raise ValueError("context needs a kubeconfig: give source.kubeconfig, too")
+        return self
+
+
+def _kind_of(source: object) -> str:
+    kind = source.get("kind", "manifests") if isinstance(source, Mapping) else getattr(source, "kind", "manifests")
+    return str(kind)
+
+
+SourceConfig = Annotated[
+    Annotated[ManifestsSource, Tag("manifests")] | Annotated[KubernetesSource, Tag("kubernetes")],
+    Discriminator(_kind_of),
+]
+"""One of the sources, by `kind`."""
+
+
 class LogConfig(Section):
     """What the agent writes on stderr."""
 
@@ -118,7 +157,7 @@ class NodeConfig(Section):
         description="this node's name, as its Node object has it",
     )
     driver: str = Field(default="tc", min_length=1, description="the datapath: name of an installed driver")
-    source: ManifestsSource = Field(default_factory=ManifestsSource, description="where cluster objects come from")
+    source: SourceConfig = Field(default_factory=ManifestsSource, description="where cluster objects come from")
     cgroup_root: RootedPath | None = Field(
         default=None,
         description="cgroup v2 directory above all of this node's sockets; empty: where cgroup2 is mounted",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Tag
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -57,24 +57,47 @@ def nearest(word: str, known: list[str]) -> str:
 
 
 def _fault(model: type[BaseModel], error: ErrorDetails) -> str:
-    place = tuple(part for part in error["loc"] if part != "[key]")
-    key = ".".join(str(part) for part in place)
+    place, inside = _place(model, tuple(part for part in error["loc"] if part != "[key]"))
+    key = ".".join(place)
+    context, given = error.get("ctx", {}), error["input"]
     if error["type"] == "extra_forbidden":
-        inside = _model_at(model, place[:-1])
-        return f"{key}: unknown key, {nearest(str(place[-1]), sorted(inside.model_fields) if inside else [])}"
+        return f"{key}: unknown key, {nearest(place[-1], sorted(inside.model_fields) if inside else [])}"
+    if error["type"] == "union_tag_invalid":
+        # A section of several kinds, by its key `kind`.
+        return f"{key}.kind: {context['tag']!r}: must be {context['expected_tags'].replace(', ', ' or ')}"
     words = _WORDS.get(error["type"])
-    message = words(error.get("ctx", {})) if words else error["msg"].removeprefix("Value error, ")
+    message = words(context) if words else error["msg"].removeprefix("Value error, ")
     if error["type"] == "missing":
         return f"{key}: {message}"
-    shown = repr(error["input"])
+    shown = repr(given)
     shown = shown if len(shown) <= LONGEST_VALUE else f"{shown[:LONGEST_VALUE]}…"
     return f"{key}: {shown}: {message}"
 
 
-def _model_at(model: type[BaseModel], place: tuple[int | str, ...]) -> type[BaseModel] | None:
-    for part in place:
-        field = model.model_fields.get(str(part))
-        if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, BaseModel):
-            return None
-        model = field.annotation
-    return model
+def _place(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[list[str], type[BaseModel] | None]:
+    """The key's parts as the file has them, and the model of the section that the last one stands in."""
+    parts: list[str] = []
+    inside: type[BaseModel] | None = None
+    below: Mapping[str, type[BaseModel]] | type[BaseModel] | None = model
+    for part in map(str, location):
+        if isinstance(below, Mapping):
+            # The kind of a section stands in the location, and is no key above the section's own.
+            below = below.get(part)
+            continue
+        parts.append(part)
+        inside = below
+        field = below.model_fields.get(part) if below else None
+        below = _below(field.annotation) if field else None
+    return parts, inside
+
+
+def _below(annotation: Any) -> Mapping[str, type[BaseModel]] | type[BaseModel] | None:
+    if isinstance(annotation, type):
+        return annotation if issubclass(annotation, BaseModel) else None
+    kinds = {
+        mark.tag: get_args(member)[0]
+        for member in get_args(annotation)
+        for mark in getattr(member, "__metadata__", ())
+        if isinstance(mark, Tag)
+    }
+    return kinds or None

@@ -34,7 +34,25 @@ def test_json_file(tmp_path: Path) -> None:
     """A file that ends in .json is read as JSON."""
     path = tmp_path / "node.json"
     path.write_text('{"node_name": "n2", "source": {"kind": "manifests", "paths": ["/objects"]}}')
-    assert read(path).source.paths == (Path("/objects"),)
+    assert read(path).source == config.ManifestsSource(paths=(Path("/objects"),))
+
+
+def test_kinds_of_sources(tmp_path: Path) -> None:
+    """The section's kind says which keys it has; without one it is about manifests."""
+    assert parse({"source": {"kind": "kubernetes", "kubeconfig": "/k"}}, "f").source == config.KubernetesSource(
+        kubeconfig=Path("/k")
+    )
+    assert parse({"source": {"paths": ["/objects"]}}, "f").source == config.ManifestsSource(
+        paths=(Path("/objects"),)
+    )
+    for source, words in (
+        ({"kind": "kubernetes", "kubeconfg": "/k"}, "f: source.kubeconfg: unknown key, did you mean kubeconfig?"),
+        ({"kind": "kubernetes", "kubeconfig": "k"}, "f: source.kubeconfig: 'k': must be a path from the root"),
+        ({"kind": "kubernetes", "context": "c"}, "context needs a kubeconfig: give source.kubeconfig, too"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            parse({"source": source}, "f")
+        assert words in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +97,7 @@ def test_json_file(tmp_path: Path) -> None:
             {"metrics": {"address": "9465"}},
             "node.yaml: metrics.address: '9465': not HOST:PORT: give for instance 127.0.0.1:9465 or [::1]:9465",
         ),
-        ({"source": {"kind": "etcd"}}, "node.yaml: source.kind: 'etcd': must be 'manifests'"),
+        ({"source": {"kind": "etcd"}}, "node.yaml: source.kind: 'etcd': must be 'manifests' or 'kubernetes'"),
     ],
 )
 def test_fault_is_one_line(document: dict[str, object], line: str) -> None:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from twinway import plugins
-from twinway.config import NodeConfig
+from twinway.config import KubernetesSource, NodeConfig
 from twinway.config_explain import explain
 
 PAGE = (Path(__file__).parents[3] / "docs/node-config.md").read_text()
@@ -37,3 +37,10 @@ def test_the_page_has_the_drivers_keys():
         told = {row[0]: row[column] for row in rows if row[column]}
         options = plugins.load(name).Options()
         assert told == {key: str(value) for key, value in options.model_dump().items()}
+
+
+def test_the_page_has_the_keys_of_the_kubernetes_source():
+    """The table of the section lists exactly the keys of its model, in order."""
+    section = PAGE.split("## A cluster's API server")[1]
+    listed = re.findall(r"^\| `(source\.\w+)` \|", section, re.MULTILINE)
+    assert listed == [each.key for each in explain(KubernetesSource(), "source.")]

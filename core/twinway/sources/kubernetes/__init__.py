@@ -1,0 +1,1 @@
+"""Objects from a Kubernetes API server: listed once, then watched."""

@@ -1,0 +1,153 @@
+"""The thread that follows one kind: makes the requests that `Reading` asks for, and pauses after failures."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+from threading import Event
+
+from twinway.sources.kubernetes.connection import Connection, Session, Stopped
+from twinway.sources.kubernetes.discovery import Place
+from twinway.sources.kubernetes.failures import GarbledError, RefusedError, RequestError, UnreachableError
+from twinway.sources.kubernetes.pacing import READING, Pacing
+from twinway.sources.kubernetes.reading import SHORTEST_WATCH, Reading, Request
+from twinway.sources.kubernetes.resources import Resource
+from twinway.sources.kubernetes.transport import Stream
+
+logger = logging.getLogger(__name__)
+
+DISTRUSTED_AFTER = 3
+"""Answers without sense in a row after which everything is listed again."""
+
+
+class Reflector:
+    """Keeps a sink as the server has it. `changed` is called when `error` has changed."""
+
+    def __init__(  # noqa: PLR0913 (the ends that it ties together)
+        self,
+        resource: Resource,
+        place: Place,
+        reading: Reading,
+        connection: Connection,
+        *,
+        changed: Callable[[], None],
+        pacing: Pacing = READING,
+    ) -> None:
+        """Nothing is asked yet."""
+        self.resource = resource
+        self._place = place
+        self._reading = reading
+        self._connection = connection
+        self._changed = changed
+        self._pacing = pacing
+        self._stopping = Event()
+        self._session: Session | None = None
+        self._stream: Stream | None = None
+        self._failures = 0
+        self._retry_after = 0.0
+        self.error: str | None = None
+
+    def run(self) -> None:
+        """Follow the kind until `stop`."""
+        try:
+            while not self._stopping.wait(max(self._pacing.pause(self._failures), self._retry_after)):
+                self._turn()
+        except Stopped:
+            return
+
+    def stop(self) -> None:
+        """Let `run` return."""
+        self._stopping.set()
+        self.interrupt()
+
+    def interrupt(self) -> None:
+        """End the watch that is open; `run` goes on with a new request."""
+        if stream := self._stream:
+            stream.interrupt()
+
+    def _turn(self) -> None:
+        self._place.arrive()
+        session = self._connection.session()
+        self._recognise(session)
+        try:
+            path = self._place.path(session)
+            request = self._reading.next()
+            if request.watch:
+                self._watch(session, path, request)
+            else:
+                page = session.transport.get(path, request.query, metadata_only=self.resource.metadata_only)
+                self._reading.page(page)
+                self._succeeded()
+        except RefusedError as error:
+            self._refused(session, error)
+        except RequestError as error:
+            if isinstance(error, GarbledError) and self._failures >= DISTRUSTED_AFTER:
+                self._reading.reset()
+            self._connection.drop(session)
+            self._failed(error)
+
+    def _recognise(self, session: Session) -> None:
+        """List again where the server is not the one that was read, or has forgotten what it said."""
+        last, self._session = self._session, session
+        if last is None or last is session:
+            return
+        self._reading.streams = True
+        if last.cluster and session.cluster and last.cluster != session.cluster:
+            logger.warning("another cluster answers, listing again kind=%s", self.resource.kind)
+            self._reading.reset()
+        elif self._reading.newer_than(session.revision):
+            logger.warning("the server is behind what it said, listing again kind=%s", self.resource.kind)
+            self._reading.reset()
+
+    def _watch(self, session: Session, path: str, request: Request) -> None:
+        began = time.monotonic()
+        stream = session.transport.watch(path, request.query, metadata_only=self.resource.metadata_only)
+        self._stream = stream
+        try:
+            if self._stopping.is_set():
+                return
+            self._succeeded()
+            for event in stream:
+                self._reading.event(event)
+                self._succeeded()
+        except UnreachableError as error:
+            # The next request tells whether the server is there.
+            logger.debug("watch broken kind=%s error=%r", self.resource.kind, str(error))
+        finally:
+            self._stream = None
+            stream.close()
+        if time.monotonic() - began < SHORTEST_WATCH:
+            self._connection.drop(session)
+            self._failures += 1
+
+    def _succeeded(self) -> None:
+        # A list that never gets to its end is no success.
+        if self._reading.version:
+            self._failures = 0
+            self._retry_after = 0.0
+            self._tell(None)
+
+    def _refused(self, session: Session, error: RefusedError) -> None:
+        if error.unknown_credentials:
+            self._connection.drop(session)
+        if error.status == HTTPStatus.NOT_FOUND:
+            self._place.forget()
+        if not self._reading.refused(error):
+            self._retry_after = error.retry_after
+            self._failed(error)
+        elif error.expired:
+            logger.info("the server has no such old history any more, listing again kind=%s", self.resource.kind)
+            self._failures += 1
+
+    def _failed(self, error: RequestError) -> None:
+        self._failures += 1
+        # The first try after a failure often succeeds: credentials were replaced, a server was restarted.
+        if self._failures > 1:
+            self._tell(f"{self.resource.plural}: {error}")
+
+    def _tell(self, error: str | None) -> None:
+        if error != self.error:
+            self.error = error
+            self._changed()

@@ -1,0 +1,70 @@
+"""What is read from the API server: each kind, its place in the API, and the objects that are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+from twinway.sources.decode.metadata import HEADLESS_LABEL, PROXY_NAME
+from twinway.sources.decode.registry import KINDS
+
+_EVERYTHING: Mapping[str, str] = MappingProxyType({})
+
+
+class Resource(NamedTuple):
+    """One kind of object, as requests name it."""
+
+    kind: str
+    plural: str
+    versions: tuple[str, ...]
+    """API versions that can be read, the preferred one first."""
+    selectors: Mapping[str, str] = _EVERYTHING
+    """Query parameters that leave objects out at the server."""
+    optional: bool = False
+    """Whether a cluster may lack this kind, and gain and lose it at run time."""
+    metadata_only: bool = False
+    """Whether the server is asked for the metadata alone."""
+
+    @property
+    def definition(self) -> str:
+        """Name of the CustomResourceDefinition that provides an optional kind."""
+        return f"{self.plural}.{self.group}"
+
+    @property
+    def group(self) -> str:
+        """The API group, empty for the core group."""
+        return self.versions[0].rpartition("/")[0]
+
+
+def path_of(version: str, plural: str = "") -> str:
+    """Where the server has an API version, or one kind of it in all namespaces."""
+    return f"/{'apis' if '/' in version else 'api'}/{version}" + (f"/{plural}" if plural else "")
+
+
+def _resource(kind: str, plural: str, **more: object) -> Resource:
+    return Resource(kind, plural, KINDS[kind].versions, **more)  # type: ignore[arg-type]
+
+
+_OTHERS = f"!{PROXY_NAME}"
+
+DEFINITIONS = Resource(
+    "CustomResourceDefinition", "customresourcedefinitions", ("apiextensions.k8s.io/v1",), metadata_only=True
+)
+"""Tells which optional kinds the cluster has."""
+
+RESOURCES = (
+    # Source: kube-proxy's informers, cmd/kube-proxy/app/server.go in Kubernetes 1.36.
+    _resource(
+        "Service", "services", selectors={"labelSelector": _OTHERS, "fieldSelector": "spec.clusterIP!=None"}
+    ),
+    _resource("EndpointSlice", "endpointslices", selectors={"labelSelector": f"{_OTHERS},!{HEADLESS_LABEL}"}),
+    _resource("Pod", "pods", selectors={"fieldSelector": "status.phase!=Succeeded,status.phase!=Failed"}),
+    _resource("Namespace", "namespaces"),
+    _resource("Node", "nodes"),
+    _resource("NetworkPolicy", "networkpolicies"),
+    _resource("ClusterNetworkPolicy", "clusternetworkpolicies", optional=True),
+    _resource("AdminNetworkPolicy", "adminnetworkpolicies", optional=True),
+    _resource("BaselineAdminNetworkPolicy", "baselineadminnetworkpolicies", optional=True),
+)
+"""Everything that a snapshot is made of. A snapshot is complete when each of these has been listed."""

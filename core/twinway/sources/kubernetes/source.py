@@ -1,0 +1,123 @@
+"""
+The Kubernetes source: one reflector a kind, and one thread that puts snapshots of what they read.
+
+    connection ─ session ─▶ reflector ─▶ part ─┐
+                            reflector ─▶ part ─┴─ store ─ take ─▶ slot        one thread each
+                            reflector ─▶ presence: which optional kinds there are
+
+Nothing is put before every kind has been listed, so that every snapshot is complete. While the
+server cannot be reached the last snapshot stays, and `error` says why.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from threading import Event, Thread
+
+from twinway.model.cluster import Cluster
+from twinway.sources.base import Latest
+from twinway.sources.kubernetes.connection import Connection
+from twinway.sources.kubernetes.discovery import Discovered, Fixed
+from twinway.sources.kubernetes.presence import Presence
+from twinway.sources.kubernetes.reading import Reading
+from twinway.sources.kubernetes.reflector import Reflector
+from twinway.sources.kubernetes.resources import DEFINITIONS, RESOURCES, Resource
+from twinway.sources.kubernetes.store import Part, Store
+from twinway.sources.kubernetes.transport import Transport
+
+PAUSE_SECONDS = 0.005
+"""Between two snapshots at least: of changes that come faster the later ones share one."""
+STOP_SECONDS = 1.0
+"""How long `stop` waits for a thread that is in the middle of a request."""
+
+logger = logging.getLogger(__name__)
+
+
+class KubernetesSource:
+    """A `Source` that follows an API server."""
+
+    def __init__(self, connect: Callable[[], Transport]) -> None:
+        """Nothing is connected yet. `connect` reads configuration and credentials each time that it is called."""
+        self._bell = Event()
+        self._stopping = False
+        self._store = Store(self._bell.set)
+        self._presence = Presence()
+        self._connection = Connection(connect, self._bell.set)
+        self._reflectors = [self._reflector(each) for each in RESOURCES]
+        definitions = Reading(DEFINITIONS, self._presence)
+        self._reflectors.append(
+            Reflector(DEFINITIONS, Fixed(DEFINITIONS), definitions, self._connection, changed=self._bell.set)
+        )
+        self._threads: list[Thread] = []
+        self.error: str | None = None
+
+    def start(self, slot: Latest[Cluster]) -> None:
+        """Begin to list every kind; return at once."""
+        work = {each.resource.plural: each.run for each in self._reflectors}
+        work["snapshots"] = lambda: self._publish(slot)
+        self._threads = [Thread(target=run, name=f"kubernetes {name}", daemon=True) for name, run in work.items()]
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Put no more. Safe to repeat, also without `start`."""
+        self._stopping = True
+        self._connection.stop()
+        self._presence.stop()
+        for reflector in self._reflectors:
+            reflector.stop()
+        self._bell.set()
+        deadline = time.monotonic() + STOP_SECONDS
+        for thread in self._threads:
+            thread.join(max(deadline - time.monotonic(), 0.0))
+        self._threads = []
+
+    def _reflector(self, resource: Resource) -> Reflector:
+        part = self._store.part()
+        reading = Reading(resource, part)
+        place = (
+            Discovered(resource, self._presence, _absence(part, reading)) if resource.optional else Fixed(resource)
+        )
+        reflector = Reflector(resource, place, reading, self._connection, changed=self._bell.set)
+        if resource.optional:
+            self._presence.on_leaving(resource.definition, reflector.interrupt)
+        return reflector
+
+    def _publish(self, slot: Latest[Cluster]) -> None:
+        while True:
+            self._bell.wait()
+            self._bell.clear()
+            if self._stopping:
+                return
+            cluster = self._store.take()
+            if cluster is not None:
+                slot.put(cluster)
+            if (error := self._trouble()) != self.error:
+                self._tell(error)
+                slot.ring()
+            time.sleep(PAUSE_SECONDS)
+
+    def _trouble(self) -> str | None:
+        if self._connection.error is not None:
+            return self._connection.error
+        errors = [each.error for each in self._reflectors if each.error is not None]
+        if not errors:
+            return None
+        return errors[0] if len(errors) == 1 else f"{errors[0]} (and {len(errors) - 1} more)"
+
+    def _tell(self, error: str | None) -> None:
+        self.error = error
+        if error is None:
+            logger.info("the Kubernetes API can be read again")
+        else:
+            logger.warning("the Kubernetes API cannot be read, what it said stays error=%r", error)
+
+
+def _absence(part: Part, reading: Reading) -> Callable[[], None]:
+    def absent() -> None:
+        reading.reset()
+        part.clear()
+
+    return absent

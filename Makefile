@@ -1,5 +1,5 @@
 # The doors. Each sets up what it needs; `make` alone lists them.
-.PHONY: help setup demo test check bench conformance fuzz test-kernels docs clean
+.PHONY: help setup demo test check bench conformance fuzz test-kernels kube cluster docs clean
 PYTEST := .venv/bin/pytest
 
 help: ## this list
@@ -32,6 +32,13 @@ fuzz: setup ## every parser, for longer than in `make test` (ROUNDS=)
 test-kernels: setup ## the same on other kernels, in virtual machines (KERNELS= DRIVERS= DEVICES= SUITE= BUDGET= PAGE=)
 	@tools/setup.sh kernels
 	@$(PYTEST) -m vm tests/kernels
+
+kube: setup ## build an API server for tests, once, outside the tree (20 minutes from nothing)
+	@tools/setup.sh cluster
+	@tests/cluster/build.sh
+
+cluster: kube ## the Kubernetes source against that API server
+	@$(PYTEST) tests/cluster
 
 docs: setup ## check the links of the pages
 	@.venv/bin/python tools/links.py

@@ -1,0 +1,1 @@
+"""A real API server with its etcd, and what twinway makes of it."""

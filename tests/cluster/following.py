@@ -1,0 +1,59 @@
+"""A Kubernetes source that a test follows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from twinway.model.cluster import Cluster
+from twinway.sources.base import Latest
+from twinway.sources.kubernetes.source import KubernetesSource
+from twinway.sources.kubernetes.transport import Patience, connect
+
+
+class Following:
+    """The source, and every snapshot that it has put."""
+
+    def __init__(self, kubeconfig: Path, patience: Patience = Patience()) -> None:  # noqa: B008
+        self.source = KubernetesSource(partial(connect, kubeconfig, "", patience))
+        self._slot: Latest[Cluster] = Latest()
+        self.snapshots: list[Cluster] = []
+        self.source.start(self._slot)
+
+    @property
+    def cluster(self) -> Cluster:
+        """The newest snapshot."""
+        self._drain()
+        return self.snapshots[-1]
+
+    def until(self, holds: Callable[[Cluster], object], seconds: float = 20.0) -> Cluster:
+        """The first snapshot, the newest or a coming one, of which this holds."""
+        deadline = time.monotonic() + seconds
+        while True:
+            self._drain()
+            if self.snapshots and holds(self.snapshots[-1]):
+                return self.snapshots[-1]
+            left = deadline - time.monotonic()
+            assert left > 0, f"not within {seconds} s; error={self.source.error} of {self.snapshots[-1:]}"
+            if (cluster := self._slot.get(min(left, 0.5))) is not None:
+                self.snapshots.append(cluster)
+
+    def until_error(self, part: str | None, seconds: float = 20.0) -> None:
+        """Return when the source's error has this in it, or, with None, when there is none."""
+        deadline = time.monotonic() + seconds
+        while True:
+            error = self.source.error
+            if (error is None) if part is None else (error is not None and part in error):
+                return
+            assert time.monotonic() < deadline, f"error is {error!r} after {seconds} s, not {part!r}"
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """Follow no more."""
+        self.source.stop()
+
+    def _drain(self) -> None:
+        while (cluster := self._slot.get(0)) is not None:
+            self.snapshots.append(cluster)

@@ -1,4 +1,4 @@
-"""Small states of policy, what each says, and a process that brings them into force."""
+"""Small states of policy, their verdicts, and a process that puts them in force."""
 
 from __future__ import annotations
 
@@ -67,35 +67,36 @@ def _entries(direction: Direction, identity: int, actions: tuple[Action, Action]
 actions = st.tuples(st.sampled_from(Action), st.sampled_from(Action))
 
 
-said = st.fixed_dictionaries({0: actions}, optional=dict.fromkeys((1, 2, 3), actions))
+verdicts = st.fixed_dictionaries({0: actions}, optional=dict.fromkeys((1, 2, 3), actions))
 OFTEN = [
     {0: (Action.DENY, Action.DENY), 1: (Action.ALLOW, Action.ALLOW), 2: (Action.DENY, Action.ALLOW)},
     {0: (Action.ALLOW, Action.ALLOW), 1: (Action.DENY, Action.DENY), 3: (Action.ALLOW, Action.DENY)},
 ]
-"""What sets say that many states have, each time of the classes that are in use there."""
-Speaks = Mapping[int, tuple[Action, Action]]
+"""Verdicts of sets that many states share, by class."""
+Verdicts = Mapping[int, tuple[Action, Action]]
+"""The verdicts of a set by class: for all ports, and for port 80. Ingress has them in the reverse order."""
 
 
-def _set(speaks_of: Speaks, live: Iterable[int] | None = None) -> PolicySet:
-    # The id is of everything that the set would say; the entries are for classes in use.
+def _set(verdicts_of: Verdicts, live: Iterable[int] | None = None) -> PolicySet:
+    # The id derives from all verdicts of the set; its entries are for classes in use.
     entries = [
         entry
         for direction in Direction
-        for identity, what in sorted(speaks_of.items())
+        for identity, what in sorted(verdicts_of.items())
         if live is None or identity in {0, *live}
         for entry in _entries(direction, identity, what if direction else what[::-1])
     ]
-    # two is the least: 0 is no set, 1 the closed one
-    return PolicySet(PolicySetId(2 + abs(hash(tuple(sorted(speaks_of.items())))) % 2**62), tuple(entries))
+    # from 2 on: 0 is no set, 1 is DENY_ALL
+    return PolicySet(PolicySetId(2 + abs(hash(tuple(sorted(verdicts_of.items())))) % 2**62), tuple(entries))
 
 
 ORDERS = [tuple(NETWORKS), tuple(NETWORKS[::-1]), tuple(NETWORKS[:5]), (*NETWORKS[:2], *NETWORKS[:3:-1])]
-"""Columns that states share, as those of compute do: with rows that some of them have no class for."""
+"""Columns that states share, like those of compute. Some states have no class for some rows."""
 
 
 @st.composite
 def classes(draw: st.DrawFn) -> Mapping[IPNetwork, ClassId]:
-    """A table of classes, as any mapping or as compute's."""
+    """A table of classes, as a plain mapping or as compute's columns."""
     table = draw(st.dictionaries(st.sampled_from(NETWORKS), st.integers(1, 3).map(ClassId), max_size=5))
     order = draw(st.none() | st.sampled_from(ORDERS))
     if order is None:
@@ -107,8 +108,8 @@ def classes(draw: st.DrawFn) -> Mapping[IPNetwork, ClassId]:
 def states(draw: st.DrawFn) -> NodeState:
     """Up to three pods, each under one of up to two sets or none, and classes of addresses."""
     table = draw(classes())
-    speaks = draw(st.lists(st.sampled_from(OFTEN) | said, max_size=2))
-    sets = {each.id: each for each in (_set(what, table.values()) for what in speaks)}
+    chosen_verdicts = draw(st.lists(st.sampled_from(OFTEN) | verdicts, max_size=2))
+    sets = {each.id: each for each in (_set(what, table.values()) for what in chosen_verdicts)}
     chosen = st.sampled_from([NO_POLICY, *sets])
     pods = draw(st.dictionaries(st.sampled_from(PODS), chosen))
     return state_of(pods, {each: sets[each] for each in set(pods.values()) & set(sets)}, table)
@@ -135,14 +136,14 @@ def _attachment(pod: IPAddress) -> Attachment:
 
 @contextmanager
 def ending_at_once(prefixes: int) -> Iterator[None]:
-    """Within the block, a step removes so many of the prefixes that it ends, and leaves the others for later."""
+    """Let each step in the block remove at most `prefixes` of the prefixes that it ends."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(policy, "ENDED_AT_ONCE", prefixes)
         yield
 
 
 class Process:
-    """One agent's tables, from its start to its end."""
+    """The tables of one agent's process."""
 
     def __init__(self, maps: Mapping[str, Map]) -> None:
         self._tables = EndpointTables(maps["ep"], PolicyTables(maps["class"], maps["verdict"]))
@@ -159,22 +160,22 @@ class Process:
         return switch.judge_anew
 
     def moved(self) -> bool:
-        """Whether an address left its pod or its device since this was asked last."""
+        """Whether an address left its pod or its device since the last call."""
         moved, self._tables.moved = self._tables.moved, False
         return moved
 
     def catch_up(self) -> Step:
-        """Do ahead what the next change would do first, where it came to no change; what was done."""
+        """Do in advance what the next change would do first; return what was done."""
         return self._tables.catch_up()
 
 
 def answers(tables: Contents) -> Answers:
-    """What the kernel would say to every question."""
+    """The kernel's answer to every question."""
     return {question: reader.verdict(tables, *question) for question in QUESTIONS}
 
 
 def expected(state: NodeState) -> Answers:
-    """What the state says, by the rules of the model."""
+    """The answers of a state, by the rules of the model."""
     found: Answers = {}
     for question in QUESTIONS:
         pod, direction, peer, port = question
@@ -197,29 +198,29 @@ def _says(policy: PolicyState, chosen: PolicySetId, direction: Direction, peer: 
 
 
 def is_open(answer: Action | None) -> bool:
-    """Whether a connection would pass: no policy is enforced for an address that is no pod's."""
+    """Whether a connection would pass. No policy is enforced for an address without a pod."""
     return answer != Action.DENY
 
 
-def set_of(speaks_of: Speaks) -> PolicySet:
-    """A set that says this of each class, towards a pod in the reverse order: of all ports, and of 80."""
-    return _set(speaks_of)
+def set_of(verdicts_of: Verdicts) -> PolicySet:
+    """A set with these verdicts."""
+    return _set(verdicts_of)
 
 
-def policy_of(speaks_of: Speaks, table: Mapping[IPNetwork, ClassId]) -> NodeState:
-    """Two pods under a set that says this of each class."""
-    chosen = set_of(speaks_of)
+def policy_of(verdicts_of: Verdicts, table: Mapping[IPNetwork, ClassId]) -> NodeState:
+    """Two pods under a set with these verdicts."""
+    chosen = set_of(verdicts_of)
     return state_of(dict.fromkeys(PODS[:2], chosen.id), {chosen.id: chosen}, table)
 
 
-def policy_in_use(speaks_of: Speaks, table: Mapping[IPNetwork, ClassId]) -> NodeState:
+def policy_in_use(verdicts_of: Verdicts, table: Mapping[IPNetwork, ClassId]) -> NodeState:
     """The same, with entries for the classes of the table alone."""
-    chosen = _set(speaks_of, table.values())
+    chosen = _set(verdicts_of, table.values())
     return state_of(dict.fromkeys(PODS[:2], chosen.id), {chosen.id: chosen}, table)
 
 
 def sized(pods: int, prefixes: int) -> NodeState:
-    """So many pods, classes and single addresses."""
+    """A state with this number of pods, and of classes, each of one address."""
     chosen = set_of(dict.fromkeys(range(prefixes), (Action.DENY, Action.ALLOW)))
     table: dict[IPNetwork, ClassId] = {ip_network(f"10.0.0.{n}/32"): ClassId(n) for n in range(1, prefixes)}
     return state_of(dict.fromkeys(PODS[:pods], chosen.id), {chosen.id: chosen}, table)

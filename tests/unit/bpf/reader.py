@@ -1,4 +1,4 @@
-"""The kernel's reading of tables, written again in Python: what a packet would be told, from raw entries alone."""
+"""The look-ups of the programs, written again in Python: verdicts and backends from raw entries alone."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from twinway_bpf.tables.encode import VERDICT_PREFIX, address
 from twinway_bpf.tables.layout import Be, Class, ClassKey, Ep, EpKind, Fe, FeKey, SlotKey, Verdict, VerdictKey
 
 TRIES = 2
-"""How often a frontend is looked up when its slots are gone (service.h)."""
+"""The number of look-ups of a frontend when its slots are gone (service.h)."""
 
 
 def longest(entries: Mapping[bytes, bytes], wanted: bytes) -> bytes | None:
-    """The value of the longest prefix that holds `wanted`: an LPM key, its first four bytes the bits to use."""
+    """The value of the longest prefix that contains `wanted`, an LPM key whose first four bytes are its length."""
     found: tuple[int, bytes | None] = (-1, None)
     number, width = int.from_bytes(wanted[4:], "big"), (len(wanted) - 4) * 8
     for key, value in entries.items():
@@ -36,7 +36,7 @@ def class_of(tables: Contents, peer: IPAddress, generation: int) -> int:
 
 
 def verdict(tables: Contents, pod: IPAddress, direction: Direction, peer: IPAddress, port: int) -> Action | None:
-    """What a TCP connection is told at one end of it; None where no pod has the address."""
+    """The verdict on a TCP connection at one end, or None if no pod has the address."""
     raw = tables["tw_ep_v3"].get(address(pod))
     ep = Ep.from_buffer_copy(raw) if raw else None
     if ep is None or ep.kind != EpKind.POD:
@@ -52,7 +52,7 @@ def verdict(tables: Contents, pod: IPAddress, direction: Direction, peer: IPAddr
 
 
 def backend(tables: Contents, where: tuple[IPAddress, int, int], random: int) -> tuple[bytes, int] | str:
-    """service_choose() of service.h: a backend's sixteen bytes and port, or in a word why there is none."""
+    """service_choose() of service.h: the address and port of a backend, or the reason why there is none."""
     key = FeKey(port=where[1], proto=where[2])
     key.addr[:] = address(where[0])
     for _ in range(TRIES):

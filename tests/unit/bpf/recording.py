@@ -1,4 +1,4 @@
-"""Real maps whose every write is noted, and that may end in the middle: as a process that is killed does."""
+"""Real maps that record each write, and can stop after any of them, like a process that is killed."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ SHAPES = {
     "tw_class_v1": (LPM_TRIE, "tw_class_key", "tw_class"),
     "tw_verdict_v1": (LPM_TRIE, "tw_verdict_key", "tw_verdict"),
 }
-"""Kind, and structs of key and value (None: a 64-bit number), as tw_maps.h declares them."""
+"""The type of each map, and the structs of key and value (None: a 64-bit number), as in tw_maps.h."""
 
 Contents = dict[str, dict[bytes, bytes]]
-"""What maps hold, by name."""
+"""The entries of maps by name."""
 
 
 class Killed(BaseException):
-    """The process ends here; nothing of ours may catch it."""
+    """The process is killed here. No code under test may catch it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One entry of one map written, or removed (no value)."""
+    """One write of an entry, or its removal if `value` is None."""
 
     table: str
     key: bytes
@@ -46,7 +46,7 @@ class Write:
 
 @dataclass(slots=True)
 class Log:
-    """Every write in its order."""
+    """All writes in their order."""
 
     writes: list[Write] = field(default_factory=list)
     _budget: int | None = None
@@ -54,7 +54,7 @@ class Log:
 
     @contextlib.contextmanager
     def ending(self, after: int, end: BaseException) -> Iterator[None]:
-        """Within the block, so many writes are done, and then comes the end."""
+        """Raise `end` in the block after `after` writes."""
         self._budget, self._end = len(self.writes) + after, end
         try:
             yield
@@ -62,7 +62,7 @@ class Log:
             self._budget = None
 
     def note(self, write: Write) -> None:
-        """One more; or the end, with this one not done."""
+        """Record a write before it is done, or raise the end instead."""
         if self._budget is not None and len(self.writes) >= self._budget:
             raise self._end
         self.writes.append(write)
@@ -70,18 +70,18 @@ class Log:
 
 @dataclass(slots=True)
 class RecordedMap(Map):
-    """A real map that notes each write before it does it, one by one."""
+    """A real map that records each write before it does it, one by one."""
 
     log: Log
 
     def write(self, entries: Mapping[bytes, bytes]) -> None:
-        """As `Map.write`, in the order given."""
+        """Like `Map.write`, in the given order."""
         for key, value in entries.items():
             self.log.note(Write(self.name, key, value))
             Map.write(self, {key: value})
 
     def remove(self, keys: Iterable[bytes]) -> int:
-        """As `Map.remove`, in the order given."""
+        """Like `Map.remove`, in the given order."""
         count = 0
         for key in keys:
             self.log.note(Write(self.name, key, None))
@@ -91,7 +91,7 @@ class RecordedMap(Map):
 
 @contextlib.contextmanager
 def recorded(log: Log, **capacities: int) -> Iterator[dict[str, Map]]:
-    """New maps of every table, by short name, that write to `log`."""
+    """New maps for all tables, by short name, that record to `log`."""
     made: dict[str, Map] = {}
     try:
         for name, (kind, key, value) in SHAPES.items():
@@ -106,12 +106,12 @@ def recorded(log: Log, **capacities: int) -> Iterator[dict[str, Map]]:
 
 
 def contents(tables: Mapping[str, Map]) -> Contents:
-    """What the kernel holds now."""
+    """The present entries in the kernel."""
     return {table.name: table.entries() for table in tables.values()}
 
 
 def replayed(before: Contents, writes: Iterable[Write]) -> Iterator[Contents]:
-    """What maps held before the first of `writes` and after each: the same mapping, changed in place."""
+    """The entries before the first of `writes` and after each one. It is the same mapping, changed in place."""
     now = {name: dict(entries) for name, entries in before.items()}
     yield now
     for write in writes:

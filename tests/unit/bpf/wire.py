@@ -1,4 +1,4 @@
-"""A device with somebody listening at its other end, and tiny programs that can be told apart by what passes."""
+"""A device with a listener at its other end, and small programs that differ in the packets that they pass."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COMMANDS = (
     "link set eth1 up",
 )
 KIND = 0x88B5
-"""EtherType for local experiments (IEEE 802): nobody else sends it."""
+"""The EtherType for local experiments (IEEE 802), which nothing else sends."""
 SHOT, UNSPEC = 2, -1
 SECONDS = 0.5
 _INSN = struct.Struct("=BBhi")
@@ -28,12 +28,12 @@ _CB4 = 64
 
 
 def answering(action: int) -> int:
-    """A program that does this with every packet."""
+    """A program that returns `action` for every packet."""
     return _load(_INSN.pack(0xB4, 0, 0, action) + _INSN.pack(0x95, 0, 0, 0))
 
 
 def wanting(stamp: int) -> int:
-    """A program that drops what does not bear a stamp."""
+    """A program that drops packets without this stamp."""
     signed = struct.unpack("=i", struct.pack("=I", stamp))[0]
     return _load(
         _INSN.pack(0x61, 0x12, _CB4, 0)  # r2 = skb->cb[4]
@@ -50,7 +50,7 @@ def _load(code: bytes) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """eth0 of a namespace, whose frames come out at eth1, and the other way round."""
+    """eth0 of a namespace, whose peer is eth1 of the same namespace."""
 
     namespace: Path
     ifindex: int
@@ -58,10 +58,10 @@ class Wire:
     far: socket.socket
 
     def passes(self, *, inwards: bool = False) -> bool:
-        """Whether a frame that eth0 sends, or receives, comes through."""
+        """Whether a frame passes eth0, as it is sent or, with `inwards`, received."""
         sender, receiver = (self.far, self.near) if inwards else (self.near, self.far)
         frame = b"\xff" * 6 + bytes(6) + struct.pack("!H", KIND) + os.urandom(46)
-        # who is dropped on his way out is told so; else the frame comes as good as at once, or never
+        # send() fails if egress drops the frame; else the frame arrives almost at once, or never
         with contextlib.suppress(OSError, TimeoutError):
             sender.send(frame)
             while receiver.recv(100) != frame:

@@ -1,4 +1,4 @@
-"""Programs at a device's hooks, told by what passes: on tcx, and on clsact as older kernels have it."""
+"""Programs at a device's hooks, checked by the packets that pass: on tcx, and on clsact."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Program = Callable[[int], int]
 
 @pytest.fixture(params=["tcx", "clsact"])
 def attached_by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """By which means: what older kernels have works on newer ones, too."""
+    """The way of attaching. Kernels with tcx are also tested with clsact."""
     if request.param == "clsact":
         monkeypatch.setattr(features, "has_tcx", lambda: False)
     elif not features.has_tcx():
@@ -51,7 +51,7 @@ def group(pins_root: Path) -> Iterator[Group]:
 
 @pytest.fixture
 def loaded() -> Iterator[Callable[[int], int]]:
-    """Keeps a program's descriptor until the end of the test."""
+    """A function that keeps a program's descriptor open until the end of the test."""
     kept: list[int] = []
 
     def keep(descriptor: int) -> int:
@@ -64,13 +64,13 @@ def loaded() -> Iterator[Callable[[int], int]]:
 
 
 def hook(line: Wire, name: str = "h", side: Side = Side.EGRESS, *, first: bool = False) -> Hook:
-    """A hook of the wire's near end."""
+    """A hook at eth0 of the wire."""
     return Hook(name, str(line.namespace), line.ifindex, side, first=first)
 
 
 @pytest.mark.parametrize("side", Side)
 def test_program_decides_its_side(line: Wire, group: Group, loaded: Program, side: Side) -> None:
-    """What a program drops at one side is dropped there, and nowhere else."""
+    """A program at one hook drops packets of that direction alone."""
     where = hook(line, side=side)
     assert tchook.attach(group, where, loaded(answering(SHOT)))
     assert tchook.is_attached(group, where)
@@ -79,7 +79,7 @@ def test_program_decides_its_side(line: Wire, group: Group, loaded: Program, sid
 
 
 def test_program_is_set_once(line: Wire, group: Group, loaded: Program) -> None:
-    """The same program again changes nothing; another one takes its place at once."""
+    """Attaching the same program again changes nothing; another one replaces it at once."""
     drop, let = loaded(answering(SHOT)), loaded(answering(UNSPEC))
     assert tchook.attach(group, hook(line), drop)
     assert not tchook.attach(group, hook(line), drop)
@@ -90,7 +90,7 @@ def test_program_is_set_once(line: Wire, group: Group, loaded: Program) -> None:
 
 
 def test_program_goes(line: Wire, group: Group, loaded: Program) -> None:
-    """Detached, nothing of it is left; detached again, nothing is wrong."""
+    """Detaching leaves nothing behind, and can be repeated."""
     tchook.attach(group, hook(line), loaded(answering(SHOT)))
     for _ in range(2):
         tchook.detach(group, hook(line))
@@ -100,7 +100,7 @@ def test_program_goes(line: Wire, group: Group, loaded: Program) -> None:
 
 
 def _until_passes(line: Wire) -> None:
-    # the kernel lets go of a link when nobody can be using it any more
+    # the kernel frees a link after its last user
     ends = time.monotonic() + SECONDS
     while not line.passes():
         assert time.monotonic() < ends, "the program is still there"
@@ -108,7 +108,7 @@ def _until_passes(line: Wire) -> None:
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["first one first", "first one last"])
 def test_first_goes_before(line: Wire, group: Group, loaded: Program, order: tuple[int, int]) -> None:
-    """A hook that is to be first is, whichever was set first."""
+    """A hook with `first` runs before the other one, whichever was attached first."""
     steps = [
         (hook(line, "first", first=True), loaded(stamp.load(0xFEED0001))),
         (hook(line, "second"), loaded(wanting(0xFEED0001))),
@@ -119,14 +119,14 @@ def test_first_goes_before(line: Wire, group: Group, loaded: Program, order: tup
 
 
 def test_stamp_is_its_own(line: Wire, group: Group, loaded: Program) -> None:
-    """A program that wants another stamp than was set lets nothing through."""
+    """A program that expects another stamp than the one set passes nothing."""
     tchook.attach(group, hook(line, "first", first=True), loaded(stamp.load(0xFEED0001)))
     tchook.attach(group, hook(line, "second"), loaded(wanting(0xFEED0002)))
     assert not line.passes()
 
 
 def test_missing_hook_is_noticed(line: Wire, group: Group, loaded: Program, attached_by: str) -> None:
-    """A hook that somebody took away is not there, and is set again."""
+    """A hook that was removed from outside is reported as missing, and can be attached again."""
     drop = loaded(answering(SHOT))
     tchook.attach(group, hook(line), drop)
     if attached_by == "tcx":
@@ -143,7 +143,7 @@ def test_missing_hook_is_noticed(line: Wire, group: Group, loaded: Program, atta
 
 
 def test_foreign_filter_stays(line: Wire, group: Group, pins_root: Path, loaded: Program) -> None:
-    """A filter that somebody else set works before, beside and after ours."""
+    """A foreign filter works before, beside and after twinway's."""
     (pins_root / "links").mkdir(parents=True)
     libbpf.obj_pin(loaded(answering(SHOT)), str(pins_root / "links" / "foreign"))
     _tc("qdisc", "add", "dev", "eth0", "clsact")
@@ -160,7 +160,7 @@ def test_foreign_filter_stays(line: Wire, group: Group, pins_root: Path, loaded:
 
 
 def test_device_that_is_gone(line: Wire, group: Group, loaded: Program) -> None:
-    """A device that went takes its hook along; its successor of the same name is hooked anew."""
+    """A deleted device takes its hook along, and another device of the same name can be hooked."""
     drop = loaded(answering(SHOT))
     tchook.attach(group, hook(line), drop)
     subprocess.run(["ip", "link", "del", "eth0"], check=True)
@@ -175,7 +175,7 @@ def test_device_that_is_gone(line: Wire, group: Group, loaded: Program) -> None:
 
 
 def test_namespace_that_is_gone(group: Group, loaded: Program, attached_by: str) -> None:
-    """A hook in a namespace that went is told of when set, absent when asked for, and no error to take away."""
+    """A hook in a missing namespace cannot be attached, is reported as missing, and can be detached."""
     where = Hook("h", "/run/netns/twp-never-was", 2, Side.INGRESS)
     with pytest.raises(DriverError, match=r"namespace /run/netns/twp-never-was has gone"):
         tchook.attach(group, where, loaded(answering(SHOT)))
@@ -185,7 +185,7 @@ def test_namespace_that_is_gone(group: Group, loaded: Program, attached_by: str)
 
 @pytest.mark.parametrize("attached_by", ["clsact"], indirect=True)  # links are found by their pins
 def test_sweep_finds_what_an_earlier_process_set(line: Wire, group: Group, loaded: Program) -> None:
-    """Filters of one rank are found without memory, on every device of a namespace; those of another stay."""
+    """`sweep` finds the filters of one order on every device of a namespace; those of another order stay."""
     mine, others = hook(line, "a"), replace(hook(line, "b", Side.INGRESS), order=1)
     for each in (mine, replace(mine, name="c", first=True), others):
         tchook.attach(group, each, loaded(answering(SHOT)))

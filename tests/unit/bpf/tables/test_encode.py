@@ -1,4 +1,4 @@
-"""Values to bytes, read back through the mirror of the kernel's structs."""
+"""Encoded values, read back through the mirror of the kernel's structs."""
 
 from __future__ import annotations
 
@@ -57,21 +57,21 @@ entries = st.builds(
 
 
 def as_written(raw: object) -> IPAddress:
-    """The address of sixteen bytes: the mirror's own reading of them."""
+    """The address in sixteen bytes, decoded independently."""
     address = IPv6Address(bytes(raw))  # type: ignore[call-overload]
     return address.ipv4_mapped or address
 
 
 @given(addresses)
 def test_address_comes_back(address: IPAddress) -> None:
-    """An address of either family is itself after sixteen bytes."""
+    """An address of either family is encoded to sixteen bytes and back."""
     assert len(encode.address(address)) == 16
     assert encode.address_back(encode.address(address)) == address
 
 
 @given(frontends)
 def test_frontend(frontend: Frontend) -> None:
-    """A frontend's key and value say its address, port, protocol, scope, set and count."""
+    """A frontend's key and value have its address, port, protocol, scope, set and count."""
     key = layout.FeKey.from_buffer_copy(encode.frontend_key(frontend))
     value = layout.Fe.from_buffer_copy(encode.frontend_value(frontend.backends))
     assert as_written(key.addr) == frontend.address
@@ -81,7 +81,7 @@ def test_frontend(frontend: Frontend) -> None:
 
 @given(addresses)
 def test_address_of_some_service(address: IPAddress) -> None:
-    """The key that stands for an address alone has port and protocol 0."""
+    """The key that marks an address has port and protocol 0."""
     key = layout.FeKey.from_buffer_copy(encode.address_key(address))
     assert (as_written(key.addr), key.port, key.proto, key.scope) == (address, 0, 0, 0)
     assert len(encode.ADDRESS_VALUE) == len(bytes(layout.Fe()))
@@ -102,7 +102,7 @@ def test_slots(backend_set: BackendSet) -> None:
 
 @given(backends)
 def test_backend(backend: Backend) -> None:
-    """A backend's key is its id, its value the address, port and protocol."""
+    """A backend's key is its id; its value has the address, port and protocol."""
     value = layout.Be.from_buffer_copy(encode.backend_value(backend))
     assert int.from_bytes(encode.backend_key(backend.id), "little") == backend.id
     assert (as_written(value.addr), value.port, value.proto) == (
@@ -115,7 +115,7 @@ def test_backend(backend: Backend) -> None:
 
 @given(st.sampled_from(EpKind), ids, st.integers(0, 1), places)
 def test_endpoint(kind: EpKind, policy: int, generation: int, place: Place) -> None:
-    """An endpoint says its kind, its policy and generation, and where it is."""
+    """An endpoint's value has its kind, policy, generation and place."""
     value = layout.Ep.from_buffer_copy(encode.endpoint_value(kind, PolicySetId(policy), generation, place))
     assert (value.kind, value.policy, value.gen) == (kind, policy, generation)
     assert Place(value.ifindex, bytes(value.mac), bytes(value.host_mac), value.stamp) == place
@@ -124,7 +124,7 @@ def test_endpoint(kind: EpKind, policy: int, generation: int, place: Place) -> N
 
 @given(networks, ids, ids)
 def test_class(network: IPNetwork, first: int, second: int) -> None:
-    """A prefix counts from the first of 128 bits, so that IPv4's is below ::ffff:0:0/96."""
+    """The length of a prefix counts from the first of 128 bits, so an IPv4 prefix is inside ::ffff:0:0/96."""
     key = layout.ClassKey.from_buffer_copy(encode.class_key(network))
     assert as_written(key.addr) == network.network_address
     assert key.prefixlen == network.prefixlen + (96 if isinstance(network, IPv4Network) else 0)
@@ -134,7 +134,7 @@ def test_class(network: IPNetwork, first: int, second: int) -> None:
 
 @given(ids, entries)
 def test_verdict(policy: int, entry: VerdictEntry) -> None:
-    """A verdict's key has all of what must be equal before the prefix of the port."""
+    """In a verdict's key, the fields that must be equal precede the prefix of the port."""
     chosen = PolicySet(PolicySetId(policy), (entry,))
     ((raw_key, raw_value),) = encode.verdicts(chosen)
     key = layout.VerdictKey.from_buffer_copy(raw_key)
@@ -148,12 +148,12 @@ def test_verdict(policy: int, entry: VerdictEntry) -> None:
 
 @given(st.lists(frontends, max_size=8))
 def test_served_protocols(found: list[Frontend]) -> None:
-    """TCP and UDP are served, in their order; SCTP is not, whose checksum no program can keep."""
+    """Frontends of TCP and UDP are served, in their order; those of SCTP are left out."""
     served = encode.servable(found)
     assert served == tuple(each for each in found if each.protocol is not Protocol.SCTP)
 
 
 def test_ip4_is_mapped() -> None:
-    """The bytes of one address of each family, spelled out."""
+    """The bytes of one address of each family are as documented."""
     assert encode.address(IPv4Address("10.1.0.5")) == bytes(10) + b"\xff\xff\x0a\x01\x00\x05"
     assert encode.address(IPv6Address("fd00::5")) == b"\xfd" + bytes(14) + b"\x05"

@@ -1,8 +1,8 @@
 """
-The Python mirror of the kernel's structs, proved by the C compiler.
+The C compiler checks the Python mirror of the programs' structs.
 
-Each field's offset and size, each struct's size and each enum's value becomes a `_Static_assert`
-beside the real headers. What the mirror says is so, or the compiler refuses it.
+Each field's offset and size, each struct's size and each enum's value becomes a `_Static_assert` beside the real
+headers, which the compiler refuses if it is wrong.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ Structs = Mapping[str, type[ctypes.Structure]]
 Enums = Mapping[str, type[IntEnum] | type[IntFlag]]
 
 MODEL: Enums = {"TW_SCOPE_": Scope, "TW_": Direction}
-"""Enums of the model that stand in the tables as they are, by their prefix in C."""
+"""Enums of the model whose values the tables use, by their prefix in C."""
 ACTIONS: Enums = {"TW_": Action}
 
 
 def shared_types() -> str:
-    """tw_types.h, and of verdict.h the enum: that one includes what only BCC understands."""
+    """tw_types.h, and the enum of verdict.h, whose includes only BCC can compile."""
     (reasons,) = re.findall(r"enum tw_reason \{.*?\};", (KERNEL / "verdict.h").read_text(), re.DOTALL)
     return f"{(KERNEL / 'tw_types.h').read_text()}{reasons}\n"
 
 
 def assertions(structs: Structs, *enums: Enums) -> Iterator[str]:
-    """What the mirror claims, as C."""
+    """The claims of the mirror as C expressions."""
     for name, mirror in structs.items():
         yield f"sizeof(struct {name}) == {ctypes.sizeof(mirror)}"
         for field, kind in _fields(mirror):
@@ -52,12 +52,12 @@ def assertions(structs: Structs, *enums: Enums) -> Iterator[str]:
 
 
 def refusals(structs: Structs, *enums: Enums) -> list[str]:
-    """What the compiler has against the claims; empty if it has nothing."""
+    """The compiler's errors about the claims."""
     return compiled("".join(f'_Static_assert({claim}, "mirror");\n' for claim in assertions(structs, *enums)))
 
 
 def compiled(code: str) -> list[str]:
-    """Errors in `code`, which stands behind the shared types."""
+    """The compiler's errors in `code`, which follows the shared types."""
     done = subprocess.run(CLANG, input=shared_types() + code, capture_output=True, text=True, check=False)
     assert bool(done.returncode) == bool(done.stderr)
     return [line for line in done.stderr.splitlines() if " error: " in line]
@@ -68,26 +68,26 @@ def _fields(mirror: type[ctypes.Structure]) -> list[tuple[str, type[ctypes._Simp
 
 
 def test_mirror_is_true() -> None:
-    """Every claim of the mirror holds, and no struct has padding that nobody wrote."""
+    """Every claim of the mirror holds, and no struct has padding without a name."""
     assert refusals(STRUCTS, ENUMS, MODEL, ACTIONS) == []
 
 
 def test_mirror_is_whole() -> None:
-    """The header's structs are those of the mirror, and the mirror's fields are all of each."""
+    """The mirror has all structs of the header, and all fields of each."""
     assert set(re.findall(r"^struct (tw_\w+) \{", shared_types(), re.MULTILINE)) == set(STRUCTS)
     for name, mirror in STRUCTS.items():
         assert sum(ctypes.sizeof(kind) for _, kind in _fields(mirror)) == ctypes.sizeof(mirror), name
 
 
 def test_mirrored_enums_are_whole() -> None:
-    """An enum that is mirrored at all is mirrored to its last constant."""
+    """A mirrored enum has all constants of the header."""
     known = {
         f"{prefix}{member.name}"
         for each in (ENUMS, MODEL, ACTIONS)
         for prefix, enum in each.items()
         for member in enum
     }
-    known.add("TW_REASONS")  # the room for them
+    known.add("TW_REASONS")  # the number of reasons
     for body in re.findall(r"^enum tw_\w+ \{(.*?)\};", shared_types(), re.DOTALL | re.MULTILINE):
         constants = set(re.findall(r"^\s*(TW_\w+)", body, re.MULTILINE))
         assert constants <= known or not constants & known, constants - known
@@ -104,7 +104,7 @@ def _doctored(**changes: object) -> Structs:
 
 
 class WrongKind(IntEnum):
-    """enum tw_ep_kind, with two constants confused."""
+    """enum tw_ep_kind with two constants swapped."""
 
     POD = 2
     NODE = 1
@@ -129,11 +129,11 @@ class StrangeKind(IntEnum):
     ],
 )
 def test_untrue_mirror_is_refused(structs: Structs, enums: Enums) -> None:
-    """The proof can fail: a mirror that says anything else does not compile."""
+    """A wrong mirror does not compile."""
     assert refusals(structs, enums) != []
 
 
-def test_padding_that_nobody_wrote_is_refused() -> None:
-    """Nor does a struct in which the compiler would leave a hole."""
+def test_implicit_padding_is_refused() -> None:
+    """A struct with implicit padding does not compile."""
     holey = 'struct tw_hole { __u8 a; __u32 b; };\n_Static_assert(sizeof(struct tw_hole) == 8, "hole");\n'
     assert any("padding struct 'struct tw_hole'" in line for line in compiled(holey))

@@ -1,4 +1,4 @@
-"""Services in the kernel while they change: what a client finds is the old or the new, and never a hole."""
+"""Services in the kernel while they change: a client finds the old backends or the new ones, never none."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ BACKENDS = [
         Backend(BackendId(100 + number), ip_address(f"10.0.0.{number}"), 8080, Protocol.TCP)
         for number in (1, 2, 3)
     ),
-    # of two Services, at one and the same end
+    # of two Services, with the same address and port
     *(Backend(BackendId(number), ip_address("10.0.0.4"), 8080, Protocol.UDP) for number in (104, 105)),
 ]
 PORTS = (80, 81)
@@ -38,14 +38,14 @@ QUESTIONS = [(address, port, protocol.number) for address, port, protocol in PLA
 
 
 def backend_set(backends: Iterable[Backend]) -> BackendSet:
-    """A set whose id is its content."""
+    """A set whose id derives from its content."""
     found = tuple(sorted(set(backends), key=lambda backend: backend.id))
     return BackendSet(BackendSetId(1 + sum(1 << (backend.id % 60) for backend in found)), found)
 
 
 @st.composite
 def services(draw: st.DrawFn) -> Services:
-    """Up to three Services on few addresses, no place claimed twice; backends and sets are shared at will."""
+    """Up to three Services on few addresses. No place is claimed twice; they may share backends and sets."""
     claims = draw(st.dictionaries(st.sampled_from(PLACES), st.sampled_from(NAMES), max_size=6))
     owners = {*claims.values(), *draw(st.sets(st.sampled_from(NAMES)))}  # headless ones have no place
     places = {name: sorted((each for each, owner in claims.items() if owner == name), key=str) for name in owners}
@@ -70,7 +70,7 @@ def _ref(name: str) -> ObjectRef:
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[Services]:
-    """States that follow one another; a Service that stays as it was is the same object."""
+    """States that follow one another. A Service that does not change is the same object."""
     history: list[Services] = [draw(services())]
     for wanted in draw(st.lists(services(), max_size=4)):
         before = history[-1]
@@ -78,8 +78,8 @@ def histories(draw: st.DrawFn) -> list[Services]:
     return history
 
 
-class Told:
-    """What clients are told of, and what is looked at when they are."""
+class RecordedClients:
+    """Clients that record the calls of the tables, and can check the tables during each call."""
 
     def __init__(
         self,
@@ -92,37 +92,37 @@ class Told:
         self._leave, self._ask_again = leave, ask_again
 
     def leave(self, backends: Mapping[bytes, bytes], /) -> None:
-        """Backends are over."""
+        """Record backends that are about to be removed."""
         self.left |= backends.keys()
         self._leave(backends)
 
     def ask_again(self, frontends: Collection[bytes], /) -> None:
-        """Addresses are a Service's by now."""
+        """Record addresses that have become a Service's."""
         self.come += frontends
         self._ask_again(frontends)
 
 
-def tables_on(maps: Mapping[str, Map], told: Told | None = None) -> ServiceTables:
+def tables_on(maps: Mapping[str, Map], clients: RecordedClients | None = None) -> ServiceTables:
     """The tables of a new process."""
-    return ServiceTables(maps, told or Told())
+    return ServiceTables(maps, clients or RecordedClients())
 
 
 def from_nothing(state: Services) -> Contents:
-    """What a first process on empty maps makes of a state."""
+    """The entries that a process writes for a state to empty maps."""
     with recorded(Log()) as maps:
         tables_on(maps).rebuild(state, remove=True)
         return contents(maps)
 
 
 def chosen(tables: Contents) -> dict[tuple[object, ...], set[tuple[bytes, int] | str]]:
-    """Every answer that a client may get to each question."""
+    """All answers that a client can get to each question."""
     return {place: {reader.backend(tables, place, random) for random in range(12)} for place in QUESTIONS}
 
 
 @settings(max_examples=60, deadline=None)
 @given(histories())
 def test_changed_is_rebuilt(history: list[Services]) -> None:
-    """However a state was reached, change by change, the tables are as if from nothing."""
+    """After any sequence of changes, the tables equal those of a process that started with the last state."""
     with recorded(Log()) as maps:
         tables = tables_on(maps)
         tables.rebuild(history[0], remove=True)
@@ -134,7 +134,7 @@ def test_changed_is_rebuilt(history: list[Services]) -> None:
 @settings(max_examples=60, deadline=None)
 @given(histories())
 def test_rebuilt_is_rebuilt(history: list[Services]) -> None:
-    """A process that finds another state in the tables makes them as if from nothing."""
+    """A process that finds another state in the tables rebuilds them as if they had been empty."""
     with recorded(Log()) as maps:
         for state in history:
             tables_on(maps).rebuild(state, remove=True)
@@ -144,7 +144,7 @@ def test_rebuilt_is_rebuilt(history: list[Services]) -> None:
 @settings(max_examples=40, deadline=None)
 @given(services())
 def test_tables_say_what_the_state_says(state: Services) -> None:
-    """A client of each frontend finds its set's backends, all of them, and nothing anywhere else."""
+    """Clients of a frontend find all backends of its set, and clients of other addresses find none."""
     with recorded(Log()) as maps:
         tables_on(maps).rebuild(state, remove=True)
         found = chosen(contents(maps))
@@ -162,7 +162,7 @@ def test_tables_say_what_the_state_says(state: Services) -> None:
 @settings(max_examples=40, deadline=None)
 @given(services())
 def test_same_state_writes_nothing(state: Services) -> None:
-    """A state in force is not written again: not by change, nor by comparison, nor by another process."""
+    """A state in force is not written again by a change, a comparison, or another process."""
     log = Log()
     with recorded(log) as maps:
         tables = tables_on(maps)
@@ -178,7 +178,7 @@ def test_same_state_writes_nothing(state: Services) -> None:
 @settings(max_examples=60, deadline=None)
 @given(services(), services(), st.booleans())
 def test_old_backend_or_new(old: Services, new: Services, rebuilt: bool) -> None:
-    """After each single write of a change, a client is given a backend of before or of after it, never a hole."""
+    """After each write of a change, a client gets a backend of the old state or of the new one."""
     log = Log()
     with recorded(log) as maps:
         tables = tables_on(maps)
@@ -198,7 +198,7 @@ def test_old_backend_or_new(old: Services, new: Services, rebuilt: bool) -> None
 
 
 def test_order_of_writes() -> None:
-    """Backends, slots, frontends; and out again the other way round."""
+    """Writes go to backends, slots and frontends in this order, and removals go in the reverse order."""
     state = _one_service(3)
     log = Log()
     with recorded(log) as maps:
@@ -215,7 +215,7 @@ def test_order_of_writes() -> None:
 @settings(max_examples=40, deadline=None)
 @given(services(), services(), st.booleans())
 def test_sockets_leave_before_backends_go(old: Services, new: Services, rebuilt: bool) -> None:
-    """Whoever holds on to a backend is told of it when no frontend leads there, and while it is still known."""
+    """`leave` is called for a backend when no frontend leads to it, and before it is removed."""
     with recorded(Log()) as maps:
         tables_on(maps).rebuild(old, remove=True)
         before = maps["be"].entries()
@@ -224,15 +224,15 @@ def test_sockets_leave_before_backends_go(old: Services, new: Services, rebuilt:
             assert gone.items() <= maps["be"].entries().items()
             assert not set(gone) & set(maps["slot"].entries().values())
 
-        told = Told(leave=leave)
-        _change(tables_on(maps, told), old, new, rebuilt=rebuilt)
-        assert told.left == before.keys() - maps["be"].entries().keys()
+        clients = RecordedClients(leave=leave)
+        _change(tables_on(maps, clients), old, new, rebuilt=rebuilt)
+        assert clients.left == before.keys() - maps["be"].entries().keys()
 
 
 @settings(max_examples=60, deadline=None)
 @given(services(), services(), st.booleans())
 def test_sockets_ask_again_when_a_service_comes(old: Services, new: Services, rebuilt: bool) -> None:
-    """Of each address and port that became a Service's clients are told, once, when it serves; of none else."""
+    """`ask_again` is called once for each address and port that became a Service's, after it serves."""
     with recorded(Log()) as maps:
         tables_on(maps).rebuild(old, remove=True)
         before = maps["fe"].entries().keys()
@@ -240,16 +240,16 @@ def test_sockets_ask_again_when_a_service_comes(old: Services, new: Services, re
         def ask_again(come: Collection[bytes]) -> None:
             assert set(come) <= maps["fe"].entries().keys()
 
-        told = Told(ask_again=ask_again)
-        _change(tables_on(maps, told), old, new, rebuilt=rebuilt)
+        clients = RecordedClients(ask_again=ask_again)
+        _change(tables_on(maps, clients), old, new, rebuilt=rebuilt)
         come = maps["fe"].entries().keys() - before
-        # a process that finds no Service at all of those that it wants may not be the first who serves them
+        # where a process finds none of its Services, something else may have served them before
         expected = [] if rebuilt and come == maps["fe"].entries().keys() else sorted(come)
-        assert sorted(told.come) == expected
+        assert sorted(clients.come) == expected
 
 
 def _change(tables: ServiceTables, old: Services, new: Services, *, rebuilt: bool) -> None:
-    # By comparison, as the first thing of a new process, or as the next change of one that knows the tables.
+    # By comparison, like a new process at its start, or as a change of a process that knows the tables.
     if rebuilt:
         tables.rebuild(new, remove=True)
         return
@@ -260,7 +260,7 @@ def _change(tables: ServiceTables, old: Services, new: Services, *, rebuilt: boo
 @settings(max_examples=40, deadline=None)
 @given(services(), services())
 def test_incomplete_state_removes_nothing(old: Services, new: Services) -> None:
-    """While sources are not in sync everything that was there stays reachable; what is new is written."""
+    """While sources are not in sync, no entry is removed, and new entries are written."""
     log = Log()
     with recorded(log) as maps:
         tables = tables_on(maps)
@@ -275,7 +275,7 @@ def test_incomplete_state_removes_nothing(old: Services, new: Services) -> None:
 @pytest.mark.parametrize("rebuilt", [True, False], ids=["compared", "changed"])
 @pytest.mark.parametrize("table", ["be", "slot", "fe"])
 def test_full_table_keeps_what_is_in_force(table: str, rebuilt: bool) -> None:
-    """Where a table has no room for a state, every frontend stays on its old set, and a smaller state fits."""
+    """If a table has no room for a state, every frontend keeps its old set, and a smaller state fits."""
     small, large = _one_service(2), _one_service(5, more=3)
     room = {"be": 3, "slot": 3, "fe": 2}[table]
     with recorded(Log(), **{table: room}) as maps:

@@ -1,7 +1,7 @@
 """
-Policy while it changes: whoever reads the tables at any moment gets the old answer or the new one.
+Policy while it changes: at any moment, a packet gets the old verdict or the new one.
 
-The reader is the kernel's, written again in `reader`. It reads after every single write of a change.
+`reader` does the look-ups of the programs. The tests call it after every write of a change.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from twinway.model.node import NO_POLICY, Action, ClassId, NodeState
 @settings(max_examples=60, deadline=None)
 @given(st.lists(states(), min_size=1, max_size=4))
 def test_every_state_comes_into_force(history: list[NodeState]) -> None:
-    """After each state the kernel says of every connection just what the state says."""
+    """After each state, the kernel's verdict on every connection is that of the state."""
     with recorded(Log()) as maps:
         process = Process(maps)
         for state in history:
@@ -47,7 +47,7 @@ def test_every_state_comes_into_force(history: list[NodeState]) -> None:
 @settings(max_examples=40, deadline=None)
 @given(st.lists(states(), min_size=1, max_size=4))
 def test_nothing_is_left_over(history: list[NodeState]) -> None:
-    """However a state was reached, the tables are as large as from nothing, one step later."""
+    """One step after any sequence of states, the tables have the keys that the last state needs, and no others."""
     with recorded(Log()) as maps, recorded(Log()) as fresh:
         process = Process(maps)
         for state in (*history, history[-1]):
@@ -60,7 +60,7 @@ def test_nothing_is_left_over(history: list[NodeState]) -> None:
 @settings(max_examples=40, deadline=None)
 @given(states())
 def test_same_state_writes_nothing(state: NodeState) -> None:
-    """A state that is in force is not written again, nor by a process that finds it there."""
+    """A state that is in force is not written again, not even by another process."""
     log = Log()
     with recorded(log) as maps:
         process = Process(maps)
@@ -76,7 +76,7 @@ def test_same_state_writes_nothing(state: NodeState) -> None:
 @settings(max_examples=40, deadline=None)
 @given(history=st.lists(states(), min_size=1, max_size=4))
 def test_nothing_is_left_over_after_catching_up(*, at_once: int, history: list[NodeState]) -> None:
-    """Nor where more ended than a step removes."""
+    """After catching up, no other keys are left, even if more prefixes ended than a step removes."""
     with recorded(Log()) as maps, recorded(Log()) as fresh, ending_at_once(at_once):
         process = Process(maps)
         for state in history:
@@ -93,9 +93,9 @@ def test_nothing_is_left_over_after_catching_up(*, at_once: int, history: list[N
 @given(history=st.lists(states(), min_size=2, max_size=4))
 def test_old_answer_or_new(*, catching_up: bool, at_once: int, history: list[NodeState]) -> None:
     """
-    After each single write of a change, each connection is answered as before or as after it.
+    After each write of a change, the verdict on each connection is the old one or the new one.
 
-    Also where there was time to catch up before: nothing that is in force is written over.
+    This also holds if the process caught up before, which must not overwrite entries in force.
     """
     log = Log()
     with recorded(log) as maps, ending_at_once(at_once):
@@ -116,7 +116,7 @@ def test_old_answer_or_new(*, catching_up: bool, at_once: int, history: list[Nod
 @settings(max_examples=60, deadline=None)
 @given(history=st.lists(states(), min_size=1, max_size=4))
 def test_catching_up_changes_no_answer(*, at_once: int, history: list[NodeState]) -> None:
-    """Each single write of it leaves every connection answered as the state in force does; then none is left."""
+    """No write of `catch_up` changes a verdict, and a second call writes nothing."""
     log = Log()
     with recorded(log) as maps, ending_at_once(at_once):
         process = Process(maps)
@@ -134,7 +134,7 @@ def test_catching_up_changes_no_answer(*, at_once: int, history: list[NodeState]
 
 @pytest.mark.parametrize("catching_up", [False, True])
 def test_a_change_after_catching_up_writes_what_it_changes(*, catching_up: bool) -> None:
-    """Renamed prefixes are written again at the next change, unless there was time before."""
+    """The next change writes prefixes with new classes again, unless the process caught up before."""
     chosen = set_of(dict.fromkeys(range(4), (Action.DENY, Action.ALLOW)))
     networks = [ip_network(f"10.0.0.{number}/32") for number in range(20)]
     tables = [{network: ClassId(1 + (at < last)) for at, network in enumerate(networks)} for last in (0, 20, 19)]
@@ -152,7 +152,7 @@ def test_a_change_after_catching_up_writes_what_it_changes(*, catching_up: bool)
 
 
 def test_a_class_that_comes_back_keeps_its_entries() -> None:
-    """What a set said of it was to be removed, and had not been yet."""
+    """Entries of a class that were due for removal are kept when the class comes back."""
     peer = ip_network("10.0.0.6/32")
     tables = [{peer: ClassId(1)}, {peer: ClassId(2)}]
     with recorded(Log()) as maps:
@@ -165,7 +165,7 @@ def test_a_class_that_comes_back_keeps_its_entries() -> None:
 
 
 def test_prefixes_left_for_later_are_not_written_again() -> None:
-    """A state of the same classes finds them still there, and removes them."""
+    """A state of the same classes removes the ended prefixes that are left, and writes nothing."""
     networks = [ip_network(f"10.0.0.{number}/32") for number in range(20)]
     log = Log()
     with recorded(log) as maps, ending_at_once(5):
@@ -181,9 +181,9 @@ def test_prefixes_left_for_later_are_not_written_again() -> None:
 
 def test_connections_of_an_address_end_with_its_pod() -> None:
     """
-    What an earlier pod of an address had open is judged anew for the next one.
+    When an address gets a new pod, connections of its earlier pod are judged again.
 
-    Both policies are in use by others all the time, so that nothing else would say so.
+    Other pods use both policies all the time, so the address is the only change.
     """
     open_to_all, closed = (set_of({0: (action,) * 2}) for action in (Action.ALLOW, Action.DENY))
     first, second, third = PODS
@@ -192,16 +192,16 @@ def test_connections_of_an_address_end_with_its_pod() -> None:
     with recorded(Log()) as maps:
         process = Process(maps)
         process.apply(state_of({**with_others, first: open_to_all.id}, sets, {}))
-        told = [
+        judged = [
             process.apply(state_of(pods, sets, {})) for pods in (with_others, {**with_others, first: closed.id})
         ]
-        assert any(told)
+        assert any(judged)
 
 
 @settings(max_examples=60, deadline=None)
 @given(states(), st.lists(st.booleans(), max_size=5), st.booleans())
 def test_unchanged_policy_is_not_judged_again(state: NodeState, repairs: list[bool], catching_up: bool) -> None:
-    """However often a state is applied or compared with the kernel, connections are judged by it once."""
+    """Connections are judged once by a state, however often it is applied or repaired."""
     with recorded(Log()) as maps:
         process = Process(maps)
         assert process.apply(state)
@@ -212,7 +212,7 @@ def test_unchanged_policy_is_not_judged_again(state: NodeState, repairs: list[bo
 
 
 def test_pods_without_policy_have_nothing_judged() -> None:
-    """They come, are compared and go; so do a node's addresses where no pod is under a policy."""
+    """No connection is judged when pods without policy, or the node's addresses beside them, come or go."""
     chosen = set_of({0: (Action.ALLOW,) * 2})
     first, second, third = PODS
     with recorded(Log()) as maps:
@@ -229,7 +229,7 @@ def test_pods_without_policy_have_nothing_judged() -> None:
 
 
 def test_node_that_changes_its_address_has_pods_judged() -> None:
-    """What the node reaches because it is the node is judged again when its addresses change."""
+    """Connections are judged again when the node's addresses change, because pods always admit their node."""
     chosen = set_of({0: (Action.DENY,) * 2})
     pod, address, _ = PODS
     state = state_of({pod: chosen.id}, {chosen.id: chosen}, {})
@@ -243,7 +243,7 @@ def test_node_that_changes_its_address_has_pods_judged() -> None:
 
 
 def test_pod_that_comes_or_goes_has_addresses_asked_again() -> None:
-    """Whose an address is is found out anew when one came or left, and not otherwise."""
+    """`moved` is set when an address came or left, and not otherwise."""
     first, second, _ = PODS
     with recorded(Log()) as maps:
         process = Process(maps)
@@ -260,8 +260,8 @@ def test_pod_that_comes_or_goes_has_addresses_asked_again() -> None:
         assert seen == [True, True, True, False]  # the first: an earlier process may have removed some
 
 
-def test_failed_turn_is_judged_by_the_next_one() -> None:
-    """A write that fails may have switched some pods: the next state has connections judged, whatever it is."""
+def test_failed_switch_is_judged_by_the_next_one() -> None:
+    """After a write that failed, the next state has connections judged, because some pods may have switched."""
     state, other = (policy_of({0: (action,) * 2}, {}) for action in (Action.ALLOW, Action.DENY))
     log = Log()
     with recorded(log) as maps:
@@ -275,7 +275,7 @@ def test_failed_turn_is_judged_by_the_next_one() -> None:
 
 @pytest.mark.parametrize("table", ["verdict", "class", "ep"])
 def test_full_table_keeps_what_is_in_force(table: str) -> None:
-    """Where a table has no room for the new state the old one goes on, and the next try does no better."""
+    """If a table has no room for the new state, the old one stays in force, also after a second try."""
     small, large = sized(2, 2), sized(3, 40)
     with recorded(Log(), **{table: len(_whole(small)[table])}) as maps:
         process = Process(maps)

@@ -1,8 +1,8 @@
 """
-Policy that a process left half changed, taken up by the next one.
+Policy that a killed process left half changed, and that the next process completes.
 
-A process may be killed at any write. What it left is read back, and completed, or led to another
-state; and on the way nothing is open that no state involved opens.
+A process may be killed at any write. The next one reads what it left, and completes it or changes to another
+state. In between, no connection is allowed that none of the states allows.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from twinway.model.policy import Direction
 
 
 def _cut_off(process: Process, log: Log, state: NodeState, step: int, end: BaseException) -> bool:
-    """Let `end` come after so many writes of a state; False if that has no more."""
+    """Raise `end` after `step` writes of a state. False if the state needs no more writes than that."""
     with log.ending(step, end):
         try:
             process.apply(state)
@@ -45,7 +45,7 @@ def _cut_off(process: Process, log: Log, state: NodeState, step: int, end: BaseE
 
 
 def check_way(before: Contents, log: Log, done: int, involved: list[NodeState]) -> None:
-    """From write `done` on, nothing was open that no state involved opens; and the last one is in force."""
+    """Check that after write `done`, nothing was allowed that no state allows, and that the last is in force."""
     allowed = [expected(state) for state in involved]
     found: Answers = {}
     for now in replayed(before, log.writes[done:]):
@@ -64,7 +64,7 @@ steps = st.integers(0, 20)
 def test_after_a_kill(
     *, at_once: int, earlier: list[NodeState], new: NodeState, other: NodeState | None, step: int
 ) -> None:
-    """A process is killed at any write; the next one, with the same or another state, completes it."""
+    """A process is killed at any write, and the next one puts the same or another state in force."""
     log = Log()
     with recorded(log) as maps, ending_at_once(at_once):
         process = Process(maps)
@@ -83,7 +83,7 @@ def test_after_a_kill(
 def test_after_a_kill_while_catching_up(
     *, at_once: int, earlier: list[NodeState], new: NodeState, step: int
 ) -> None:
-    """A process is killed while it catches up; the next one brings another state into force."""
+    """A process is killed while it catches up, and the next one puts another state in force."""
     log = Log()
     with recorded(log) as maps, ending_at_once(at_once):
         process = Process(maps)
@@ -101,7 +101,7 @@ def test_after_a_kill_while_catching_up(
 def test_after_a_kill_while_taking_up(
     old: NodeState, new: NodeState, last: NodeState, step: int, other: int
 ) -> None:
-    """The process that took up what a killed one left is killed itself; the third one completes it."""
+    """The successor of a killed process is killed, too, and a third one completes the change."""
     log = Log()
     with recorded(log) as maps:
         process = Process(maps)
@@ -116,7 +116,7 @@ def test_after_a_kill_while_taking_up(
 @settings(max_examples=100, deadline=None)
 @given(states(), states(), states() | st.none(), steps)
 def test_after_a_failed_write(old: NodeState, new: NodeState, other: NodeState | None, step: int) -> None:
-    """A write fails; the process goes on, and its next try, compared with the kernel, completes it."""
+    """A write fails, and the next repair of the same process completes the change."""
     log = Log()
     with recorded(log) as maps:
         process = Process(maps)
@@ -130,9 +130,9 @@ def test_after_a_failed_write(old: NodeState, new: NodeState, other: NodeState |
 
 def test_connections_are_judged_again() -> None:
     """
-    What was allowed by a policy that is over does not stay because a process ended in between.
+    Established connections are judged again, even if a process was killed during a change.
 
-    It may have ended after the tables were right and before it said that connections be judged anew.
+    It may have been killed after it wrote the tables, and before it had connections judged.
     """
     enemy = {ip_network("10.0.0.6/32"): ClassId(1)}
     old, new = (policy_of({0: (action,) * 2, 1: (action,) * 2}, enemy) for action in (Action.ALLOW, Action.DENY))
@@ -147,7 +147,7 @@ def test_connections_are_judged_again() -> None:
 
 
 def test_by_a_state_of_the_same_classes() -> None:
-    """A process is killed between two pods' turns; the next one's state has the same classes and another set."""
+    """A process is killed between two pods' switches; the next state has the same classes and another set."""
     enemy = ip_network("10.0.0.6/32")
     deny, allow = (Action.DENY,) * 2, (Action.ALLOW,) * 2
     states_ = [

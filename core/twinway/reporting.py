@@ -38,7 +38,7 @@ class FaultLog:
         if state.not_served != self._not_served:
             new = _missing_from(self._not_served, state.not_served)
             for one in new[:MOST]:
-                logger.info("not served object=%r field=%r instead=%r", str(one.ref), one.field, one.instead)
+                logger.info("not served object=%r field=%r reason=%r", str(one.ref), one.field, one.reason)
             _count_rest(new, "not served")
             self._not_served = state.not_served
 

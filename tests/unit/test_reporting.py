@@ -53,7 +53,7 @@ def test_what_is_not_served_is_told_once(log: Log) -> None:
     """With what happens instead."""
     line = (
         "INFO not served object='Service shop/web' field='spec.externalIPs' "
-        """instead="['192.0.2.1']: nothing answers there\""""
+        """reason="['192.0.2.1']: nothing answers there\""""
     )
     assert log(not_served=(LEFT,)) == [line]
     assert log(BAD, not_served=(LEFT,))[1:] == []

@@ -53,14 +53,14 @@ class ObjectRef:
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Rejected:
-    """An object, or one field of it, that cannot be used: it harms only itself."""
+class Remark:
+    """What people should know of one field of an object."""
 
     ref: ObjectRef
     field: str
     """Path of the field in the object, as `kubectl explain` spells it: `spec.ports[0].port`."""
     reason: str
-    """One line for people: what is wrong and what would be right."""
+    """One line for people."""
 
     def __str__(self) -> str:
         """One line: object, field, reason."""
@@ -68,15 +68,18 @@ class Rejected:
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class NotServed:
-    """A field of a good object that asks for what is not done here (yet); the rest of the object is served."""
+class Rejected(Remark):
+    """
+    An object, or one field of it, that cannot be used: it harms only itself.
 
-    ref: ObjectRef
-    field: str
-    """Path of the field in the object, as `kubectl explain` spells it: `spec.sessionAffinity`."""
-    instead: str
-    """One line for people: what is asked, and what happens instead."""
+    The reason says what is wrong, and what would be right.
+    """
 
-    def __str__(self) -> str:
-        """One line: object, field, what happens instead."""
-        return f"{self.ref}: {self.field}: {self.instead}"
+
+@dataclass(frozen=True, slots=True, order=True)
+class NotServed(Remark):
+    """
+    A field of a good object that asks for what twinway does not do (yet); the rest of the object is served.
+
+    The reason says what is asked, and what happens instead.
+    """

@@ -137,9 +137,9 @@ def _not_served(values: Sequence[tuple[Document, Value]]) -> Iterator[tuple[Docu
     for document, value in values:
         for each in value.not_served if isinstance(value, Pod | Service) else ():
             name = _owner(document.data, each.ref)
-            if (name, each.field, each.instead) not in seen:
-                seen.add((name, each.field, each.instead))
-                yield document, f"not served: {name}: {each.field}: {each.instead}"
+            if (name, each.field, each.reason) not in seen:
+                seen.add((name, each.field, each.reason))
+                yield document, f"not served: {name}: {each.field}: {each.reason}"
 
 
 def _owner(data: Object, ref: ObjectRef) -> str:

@@ -6,7 +6,8 @@ An object that cannot be used becomes `Rejected` and harms only itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from difflib import get_close_matches
 from importlib import import_module
@@ -150,10 +151,34 @@ def changed(old: Cluster, gone: Iterable[Value], come: Iterable[Value], rejected
     return replace(old, rejected=tuple(sorted(rejected)), **cast(Any, mappings))
 
 
+UNUSED_KIND = "is not a kind that is used here"
+
+
 def _unknown(kind: object) -> str:
     known = ", ".join(KINDS)
     if kind is None:
         return f"is required; known are {known}"
     close = get_close_matches(str(kind), KINDS, n=1)
     hint = f"did you mean {close[0]}?" if close else f"known are {known}"
-    return f"{shown(kind)} is not a kind that is used here; {hint}"
+    return f"{shown(kind)} {UNUSED_KIND}; {hint}"
+
+
+def by_kind(rejected: Iterable[Rejected]) -> Iterator[Rejected]:
+    """
+    The same, with one entry for all objects of a kind that nobody uses here: a folder may hold thousands.
+
+    A kind that looks misspelt keeps an entry for each object, with its place.
+    """
+    unused: Counter[str] = Counter()
+    for each in rejected:
+        if each.field == "kind" and UNUSED_KIND in each.reason and not _looks_misspelt(each.ref.kind):
+            unused[each.ref.kind] += 1
+        else:
+            yield each
+    for kind, count in unused.items():
+        objects = "1 object" if count == 1 else f"{count:,} objects"
+        yield Rejected(ObjectRef(kind, "", "*"), "kind", f"{UNUSED_KIND}: {objects} left out")
+
+
+def _looks_misspelt(kind: str) -> bool:
+    return bool(get_close_matches(kind.lower(), map(str.lower, KINDS), n=1, cutoff=0.8))

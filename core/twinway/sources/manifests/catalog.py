@@ -11,7 +11,7 @@ from pathlib import Path
 from twinway.model.cluster import Cluster
 from twinway.model.difference import difference
 from twinway.model.net import ObjectRef, Rejected
-from twinway.sources.decode.registry import Value, changed, decode_object, duplicate
+from twinway.sources.decode.registry import Value, by_kind, changed, decode_object, duplicate
 from twinway.sources.derivation import Derivation
 from twinway.sources.manifests.parse import Document
 
@@ -50,7 +50,7 @@ def _placed(rejected: Rejected, place: str) -> Rejected:
 
 
 class Catalog:
-    """Makes one snapshot after the other, at the price of what changed in between."""
+    """Makes one snapshot after the other, at the cost of what changed in between."""
 
     def __init__(self) -> None:
         """Nothing is known."""
@@ -65,7 +65,7 @@ class Catalog:
         gone, come = self._moved(contents)
         rejected = [*chain.from_iterable(map(attrgetter("rejected"), contents.values())), *self._repeated]
         self._contents = contents
-        self._said = changed(self._said, gone, come, rejected)
+        self._said = changed(self._said, gone, come, by_kind(rejected))
         return replace(self._said, version=version, slices=self._derivation.all_slices(self._said))
 
     def _moved(self, contents: Contents) -> tuple[list[Value], list[Value]]:

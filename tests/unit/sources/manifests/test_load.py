@@ -50,6 +50,20 @@ def test_a_file_that_is_meant_twice_is_read_once(tmp_path: Path) -> None:
     assert (names(cluster), cluster.rejected) == (["a"], ())
 
 
+def test_kinds_that_nobody_uses_are_counted(tmp_path: Path) -> None:
+    """One line for each kind, however many objects; a misspelt kind is named with its object and place."""
+    others = [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": f"c{n}"}} for n in range(3)]
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}}
+    misspelt = {**SERVICE, "kind": "Servce"}
+    write(tmp_path / "a.yaml", *others, secret, misspelt)
+    assert [str(each) for each in load([tmp_path]).rejected] == [
+        "ConfigMap *: kind: is not a kind that is used here: 3 objects left out",
+        "Secret *: kind: is not a kind that is used here: 1 object left out",
+        "Servce shop/web: kind: 'Servce' is not a kind that is used here; did you mean Service? "
+        f"({tmp_path}/a.yaml: document 5)",
+    ]
+
+
 def test_a_path_that_is_not_there_is_named(tmp_path: Path) -> None:
     """Not read as if it were empty."""
     with pytest.raises(ManifestError, match=r"/gone: no such file or folder$"):

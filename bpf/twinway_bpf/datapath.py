@@ -27,6 +27,7 @@ from twinway_bpf.netlink.devices import PodDevice, local_addresses
 from twinway_bpf.node import NodeKernel
 from twinway_bpf.pod_path import PodHook, PodPath, Pods
 from twinway_bpf.tables import clock, readback, services
+from twinway_bpf.tables.denials import Denials
 from twinway_bpf.tables.endpoints import EndpointTables, Switch
 from twinway_bpf.tables.policy import PolicyTables
 from twinway_bpf.tables.shares import Sweep, write_limits
@@ -59,6 +60,7 @@ class Datapath:
         write_limits(*(node.table(name) for name in ("tw_limit", "tw_ct", "tw_udp")))
         policy = PolicyTables(node.table("tw_class"), node.table("tw_verdict"))
         self._endpoints = EndpointTables(node.table("tw_ep"), policy)
+        self._denials = Denials(node.table("tw_denied"))
         tables = {name: node.table(f"tw_{name}") for name in services.TABLES}
         clients = Clients(node.cgroup, node.table("tw_sk"), self._path.socket_clients)
         self._services = services.ServiceTables(tables, clients)
@@ -90,6 +92,7 @@ class Datapath:
         step += self._apply_services(change)
         self._path.take_charge()
         step += self._endpoints.settle(change)
+        self._denials.follow(change.state.endpoints)
         self._forget_senders()
         if pods.moved:
             self._leave(pods)

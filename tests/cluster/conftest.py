@@ -28,9 +28,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.cluster)
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def own_network() -> Iterator[None]:
-    """A network namespace with a loopback, for the test and all that it starts."""
+    """A network namespace with a loopback, for these tests alone and all that they start."""
     here = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     new_netns()
     try:

@@ -1,4 +1,4 @@
-"""With policy at sockets idle as soon as it may be, most of what the suite sends meets no program there."""
+"""The suite with policy at sockets that becomes idle at once, so that most packets meet no program there."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CONFIG = "drivers: {sockops: {idle_after: 0}}\n"
 
 @pytest.mark.timeout(600)
 def test_suite_holds(tmp_path: Path) -> None:
-    """Whoever is isolated, exempt or judged again is so while policy is idle, too, and so are random clusters."""
+    """While policy at sockets is idle, isolation, exemptions, changes and random clusters hold as well."""
     config = tmp_path / "node.yaml"
     config.write_text(CONFIG)
     command = [sys.executable, "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider", "--pyargs"]

@@ -36,5 +36,5 @@ class ReferenceLab:
         may = expected(list(self.objects.values()), query.source, query.to, query.protocol, address=query.address)
         fates = sorted(may.fates, key=str)
         assert fates, f"the reference has no answer to {query}"
-        chosen = [fates[turn % len(fates)] for turn in range(query.count)]
+        chosen = [fates[number % len(fates)] for number in range(query.count)]
         return [Answer(outcome, backend, query.address or None, 1.0) for outcome, backend in chosen]

@@ -73,9 +73,9 @@ def test_service_fates() -> None:
 def test_derived_endpoints_follow_readiness() -> None:
     """Behind a selector, a pod that is not ready is no backend, unless the Service publishes it."""
     sick = [unready(thing) if thing["metadata"]["name"] == "far" else thing for thing in BASE]
-    early = WEB | {"spec": WEB["spec"] | {"publishNotReadyAddresses": True}}
+    publishing = WEB | {"spec": WEB["spec"] | {"publishNotReadyAddresses": True}}
     assert set(expected([*sick, WEB], CLIENT, "10.96.0.10:8080", "tcp").fates) == {("connected", NEAR)}
-    assert len(expected([*sick, early], CLIENT, "10.96.0.10:8080", "tcp").fates) == 2
+    assert len(expected([*sick, publishing], CLIENT, "10.96.0.10:8080", "tcp").fates) == 2
 
 
 def test_shut_backend_of_two() -> None:

@@ -8,6 +8,7 @@ nor a generated call is used. The client is imported when the first connection i
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -159,11 +160,11 @@ def _words(error: Exception) -> str:
     while isinstance(error, MaxRetryError) and isinstance(error.reason, Exception):
         error = error.reason
     match error:
+        case NewConnectionError():  # before its base class ConnectTimeoutError
+            return re.sub(r"\[Errno -?\d+\] ", "", str(error).rpartition(": ")[2]).lower()
         case ConnectTimeoutError():
             return "no connection in time"
         case ReadTimeoutError():
             return "no answer in time"
-        case NewConnectionError():
-            return str(error).rpartition(": ")[2]
         case _:
             return " ".join(str(error).split()) or type(error).__name__

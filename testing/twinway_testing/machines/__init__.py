@@ -1,1 +1,1 @@
-"""Virtual machines that boot other kernels with this very tree."""
+"""Virtual machines that boot other kernels with this tree."""

@@ -1,4 +1,4 @@
-"""Kernels of other suites: brought by apt into a cache, without touching the system's own lists."""
+"""Fetch kernels of other Debian suites with apt into a cache. The system's own package lists are not changed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Unpacked:
 
 
 def fetch(kernel: Kernel, cache: Path, mirror: Mirror) -> Unpacked:
-    """The kernel of that row, from the cache or from the mirror; a cached one is used as it is."""
+    """The kernel of a row, from the cache or from the mirror. A cached kernel is not updated."""
     place = cache / kernel.name
     ready = place / "root"
     if not ready.is_dir():
@@ -86,7 +86,7 @@ def _numbers(name: str) -> list[int]:
 
 
 def run(*command: str, cwd: Path | None = None) -> str:
-    """What the command printed; a failure is its last words."""
+    """The output of a command. A failure raises HarnessError with its last line."""
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
     if done.returncode:
         words = (done.stderr or done.stdout).strip().splitlines()

@@ -1,4 +1,4 @@
-"""The initramfs of a guest: busybox, the few modules that reach the host's files, and guest/init."""
+"""The initramfs of a guest: busybox, the modules that it needs to read the host's files, and guest/init."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MODULES = ("virtio_pci", "9pnet_virtio", "9p", "overlay")
 
 
 def make(kernel: Unpacked, target: Path) -> None:
-    """Write the initramfs of that kernel to `target`."""
+    """Write the initramfs of a kernel to `target`."""
     with tempfile.TemporaryDirectory(prefix="twinway-initramfs-") as name:
         top = Path(name)
         for folder in ("bin", "proc", "sys", "dev", "modules", "lower", "layer", "root"):
@@ -40,7 +40,7 @@ def make(kernel: Unpacked, target: Path) -> None:
 
 
 def _in_order(kernel: Unpacked) -> list[Path]:
-    """Modules to insert, each after those that it needs; none for what is built in."""
+    """The modules to insert, each after those that it needs. Built-in ones are left out."""
     found: dict[Path, None] = {}
     for name in MODULES:
         for line in run(

@@ -1,4 +1,4 @@
-"""The table of kernels, and the Debian mirror that this system itself is set up with."""
+"""The table of kernels, and the Debian mirror that this system is configured with."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TABLE = Path(__file__).with_name("kernels.toml")
 
 
 class HarnessError(Exception):
-    """The harness cannot do its part; one line for people."""
+    """The harness failed; the message is one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Kernel:
 
 @dataclass(frozen=True, slots=True)
 class Mirror:
-    """Where packages come from, and which key signs them (empty: whatever the system trusts)."""
+    """A source of packages, and the key that signs them (empty: all keys that the system trusts)."""
 
     address: str
     key: str
@@ -40,13 +40,13 @@ class Mirror:
 
 
 def kernels(text: str) -> tuple[Kernel, ...]:
-    """Rows of the table, in its order."""
+    """The rows of the table, in order."""
     rows = tomllib.loads(text)["kernel"]
     return tuple(Kernel(name=row["name"], suite=row["suite"], package=row["package"]) for row in rows)
 
 
 def chosen(names: str, known: Iterable[str], what: str) -> tuple[str, ...]:
-    """Those of `known` that the words of `names` choose, in the order of `known`; no words choose all."""
+    """The names in `known` that are among the words of `names`, in the order of `known`. No words mean all."""
     words = names.replace(",", " ").split()
     everything = tuple(known)
     for word in words:
@@ -56,7 +56,7 @@ def chosen(names: str, known: Iterable[str], what: str) -> tuple[str, ...]:
 
 
 def system_mirror(etc: Path = Path("/etc")) -> Mirror:
-    """The mirror that serves this system's own release, read from apt's configuration."""
+    """The mirror of this system's own release, from apt's configuration."""
     codename = _codename(etc)
     files = [etc / "apt/sources.list", *sorted((etc / "apt/sources.list.d").glob("*"))]
     for file in files:
@@ -92,6 +92,6 @@ def _one_line(text: str) -> Iterator[tuple[list[str], Mirror]]:
 
 
 def cache() -> Path:
-    """Where kernels are kept between runs: $TWINWAY_CACHE, else below the user's own cache."""
+    """The folder of kernels that are kept between runs: below $TWINWAY_CACHE, or the user's cache."""
     root = os.environ.get("TWINWAY_CACHE")
     return (Path(root) if root else Path.home() / ".cache/twinway") / "kernels"

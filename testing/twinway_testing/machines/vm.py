@@ -1,9 +1,9 @@
 """
-Boot a kernel with this very tree, run one command in it, bring back what it did.
+Boot a kernel with this tree, run one command in it, and return its results.
 
-qemu emulates the machine (no hardware virtualisation is asked for), the guest reads the host's
-files over 9p and writes to memory only; one folder is shared both ways and carries the results.
-A guest that ends without a result is a failure that shows the end of its console.
+qemu emulates the machine, without hardware virtualisation. The guest reads the host's files over 9p and writes to
+memory only; one folder is shared in both directions and has the results. A guest that ends without a result is a
+failure that shows the end of its console.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from twinway_testing.machines.table import HarnessError
 
 CONSOLE_LINES = 60
 MEMORY_MB = 3072
-# Without what emulation makes dear and nobody here needs: page tables switched at every system call
-# (a third of the time of a run), a fifth level of them, pages cleared twice.
+# These options turn off what is slow under emulation and not needed here: page tables that are switched at every
+# system call (a third of the time of a run), a fifth level of page tables, and pages that are cleared twice.
 KERNEL_OPTIONS = "loglevel=4 mitigations=off pti=off no5lvl init_on_alloc=0"
 # One processor: with more, emulation races with kernels that patch their own code, and some boots
-# end in a panic (seen: 6.12, an int3 in sched_clock_tick). Two guests side by side fill two cores.
+# end in a panic (seen on 6.12: an int3 in sched_clock_tick). Two guests at a time use two cores.
 PROCESSORS = 1
 
 
 class GuestFailure(HarnessError):  # noqa: N818 (what happened to a guest, not a mistake of ours)
-    """A guest that did not boot, hung, or lost its result; the text ends in its console's last lines."""
+    """A guest that did not boot, hung, or lost its result. The message ends with the last lines of its console."""
 
     def __init__(self, kernel: Unpacked, reason: str, folder: Path) -> None:
-        """`folder` is the one that `boot` was given."""
+        """`folder` is that of `boot`."""
         parts = [f"kernel {kernel.kernel.name} ({kernel.release}): {reason}"]
         for title, file in (("output", "shared/output"), ("console", "console"), ("machine's own words", "qemu")):
             parts.append(f"--- end of the {title}\n{_tail(folder / file)}")
@@ -42,7 +42,7 @@ class GuestFailure(HarnessError):  # noqa: N818 (what happened to a guest, not a
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A command that ran to its end in a guest. Seconds are the host's for `total`, the guest's else."""
+    """A command that has ended in a guest. `total` is in seconds of the host, other times are the guest's."""
 
     status: int
     output: str
@@ -56,10 +56,10 @@ def boot(
     kernel: Unpacked, command: Sequence[str], *, folder: Path, timeout: float, counted: bool = False
 ) -> Finished:
     """
-    Run `command`, from the top of the tree, under that kernel.
+    Run `command` under a kernel, from the top of the tree.
 
-    Below `folder`: `console`, and `shared`, which the guest sees as /run/shared. `counted`: the
-    guest's clock goes one nanosecond an instruction, so that what it measures is the same every time.
+    The guest's console is written to `console` in `folder`, and `shared` in it is the guest's /run/shared. With
+    `counted`, the guest's clock advances one nanosecond per instruction, so that its measurements are repeatable.
     """
     shared = folder / "shared"
     shared.mkdir(parents=True, exist_ok=True)
@@ -78,7 +78,7 @@ def boot(
 
 
 def with_bundles(folder: Path) -> list[str]:
-    """The head of a command whose agents find their programs' bundles in that folder of the host."""
+    """The beginning of a command whose agents use the bundles in a folder of the host."""
     return ["sh", str(initramfs.GUEST / "with-bundles"), str(folder)]
 
 
@@ -89,7 +89,7 @@ def _how_far(shared: Path) -> str:
 
 
 def _run(command: Sequence[str], words: Path, timeout: float) -> str:
-    """Empty, or why the machine did not come to its end by itself; its own words are kept."""
+    """Why the machine did not end by itself, or an empty string. Keeps qemu's output."""
     with (
         words.open("wb") as out,
         subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out) as qemu,
@@ -105,7 +105,7 @@ def _run(command: Sequence[str], words: Path, timeout: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Clock:
-    # How the guest's time passes: words for qemu, and for its kernel.
+    # Options for the guest's clock: of qemu, and of its kernel.
     words: tuple[str, ...]
     kernel: str
 

@@ -18,12 +18,12 @@ from tests.packets.tables import verdict
 from twinway.model.net import ObjectRef, Protocol
 from twinway.model.node import Attachment, BackendSet, BackendSetId, Frontend, Scope, ServiceState
 from twinway.model.policy import Direction
-from twinway_bpf.connections import sockdiag
 from twinway_bpf.connections.initiators import Initiators
 from twinway_bpf.load import programs
 from twinway_bpf.netlink import netns
+from twinway_bpf.tables import encode
 from twinway_bpf.tables.layout import CfgFlag, CtFlag, Reason, Sk
-from twinway_tc.seed import connection_key, seed
+from twinway_tc.seed import seed
 from twinway_testing import site
 from twinway_testing.frames import ACK, FIN, TCP, UDP, End, end, tcp, udp
 
@@ -229,7 +229,7 @@ def test_what_was_noted(pods: Pods, noted: str) -> None:
     tables.settings.flag(CfgFlag.OPENERS_KNOWN, on=True)
     assert pods.seed("client") == 1
     ends = (scene.client, scene.server) if opened else (scene.server, scene.client)
-    _, first = connection_key(sockdiag.End(*ends[0]), sockdiag.End(*ends[1]), Protocol.TCP)
+    _, first = encode.connection_key(encode.end(*ends[0]), encode.end(*ends[1]), Protocol.TCP)
     assert (CtFlag.FIRST in scene.tables.record().flags) == first
 
 
@@ -262,7 +262,7 @@ def check_key(rig: Rig, source: End, destination: End) -> None:
         rig.tables.clear()
         rig.tables.pod(source.address, rig.behind("hosta"))
         rig.run(programs.HOST_FROM, packet(source, destination), "hosta")
-        key, first = connection_key(sockdiag.End(*source), sockdiag.End(*destination), protocol)
+        key, first = encode.connection_key(encode.end(*source), encode.end(*destination), protocol)
         record = rig.tables.record()
         assert (record.key, CtFlag.FIRST in record.flags) == (key, first)
 

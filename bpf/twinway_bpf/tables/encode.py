@@ -25,7 +25,7 @@ from twinway.model.node import (
 )
 from twinway.model.policy import Direction
 from twinway.model.verdicts import GroupedEntries, VerdictRow
-from twinway_bpf.tables.layout import EpKind
+from twinway_bpf.tables.layout import CtKey, End, EpKind, addr
 
 _MAPPED = bytes(10) + b"\xff\xff"
 _U64 = struct.Struct("=Q")
@@ -39,6 +39,8 @@ _SINGLE = (128).to_bytes(4, sys.byteorder)
 _VERDICT_KEY_HEAD = struct.Struct("=IBBH")
 _VERDICT_KEY_NAMES = struct.Struct("=QQ")
 _VERDICT = struct.Struct("=QII")
+_END_WORDS = struct.Struct("=4IH")
+"""The words of a tw_end in the order in which ct_key() compares them."""
 
 VerdictParts = tuple[bytes, bytes, bytes]
 """The part of an entry's key before policy set and class, the part after them, and the value."""
@@ -210,3 +212,19 @@ def verdicts(policy: PolicySet) -> Iterator[tuple[bytes, bytes]]:
 def servable(frontends: Iterable[Frontend]) -> tuple[Frontend, ...]:
     """The frontends whose protocol is served."""
     return tuple(frontend for frontend in frontends if frontend.protocol in SERVED)
+
+
+def end(place: IPAddress, port: int) -> End:
+    """One end of a connection, as tables have it."""
+    return End(addr.from_buffer_copy(address(place)), port)
+
+
+def connection_key(source: End, destination: End, protocol: Protocol) -> tuple[bytes, bool]:
+    """
+    Key of tw_ct for two ends, and whether the first of them is end 0 of it.
+
+    As ct_key() makes it: the ends in order of their words, as this machine loads them.
+    """
+    first = _END_WORDS.unpack_from(bytes(source)) <= _END_WORDS.unpack_from(bytes(destination))
+    ends = (source, destination) if first else (destination, source)
+    return bytes(CtKey(ends, protocol.number)), first

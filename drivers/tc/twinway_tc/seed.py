@@ -7,22 +7,18 @@ open before, that may be the wrong end, and then the wrong policy would be asked
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from twinway.errors import DriverError
-from twinway.model.net import IPAddress, Protocol
+from twinway.model.net import IPAddress
 from twinway.model.node import Attachment, ServiceState
 from twinway_bpf.connections.initiators import Initiators
 from twinway_bpf.connections.preexisting import CLOSED, ENDING, LISTENING, Noted, is_initiator, listeners
-from twinway_bpf.connections.sockdiag import End, Socket, State
+from twinway_bpf.connections.sockdiag import Socket, State
 from twinway_bpf.load.maps import Map
 from twinway_bpf.tables import clock, encode, layout
 from twinway_bpf.tables.layout import CtFlag
-
-_ORDER = struct.Struct("=4IH")
-"""The words of a tw_end in the order in which ct_key() compares them."""
 
 
 class _Record(NamedTuple):
@@ -65,17 +61,6 @@ def seed(
     return inserted
 
 
-def connection_key(source: End, destination: End, protocol: Protocol) -> tuple[bytes, bool]:
-    """
-    Key of tw_ct for two ends, and whether the first of them is end 0 of it.
-
-    As ct_key() makes it: the ends in order of their words, as this machine loads them.
-    """
-    ends = _end(source), _end(destination)
-    first = _ORDER.unpack_from(ends[0]) <= _ORDER.unpack_from(ends[1])
-    return bytes(layout.CtKey(ends if first else ends[::-1], protocol.number)), first
-
-
 # Keys and records of connections that pass the pod's device: from an address of its own to another one.
 def _records(
     sockets: Sequence[Socket], own: frozenset[IPAddress], noted: Noted
@@ -86,7 +71,8 @@ def _records(
         if found.state == LISTENING[found.protocol] or local.address not in own or peer.address in own:
             continue
         ends = (local, peer) if is_initiator(found, listening, noted) else (peer, local)
-        key, first = connection_key(*ends, found.protocol)
+        source, destination = (encode.end(*each) for each in ends)
+        key, first = encode.connection_key(source, destination, found.protocol)
         yield key, _Record(peer.address, _flags(found.state, first=first))
 
 
@@ -95,7 +81,3 @@ def _flags(state: State, *, first: bool) -> CtFlag:
     if state in CLOSED:
         return flags | CtFlag.CLOSING | CtFlag.FIN_BOTH
     return flags | CtFlag.CLOSING if state in ENDING else flags
-
-
-def _end(end: End) -> layout.End:
-    return layout.End(layout.addr.from_buffer_copy(encode.address(end.address)), end.port)

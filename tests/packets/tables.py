@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_network
@@ -88,7 +89,7 @@ class Tables:
     def counts(self) -> dict[Reason, int]:
         """Each reason and how often it was given."""
         table = self.maps["count"]
-        return {reason: table.lookup_sum(int(reason).to_bytes(4, "little")) for reason in Reason}
+        return {reason: table.lookup_sum(int(reason).to_bytes(4, sys.byteorder)) for reason in Reason}
 
     def denied(self, rule: int) -> int:
         """How many denials a rule was given as the reason of."""
@@ -163,7 +164,9 @@ class Tables:
 
     def limit(self, windows: int) -> None:
         """How many windows a pod's share may have, of either table; 0: as if nobody had said."""
-        self.maps["limit"].write({key.to_bytes(4, "little"): windows.to_bytes(4, "little") for key in Limit})
+        self.maps["limit"].write(
+            {key.to_bytes(4, sys.byteorder): windows.to_bytes(4, sys.byteorder) for key in Limit}
+        )
 
     def shares(self, table: str) -> dict[tuple[IPAddress, int], list[bytes]]:
         """By pod and number of a window, the keys that it holds."""
@@ -188,7 +191,7 @@ def _backend(where: End, protocol: Protocol) -> Backend:
 
 def _identity(*ends: End) -> int:
     digest = hashlib.sha256(" ".join(map(str, ends)).encode()).digest()
-    return int.from_bytes(digest[:8], "little")
+    return int.from_bytes(digest[:8], sys.byteorder)
 
 
 def _end(raw: RawEnd) -> End:

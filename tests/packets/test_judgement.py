@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -81,7 +82,7 @@ def judged(site: Site, ends: tuple[socket.socket, socket.socket]) -> list[bool]:
     with sockdiag.SockDiag() as diag:
         every = diag.sockets(Protocol.TCP, [sockdiag.State.ESTABLISHED], storage=site.tables.maps["sk"].descriptor)
     by_cookie = {each.cookie: each for each in every}
-    found = [by_cookie[int.from_bytes(cookie(end), "little")] for end in ends]
+    found = [by_cookie[int.from_bytes(cookie(end), sys.byteorder)] for end in ends]
     return [
         judgement.allows(each, initiator=initiator) for each, initiator in zip(found, (True, False), strict=True)
     ]
@@ -89,7 +90,7 @@ def judged(site: Site, ends: tuple[socket.socket, socket.socket]) -> list[bool]:
 
 def said(site: Site, ends: tuple[socket.socket, socket.socket]) -> list[bool]:
     """What the programs have kept of both."""
-    values = [site.tables.maps["skpol"].lookup(end.fileno().to_bytes(4, "little")) for end in ends]
+    values = [site.tables.maps["skpol"].lookup(end.fileno().to_bytes(4, sys.byteorder)) for end in ends]
     return [SkPol.from_buffer_copy(value).said >> 32 == 1 for value in values if value is not None]
 
 

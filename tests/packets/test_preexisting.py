@@ -7,6 +7,7 @@ import ctypes
 import os
 import socket
 import struct
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -173,7 +174,7 @@ def test_lost_and_sent_again(conversation: Conversation) -> None:
         time.sleep(0.3)  # the first repetition is lost, too
     assert len(server.recv(1000)) == 1000
     (found,) = (each for each in everything() if each.local.port == client.getsockname()[1])
-    assert int.from_bytes((found.info or b"")[BYTES_RETRANS:][:8], "little") >= 1000
+    assert int.from_bytes((found.info or b"")[BYTES_RETRANS:][:8], sys.byteorder) >= 1000
     assert told_by_counts(client.getsockname()) is True
     assert told_by_counts(server.getsockname()) is False
 
@@ -222,7 +223,7 @@ def test_who_opened_is_written(
     assert (ours, theirs) == (True, False)
     noting.forget()
     assert tables.initiators.entries() == {}
-    tables.given.write({client.fileno().to_bytes(4, "little"): bytes(Sk())})
+    tables.given.write({client.fileno().to_bytes(4, sys.byteorder): bytes(Sk())})
     noting.note([attachment(namespace)])
     assert tables.initiators.entries() == {}
     assert noting.noted().is_initiator(found(noting, namespace, client)) is True
@@ -255,7 +256,7 @@ def test_table_is_full(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """More connections than the table holds are told of, and keep no policy from coming."""
-    tables.initiators.write({number.to_bytes(8, "little"): bytes(1) for number in range(ROOM)})
+    tables.initiators.write({number.to_bytes(8, sys.byteorder): bytes(1) for number in range(ROOM)})
     noting.note([attachment(namespace)])
     assert len(tables.initiators.entries()) == ROOM
     assert "raise maps.opener in the node config" in caplog.text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 import socket
+import sys
 from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
@@ -223,7 +224,7 @@ def test_what_was_noted(pods: Pods, noted: str) -> None:
     if opened:
         pods.open(scene.client).listen()
     if noted == "on the socket":
-        tables.maps["sk"].write({client.fileno().to_bytes(4, "little"): bytes(Sk())})
+        tables.maps["sk"].write({client.fileno().to_bytes(4, sys.byteorder): bytes(Sk())})
     if noted == "by its cookie":
         tables.maps["opener"].write({cookie(client): bytes(1)})
     tables.settings.flag(CfgFlag.OPENERS_KNOWN, on=True)

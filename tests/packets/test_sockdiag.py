@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 from pathlib import Path
@@ -77,7 +78,7 @@ def test_connected_udp(diag: SockDiag, make: Make, address: str) -> None:
     (found,) = listed(diag)
     assert (found.local, found.peer) == (plain(client.getsockname()), plain(client.getpeername()))
     assert (found.state, found.family, found.storage) == (State.ESTABLISHED, client.family, None)
-    assert found.cookie == int.from_bytes(cookie(client), "little")
+    assert found.cookie == int.from_bytes(cookie(client), sys.byteorder)
 
 
 @pytest.mark.parametrize("address", LOOPBACK.values(), ids=LOOPBACK)
@@ -126,8 +127,8 @@ def test_what_is_kept_on_sockets(diag: SockDiag, make: Make) -> None:
         server.bind(("127.0.0.1", 0))
         server.listen()
         with_both.connect(server.getsockname())
-        kept.write({with_both.fileno().to_bytes(4, "little"): bytes(range(40))})
-        other.write({with_both.fileno().to_bytes(4, "little"): bytes(range(24))})
+        kept.write({with_both.fileno().to_bytes(4, sys.byteorder): bytes(range(40))})
+        other.write({with_both.fileno().to_bytes(4, sys.byteorder): bytes(range(24))})
         found = diag.sockets(TCP, CONNECTED, storage=kept.descriptor)
         values = {each.local: each.storage for each in found}
         assert values == {plain(with_both.getsockname()): bytes(range(40)), plain(server.getsockname()): None}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 
 from tests.unit.bpf.recording import Contents
@@ -20,9 +21,9 @@ def longest(entries: Mapping[bytes, bytes], wanted: bytes) -> bytes | None:
     found: tuple[int, bytes | None] = (-1, None)
     number, width = int.from_bytes(wanted[4:], "big"), (len(wanted) - 4) * 8
     for key, value in entries.items():
-        bits = int.from_bytes(key[:4], "little")
+        bits = int.from_bytes(key[:4], sys.byteorder)
         differs = (int.from_bytes(key[4:], "big") ^ number) >> (width - bits)
-        if bits <= int.from_bytes(wanted[:4], "little") and not differs and bits > found[0]:
+        if bits <= int.from_bytes(wanted[:4], sys.byteorder) and not differs and bits > found[0]:
             found = (bits, value)
     return found[1]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -42,13 +43,13 @@ def make() -> Iterator[Make]:
 
 def key(number: int, decl: MapDecl = PLAIN) -> bytes:
     """A key: a number, or a whole prefix of one."""
-    head = (32).to_bytes(4, "little") if decl.kind == LPM_TRIE else b""
+    head = (32).to_bytes(4, sys.byteorder) if decl.kind == LPM_TRIE else b""
     return head + number.to_bytes(4, "big")
 
 
 def value(number: int) -> bytes:
     """A value of eight bytes."""
-    return number.to_bytes(8, "little")
+    return number.to_bytes(8, sys.byteorder)
 
 
 @pytest.fixture(params=[1, 3, maps.BATCH], ids=["batches of 1", "batches of 3", "whole batches"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from hypothesis import given
@@ -91,7 +92,7 @@ def test_address_of_some_service(address: IPAddress) -> None:
 def test_slots(backend_set: BackendSet) -> None:
     """A set's slots are numbered from 0 in the order of its backends."""
     found = [
-        (layout.SlotKey.from_buffer_copy(key), int.from_bytes(value, "little"))
+        (layout.SlotKey.from_buffer_copy(key), int.from_bytes(value, sys.byteorder))
         for key, value in encode.slots(backend_set)
     ]
     assert [(key.set, key.slot, key.pad) for key, _ in found] == [
@@ -104,7 +105,7 @@ def test_slots(backend_set: BackendSet) -> None:
 def test_backend(backend: Backend) -> None:
     """A backend's key is its id; its value has the address, port and protocol."""
     value = layout.Be.from_buffer_copy(encode.backend_value(backend))
-    assert int.from_bytes(encode.backend_key(backend.id), "little") == backend.id
+    assert int.from_bytes(encode.backend_key(backend.id), sys.byteorder) == backend.id
     assert (as_written(value.addr), value.port, value.proto) == (
         backend.address,
         backend.port,

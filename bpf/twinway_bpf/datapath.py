@@ -132,9 +132,10 @@ class Datapath:
         )
 
     def close(self) -> None:
-        """Let go of everything that this process holds; the kernel goes on."""
+        """Close every descriptor that this process holds; traffic goes on."""
         self._sockets.close()
         self._path.close()
+        self._node.close()
 
     def remove(self) -> None:
         """Remove what this way of serving alone needs; tables and Service hooks belong to every driver."""

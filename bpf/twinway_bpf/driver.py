@@ -70,9 +70,11 @@ class KernelDriver(Driver):
 
     def stop(self, *, keep_traffic: bool) -> None:
         """Close all; without `keep_traffic` remove what this way of serving alone needs, but no shared table."""
-        self._datapath.close()
-        if not keep_traffic:
-            self._datapath.remove()
+        try:
+            if not keep_traffic:
+                self._datapath.remove()
+        finally:
+            self._datapath.close()
 
     def retire(self) -> bool:
         """Whether no connection needs this driver any more."""

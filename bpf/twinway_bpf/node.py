@@ -37,6 +37,10 @@ class NodeKernel:
         for source in programs.SOURCES:
             self.loader.open_maps(source)
 
+    def close(self) -> None:
+        """Close every table; what is pinned stays."""
+        self.loader.close()
+
     def table(self, name: str) -> Map:
         """An open table by its name without the layout's version."""
         return self.loader.map(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +27,24 @@ STAMPS = 0x5EA1_ED01, 0x5EA1_ED02
 CAPACITIES = {"fe": 512, "slot": 1024, "be": 512, "ep": 64, "class": 512, "verdict": 1024, "ct": 1024}
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _everything_is_closed() -> Iterator[None]:
+    """No map, program or link stays open: a whole run would need more descriptors than select() can take."""
+    before = _bpf_descriptors()
+    yield
+    left = [what for number, what in _bpf_descriptors().items() if number not in before]
+    assert not left, f"tests left descriptors open: {Counter(left)}"
+
+
+def _bpf_descriptors() -> dict[int, str]:
+    found = {}
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # the one that lists them
+            if (what := str(entry.readlink())).startswith("anon_inode:bpf"):
+                found[int(entry.name)] = what
+    return found
+
+
 @pytest.fixture(scope="session")
 def bundles(pytestconfig: pytest.Config) -> Path:
     """Where what is compiled is kept for the next run."""
@@ -40,8 +59,7 @@ def loader(tmp_path_factory: pytest.TempPathFactory, bundles: Path) -> Iterator[
         for source in programs.SOURCES:
             loader.open_maps(source)
         yield loader
-        for table in loader.maps.values():
-            os.close(table.descriptor)
+        loader.close()
 
 
 @pytest.fixture(scope="session")

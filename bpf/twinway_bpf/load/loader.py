@@ -77,6 +77,12 @@ class Loader:
             os.close(earlier.descriptor)
         self._earlier = {}
 
+    def close(self) -> None:
+        """Close every map; programs that were loaded keep theirs."""
+        for table in (*self.maps.values(), *self._earlier.values()):
+            os.close(table.descriptor)
+        self.maps, self._earlier = {}, {}
+
     def _open(self, decl: MapDecl) -> Map:
         size = self._capacities.get(short_name(decl.name))
         found = self._pins.map(decl, size)

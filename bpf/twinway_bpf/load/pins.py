@@ -39,7 +39,11 @@ class Pins:
         if found is not None:
             return found
         made = maps.create(replace(decl, max_entries=capacity or decl.max_entries))
-        _pin(made.descriptor, path)
+        try:
+            _pin(made.descriptor, path)
+        except BaseException:
+            os.close(made.descriptor)
+            raise
         return made
 
     def replace_map(self, table: maps.Map) -> None:

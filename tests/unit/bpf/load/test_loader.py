@@ -143,5 +143,4 @@ def _close(loaded: dict[str, int], *loaders: Loader) -> None:
     for descriptor in loaded.values():
         os.close(descriptor)
     for each in loaders:
-        for table in each.maps.values():
-            os.close(table.descriptor)
+        each.close()

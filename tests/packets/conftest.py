@@ -12,11 +12,14 @@ from typing import Any
 
 import pytest
 
+from tests.packets import socket_fates, sockets, two_pods
 from tests.packets.doctored import doctored
+from tests.packets.processes import process
 from tests.packets.rig import HOST, POD, V4, V6, Device, Net, Rig
 from tests.packets.scene import Doctor, Scene
-from tests.packets.sockets import KINDS, Kind, Site, node
+from tests.packets.sockets import KINDS, Kind, Site
 from tests.packets.tables import Tables
+from tests.packets.two_pods import Conversation, Node
 from twinway_bpf.load import programs
 from twinway_bpf.load.loader import Loader
 from twinway_bpf.load.pins import Pins
@@ -130,8 +133,40 @@ def whole_site(loader: Loader, tmp_path_factory: pytest.TempPathFactory) -> Iter
     """This process in a cgroup with the hooks for sockets."""
     with (
         site.bpf_file_system(tmp_path_factory.mktemp("sockets") / "bpf") as bpffs,
-        node(loader, Tables(loader.maps), bpffs) as made,
+        sockets.node(loader, Tables(loader.maps), bpffs) as made,
     ):
+        yield made
+
+
+@pytest.fixture(scope="module")
+def site_with_pod(loader: Loader, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Hooks on a cgroup of this process's own, and another process of the pod in it."""
+    with (
+        site.bpf_file_system(tmp_path_factory.mktemp("stale") / "bpf") as bpffs,
+        sockets.node(loader, Tables(loader.maps), bpffs) as made,
+        process(made.cgroup, made.pod),
+    ):
+        yield made
+
+
+@pytest.fixture(name="site")
+def _site(request: pytest.FixtureRequest, whole_site: Site) -> Iterator[Site]:
+    """The hooks for sockets over pods under policy; the parameter names what guards the pods."""
+    with socket_fates.prepared(whole_site, getattr(request, "param", "watched")) as made:
+        yield made
+
+
+@pytest.fixture
+def node() -> Iterator[Node]:
+    """A node with two pods."""
+    with two_pods.started_node() as made:
+        yield made
+
+
+@pytest.fixture
+def conversation(node: Node) -> Iterator[Conversation]:
+    """A connection that pod a opened to pod b."""
+    with two_pods.conversing(node) as made:
         yield made
 
 

@@ -12,7 +12,7 @@ import select
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import pytest
@@ -56,15 +56,15 @@ idle = pytest.mark.parametrize("site", ["idle"], indirect=True, ids=[""])
 each_side = pytest.mark.parametrize("side", list(Direction), ids=["server's ingress", "client's egress"])
 
 
-@pytest.fixture
-def site(request: pytest.FixtureRequest, whole_site: Site) -> Iterator[Site]:
+@contextmanager
+def prepared(whole_site: Site, guarded_by: str) -> Iterator[Site]:
     """All addresses are pods', and under no policy yet. Sockets are watched, or idle behind one of `GUARDS`."""
     whole_site.tables.clear()
     whole_site.learn_host()
     whole_site.tables.settings.flag(CfgFlag.POLICY_AT_SOCKET, on=True)
     for address in PODS:
         whole_site.tables.pod(address, Place(ifindex=LOOPBACK))
-    guards = GUARDS.get(getattr(request, "param", "watched"))
+    guards = GUARDS.get(guarded_by)
     with whole_site.guarded(*guards) if guards else nullcontext():
         yield whole_site
         whole_site.close()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.packets.test_takeover import Node, node
+from tests.packets.two_pods import Node
 from twinway import plugins
 from twinway.cleanup import clean
 from twinway.config import NodeConfig, parse
@@ -19,8 +19,6 @@ from twinway.locks import only_one_on
 from twinway.node_context import build_driver, context_of
 from twinway_bpf.load import libbpf
 from twinway_testing import site
-
-__all__ = ["node"]  # the fixture
 
 
 def config(node: Node, bpffs: Path, tmp_path: Path, bundles: Path) -> NodeConfig:

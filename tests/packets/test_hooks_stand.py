@@ -13,7 +13,7 @@ import pytest
 
 from tests.packets import datapaths
 from tests.packets.test_idle import Policy, hears
-from tests.packets.test_takeover import ADDRESSES, NODE, SERVED, Conversation, Node, conversation, node
+from tests.packets.two_pods import ADDRESSES, NODE, SERVED, Conversation, Node
 from tests.unit.bpf.wire import UNSPEC, answering
 from twinway.driver import Change, NodeContext
 from twinway.errors import DriverError
@@ -25,7 +25,6 @@ from twinway_bpf.netlink.links import Link, Links
 from twinway_testing import site
 from twinway_testing.frames import end, udp
 
-__all__ = ["conversation", "node"]
 PORT = 6000
 SLOTS = 80
 """More than a device has at one hook."""

@@ -18,17 +18,7 @@ from types import MappingProxyType
 import pytest
 
 from tests.packets import datapaths
-from tests.packets.test_takeover import (
-    ADDRESSES,
-    NODE,
-    OPENING,
-    SERVED,
-    Conversation,
-    Node,
-    conversation,
-    ip,
-    node,
-)
+from tests.packets.two_pods import ADDRESSES, NODE, OPENING, SERVED, Conversation, Node
 from twinway.driver import Change, NodeContext
 from twinway.errors import DriverError
 from twinway.model.net import ObjectRef, Protocol
@@ -53,7 +43,6 @@ from twinway_sockops import idle
 from twinway_sockops import policy as socket_policy
 from twinway_testing import site
 
-__all__ = ["conversation", "node"]
 WATCHING = {"tw_skb_in", "tw_skb_out"}
 NOWHERE = "10.1.0.77"
 
@@ -415,7 +404,7 @@ def test_answer_to_what_may_not_be_asked_any_more(
     monkeypatch.setattr(idle, "AGAIN_SECONDS", 0.1)
     policy.apply(node.state("one", server_may_open=True))
     assert policy.settle()
-    ip(node.host, f"route add blackhole {NOWHERE}")
+    site.ip(node.host, f"route add blackhole {NOWHERE}")
     with node.socket("b") as client:
         client.setblocking(False)
         client.connect_ex((NOWHERE, 80))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.packets.socket_fates import CLIENTS_SET, DENIED, EGRESS, INGRESS, SERVERS_SET, pod, saying, site
+from tests.packets.socket_fates import CLIENTS_SET, DENIED, EGRESS, INGRESS, SERVERS_SET, pod, saying
 from tests.packets.sockets import Kind, Site, cookie
 from tests.packets.tables import verdict
 from tests.packets.test_socket_connections import established
@@ -18,8 +18,6 @@ from twinway_bpf.connections import sockdiag
 from twinway_bpf.tables.layout import SkPol
 from twinway_sockops.judgement import Judgement
 from twinway_testing.frames import End
-
-__all__ = ["site"]
 
 CLASS, OTHER_CLASS = 5, 6
 

@@ -9,11 +9,10 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.packets.socket_fates import DATAGRAM, site
+from tests.packets.socket_fates import DATAGRAM
 from tests.packets.sockets import KINDS, Site
 from twinway_bpf.netlink import netns
 
-__all__ = ["site"]
 SOL_PACKET, PACKET_QDISC_BYPASS, PACKET_VERSION = 263, 20, 10
 AF_XDP, SOL_XDP, XDP_RX_RING, XDP_TX_RING = 44, 283, 2, 3
 TPACKET_V2 = 1

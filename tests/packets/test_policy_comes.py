@@ -13,24 +13,13 @@ from pathlib import Path
 import pytest
 
 from tests.packets import datapaths
-from tests.packets.test_takeover import (
-    ADDRESSES,
-    NODE,
-    SECONDS,
-    SERVED,
-    SILENT,
-    Conversation,
-    Node,
-    conversation,
-    node,
-)
+from tests.packets.two_pods import ADDRESSES, NODE, SECONDS, SERVED, SILENT, Conversation, Node
 from twinway.driver import Change, NodeContext
 from twinway.model.node import NodeState, PolicySet, PolicyState
 from twinway_bpf.datapath import Datapath
 from twinway_bpf.netlink import netns
 from twinway_testing import site
 
-__all__ = ["conversation", "node"]
 CHANGES = 30
 HOOKS = {"tw_skb_in", "tw_skb_out"}
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.packets.rig import V4, V6
 from tests.packets.sockets import KINDS, Kind, Site
-from tests.packets.test_stale import DATAGRAM, STREAM, ended, is_connected, whole_site, whom
+from tests.packets.test_stale import DATAGRAM, STREAM, ended, is_connected, whom
 from twinway.model.net import Protocol
 from twinway.model.node import BackendSet, BackendSetId, Frontend, Scope
 from twinway_bpf.connections import sockdiag
@@ -20,17 +20,15 @@ from twinway_bpf.tables import encode
 from twinway_bpf.tables.layout import CfgFlag
 from twinway_testing.frames import TCP, UDP, End
 
-__all__ = ["whole_site"]
-
 
 @pytest.fixture(scope="module")
-def routed_site(whole_site: Site) -> Site:
+def routed_site(site_with_pod: Site) -> Site:
     """Services' addresses have a route, on which nobody answers."""
     for net in (V4, V6):
         route = ["route", "add", str(net.vip), "dev", "lo"]
         subprocess.run(["ip", *route], check=True)
-        subprocess.run(["ip", "-n", whole_site.pod.name, *route], check=True)
-    return whole_site
+        subprocess.run(["ip", "-n", site_with_pod.pod.name, *route], check=True)
+    return site_with_pod
 
 
 @pytest.fixture

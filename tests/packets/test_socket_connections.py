@@ -24,7 +24,6 @@ from tests.packets.socket_fates import (
     memory,
     pod,
     saying,
-    site,
 )
 from tests.packets.sockets import KINDS, LOOPBACK, Kind, Site, cookie, disconnect
 from tests.packets.tables import verdict
@@ -32,8 +31,6 @@ from twinway.model.policy import Direction
 from twinway_bpf.tables.encode import Place
 from twinway_bpf.tables.layout import CfgFlag, Reason
 from twinway_testing.frames import ACK, TCP, End, tcp
-
-__all__ = ["site"]
 
 
 def established(site: Site, kind: Kind) -> tuple[socket.socket, socket.socket]:

@@ -13,7 +13,6 @@ from tests.packets.socket_fates import (
     idle,
     pod,
     saying,
-    site,
 )
 from tests.packets.sockets import Kind, Site
 from tests.packets.tables import verdict
@@ -21,7 +20,6 @@ from twinway.model.policy import Direction
 from twinway_bpf.tables.layout import Udp
 from twinway_testing.frames import UDP, End
 
-__all__ = ["site"]
 pytestmark = idle
 
 

@@ -21,15 +21,12 @@ from tests.packets.socket_fates import (
     idle,
     pod,
     saying,
-    site,
 )
 from tests.packets.sockets import Kind, Site
 from tests.packets.tables import verdict
 from twinway.model.policy import Direction
 from twinway_bpf.tables.encode import Place
 from twinway_testing.frames import TCP, UDP, End
-
-__all__ = ["site"]
 
 
 @each_type

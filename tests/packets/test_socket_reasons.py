@@ -7,22 +7,11 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.packets.socket_fates import (
-    CLIENTS_SET,
-    EGRESS,
-    INGRESS,
-    SERVERS_SET,
-    STREAM,
-    beginning,
-    memory,
-    pod,
-    site,
-)
+from tests.packets.socket_fates import CLIENTS_SET, EGRESS, INGRESS, SERVERS_SET, STREAM, beginning, memory, pod
 from tests.packets.sockets import KINDS, Site
 from twinway_bpf.tables.layout import CfgFlag, Reason
 from twinway_testing.frames import tcp
 
-__all__ = ["site"]
 V4 = KINDS["v4"]
 
 

@@ -11,40 +11,26 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.packets.processes import process
-from tests.packets.sockets import Kind, Site, disconnect, is_ready, node, plain
-from tests.packets.tables import Tables
+from tests.packets.sockets import Kind, Site, disconnect, is_ready, plain
 from twinway.model.net import Protocol
 from twinway_bpf.connections import sockdiag
 from twinway_bpf.connections.stale import destroy_stale, udp_backends
-from twinway_bpf.load.loader import Loader
 from twinway_bpf.tables.layout import CfgFlag
-from twinway_testing import site as places
 from twinway_testing.frames import TCP, UDP, End
 
 STREAM, DATAGRAM = socket.SOCK_STREAM, socket.SOCK_DGRAM
 
 
-@pytest.fixture(scope="module")
-def whole_site(loader: Loader, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """Hooks on a cgroup of this process's own, and another process of the pod in it."""
-    with (
-        places.bpf_file_system(tmp_path_factory.mktemp("stale") / "bpf") as bpffs,
-        node(loader, Tables(loader.maps), bpffs) as site,
-        process(site.cgroup, site.pod),
-    ):
-        yield site
-
-
 @pytest.fixture
-def site(whole_site: Site, kind: Kind) -> Iterator[Site]:
+def site(site_with_pod: Site, kind: Kind) -> Iterator[Site]:
     """Only the Service, for TCP and UDP, of the host's sockets and the pod's."""
-    whole_site.tables.clear()
-    whole_site.learn_host()
-    whole_site.tables.settings.flag(CfgFlag.PODS_AT_SOCKET, on=True)
+    site_with_pod.tables.clear()
+    site_with_pod.learn_host()
+    site_with_pod.tables.settings.flag(CfgFlag.PODS_AT_SOCKET, on=True)
     for protocol in (TCP, UDP):
-        whole_site.tables.service(kind.vip, kind.server, protocol=protocol)
-    yield whole_site
-    whole_site.close()
+        site_with_pod.tables.service(kind.vip, kind.server, protocol=protocol)
+    yield site_with_pod
+    site_with_pod.close()
 
 
 def lose(site: Site, kind: Kind) -> int:

@@ -23,10 +23,10 @@ NODE = "n1"
 def idle_hooks(lab: Lab, pod: str) -> Iterator[None]:
     """At both hooks of the host side of a pod's veth (`NS/POD`), in the block."""
     name = LabName(lab.name)
-    homes = {str(each.place): places.pod_home(name, each).netns for each in store.load(name).plan.pods}
+    containers = {str(each.place): places.pod_container(name, each).netns for each in store.load(name).plan.pods}
     with ExitStack() as stack:
         with netns.inside(str(NETNS_DIR / name.netns(node_place(NODE)))), Links() as own:
-            host = pod_device(own, str(NETNS_DIR / homes[pod]), "eth0").host
+            host = pod_device(own, str(NETNS_DIR / containers[pod]), "eth0").host
             assert host is not None, f"{pod} has no host side"
             for side in (programs.TCX_INGRESS, programs.TCX_EGRESS):
                 program = nothing()

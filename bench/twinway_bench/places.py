@@ -19,7 +19,7 @@ from twinway_bench.errors import BenchError
 from twinway_lab import store
 from twinway_lab.names import NETNS_DIR, LabName
 from twinway_lab.nodes import agents
-from twinway_lab.nodes.processes import Home
+from twinway_lab.nodes.processes import Container
 from twinway_lab.probe import places
 from twinway_testing import site
 
@@ -121,13 +121,17 @@ class Lab:
         name = LabName(self.name)
         plan = store.load(name).plan
         pods = {str(pod.place): pod for pod in plan.pods}
-        homes = [places.pod_home(name, pods[each]) for each in names]
+        containers = [places.pod_container(name, pods[each]) for each in names]
         addresses = [str(pods[each].addresses[0]) for each in names]
-        return [Place(_entering(home), address) for home, address in zip(homes, addresses, strict=True)]
+        return [
+            Place(_entering(container), address) for container, address in zip(containers, addresses, strict=True)
+        ]
 
 
-def _entering(home: Home) -> tuple[str, ...]:
-    joining = f'echo $$ >"{home.group}/cgroup.procs" && exec nsenter --net="{NETNS_DIR / home.netns}" -- "$@"'
+def _entering(container: Container) -> tuple[str, ...]:
+    joining = (
+        f'echo $$ >"{container.group}/cgroup.procs" && exec nsenter --net="{NETNS_DIR / container.netns}" -- "$@"'
+    )
     return ("sh", "-c", joining, "sh")
 
 

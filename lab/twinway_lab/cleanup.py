@@ -1,4 +1,4 @@
-"""No trace of a lab: found by name alone, so that it works whatever was killed, and when."""
+"""Remove every trace of a lab. Traces are found by name alone, so this works whatever was killed, and when."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _PATIENCE_SECONDS = 20.0
 
 
 def names() -> list[str]:
-    """Every lab of which there is a trace."""
+    """List every lab of which there is a trace."""
     of_namespaces = {name for each in netns.names("") if (name := lab_of_netns(each))}
     return sorted({*store.names(), *lock.names(), *cgroups.names(), *of_namespaces})
 
 
 def take_down(lab: LabName) -> None:
-    """No trace of the lab is left; for the holder of its lock."""
+    """Remove every trace of the lab; the caller holds its lock."""
     group = cgroups.of_lab(lab)
     cgroups.kill(group)
     for mount in _mounts_below(lab.state):

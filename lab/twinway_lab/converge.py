@@ -1,8 +1,8 @@
 """
-From what a lab is to what it should be: one way for `up`, `apply`, `delete` and `sync`.
+Take a lab from its present plan to a new one; `up`, `apply`, `delete` and `sync` all do it this way.
 
-The state on disk names old and new plan until the change is complete, so that a command that died
-on the way leaves nothing that the next one does not know of.
+The state on disk names the old and the new plan until the change is complete, so that the next command knows
+all that an interrupted one may have left.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from twinway_lab.names import LabName, node_place
 from twinway_lab.network import netns, routes, wiring
 from twinway_lab.network.wiring import Wiring
 from twinway_lab.nodes import agents, cgroups, manifests, nodes
-from twinway_lab.nodes.processes import Home, side_by_side
+from twinway_lab.nodes.processes import Container, side_by_side
 from twinway_lab.nodes.publish import published
 from twinway_lab.objects.objects import Understood
 from twinway_lab.plan.difference import Difference, difference
@@ -28,33 +28,33 @@ from twinway_lab.store import LabState
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One change of one lab."""
+    """One change of a lab."""
 
     lab: LabName
     driver: str
     device: str
     config: Mapping[str, Any]
     before: Sequence[Plan]
-    """Plans of which something may be there."""
+    """Earlier plans of which something may exist."""
     wanted: Understood
     timeout: float
 
     @property
     def node_names(self) -> list[str]:
-        """The nodes that there will be."""
+        """The nodes of the new plan."""
         return [node.name for node in self.wanted.plan.nodes]
 
 
 def raise_up(lab: LabName, state: LabState, wanted: Understood, timeout: float) -> None:
-    """A lab where there was none; `state` says its driver and device."""
-    nodes.make_ground(lab)
+    """Make a lab; `state` holds its driver and device."""
+    nodes.make_underlay(lab)
     places.start_external(lab)
     _carry_out(Step(lab, state.driver, state.pod_device, state.config, (Plan(),), wanted, timeout))
     store.save(lab, replace(state, documents=wanted.documents, plan=wanted.plan))
 
 
 def converge(lab: LabName, state: LabState, wanted: Understood, timeout: float) -> None:
-    """The lab is what `wanted` says, in force on every node; `state` is what it was."""
+    """Change the lab from `state` to what `wanted` says; it is in force on every node when this returns."""
     before = (*state.unsettled, state.plan)
     underway = replace(state, documents=wanted.documents, plan=wanted.plan, unsettled=before)
     store.save(lab, underway)
@@ -65,7 +65,7 @@ def converge(lab: LabName, state: LabState, wanted: Understood, timeout: float) 
 def _carry_out(step: Step) -> None:
     lab, wanted = step.lab, step.wanted
     steps = difference(step.before, wanted.plan, partial(_is_whole, step))
-    # Pods are ready when they can answer, and not taken away from under those who still ask them.
+    # Endpoints become ready after their pods answer, and are removed before their pods end.
     waiting = {pod.place for pod in steps.new_pods}
     version = manifests.publish(lab, published(wanted.objects, wanted.plan, waiting))
     if steps.gone_pods:
@@ -74,28 +74,28 @@ def _carry_out(step: Step) -> None:
     _remove(step, steps)
     _make_nodes(step, steps)
     if steps.new_pods:
-        agents.wait_in_force(lab, step.node_names, version, step.timeout)  # to answer the CNI plugin
+        agents.wait_in_force(lab, step.node_names, version, step.timeout)  # the CNI plugin asks the agents
     _make_pods(step, steps)
     version = manifests.publish(lab, published(wanted.objects, wanted.plan))
     agents.wait_in_force(lab, step.node_names, version, step.timeout)
 
 
 def _is_whole(step: Step, pod: PodPlan, node: NodePlan) -> bool:
-    running = bool(cgroups.members(places.pod_home(step.lab, pod).group))
+    running = bool(cgroups.members(places.pod_container(step.lab, pod).group))
     return running and (pod.host_network or wiring.is_whole(Wiring(step.lab, step.device, node, pod)))
 
 
 def _remove(step: Step, steps: Difference) -> None:
     jobs = []
     for pod, node in steps.gone_pods:
-        places.stop(step.lab, pod.place, places.pod_home(step.lab, pod).group)
+        places.stop(step.lab, pod.place, places.pod_container(step.lab, pod).group)
         at = Wiring(step.lab, step.device, node, pod)
         if pod.host_network:
             continue
         if node in steps.gone_nodes:
             wiring.forget(at)
         else:
-            jobs.append((_bench(at), partial(wiring.unwire, at)))
+            jobs.append((_plugins_container(at), partial(wiring.unwire, at)))
     side_by_side(jobs)
     for node in steps.gone_nodes:
         nodes.remove(step.lab, node)
@@ -125,19 +125,18 @@ def _replug(step: Step, steps: Difference) -> None:
 
 
 def _make_pods(step: Step, steps: Difference) -> None:
-    homes = {node.name: node for node in step.wanted.plan.nodes}
-    benches = []
+    nodes_by_name = {node.name: node for node in step.wanted.plan.nodes}
+    jobs = []
     for pod in steps.new_pods:
         if not pod.host_network:
-            at = Wiring(step.lab, step.device, homes[pod.node], pod)
-            benches.append((_bench(at), partial(wiring.wire, at)))
-    side_by_side(benches)
+            at = Wiring(step.lab, step.device, nodes_by_name[pod.node], pod)
+            jobs.append((_plugins_container(at), partial(wiring.wire, at)))
+    side_by_side(jobs)
     for pod in steps.other_ports:
-        places.stop(step.lab, pod.place, places.pod_home(step.lab, pod).group)
+        places.stop(step.lab, pod.place, places.pod_container(step.lab, pod).group)
     places.start_pods(step.lab, [*steps.new_pods, *steps.other_ports])
 
 
-def _bench(at: Wiring) -> Home:
-    # Where CNI plugins run.
+def _plugins_container(at: Wiring) -> Container:
     log = at.lab.node_dir(at.node.name) / "cni.log"
-    return Home(cgroups.of_wiring(at.lab, at.node.name), at.lab.netns(node_place(at.node.name)), log)
+    return Container(cgroups.of_wiring(at.lab, at.node.name), at.lab.netns(node_place(at.node.name)), log)

@@ -156,7 +156,7 @@ class Demo:
 
 
 class DemoFailed(Exception):  # noqa: N818 (what happened, not a mistake)
-    """A command of the demo did not end well; the rest makes no sense."""
+    """A command of the demo failed; going on makes no sense."""
 
 
 def main() -> None:

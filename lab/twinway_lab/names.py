@@ -1,4 +1,4 @@
-"""What a lab's things are called: everything of a lab is recognised by name alone, without memory."""
+"""The names of all that belongs to a lab, which is recognised by its name alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A lab's account of itself."""
+"""What `twinway lab status` reports."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class LabState:
     config: Mapping[str, Any] = field(default_factory=dict)
     """Keys of each node's config beside those that the lab writes."""
     unsettled: tuple[Plan, ...] = ()
-    """Earlier plans of which something may be left: a command that changed the lab did not end well."""
+    """Earlier plans of which something may be left, because a command that changed the lab was interrupted."""
 
 
 def exists(lab: LabName) -> bool:
@@ -35,7 +35,7 @@ def exists(lab: LabName) -> bool:
 
 
 def save(lab: LabName, state: LabState) -> None:
-    """Keep the state."""
+    """Write the state."""
     words = {
         "driver": state.driver,
         "pod_device": state.pod_device,

@@ -1,4 +1,4 @@
-"""The error of words that mean nothing: the command line answers it with exit status 2."""
+"""The error for wrong usage, for which the command line exits with status 2."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be done with a lab: a function for each verb of `twinway lab` that changes one."""
+"""The commands of `twinway lab` that change a lab, a function each."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def up(lab: LabName, files: Files, state: LabState, timeout: float) -> Sequence[
 
 
 def apply(lab: LabName, files: Files, timeout: float, *, bad_policies: bool = False) -> Done:
-    """The objects in `files` are in force, in place of those of the same names."""
+    """Add the objects in `files`, or replace those of the same names; they are in force when this returns."""
     reading = files.read()
     new = documents.by_name(reading.documents)
 
@@ -73,7 +73,7 @@ def apply(lab: LabName, files: Files, timeout: float, *, bad_policies: bool = Fa
 
 
 def delete(lab: LabName, files: Files, timeout: float) -> Done:
-    """The objects of these names are gone; those that are not there are passed over."""
+    """Delete the objects of these names; names that do not exist are skipped."""
     reading = files.read()
     names = documents.by_name(reading.documents)
     change = _change(lab, lambda old: tuple(each for each in old if documents.ref(each) not in names), timeout)
@@ -81,7 +81,7 @@ def delete(lab: LabName, files: Files, timeout: float) -> Done:
 
 
 def sync(lab: LabName, files: Files, timeout: float) -> Done:
-    """The lab holds exactly the objects in `files`."""
+    """Make the lab hold exactly the objects in `files`."""
     reading = files.read()
     change = _change(lab, lambda _: reading.documents, timeout)
     new = documents.by_name(reading.documents)
@@ -128,7 +128,7 @@ def _changing(lab: LabName, patience: float) -> Iterator[LabState]:
 
 
 def change_driver(lab: LabName, driver: str, timeout: float) -> int:
-    """Every node runs `driver`, one after the other; where one cannot, all go on as before. How many nodes."""
+    """Change every node to `driver`, one after the other, or none if one cannot. Return how many there are."""
     _check_driver(driver)
     with _changing(lab, timeout) as state:
         try:
@@ -157,11 +157,11 @@ def _check_driver(driver: str) -> None:
 
 
 def agent(lab: LabName, verb: str, where: Place, timeout: float) -> None:
-    """The agent of one node killed, started or restarted; the latter two return when its state is in force."""
+    """Kill, start or restart the agent of a node; the latter two return when its state is in force."""
     if where.kind != "node":
         raise WrongUsage(f"{where} has no agent: give node/NAME")
     with _changing(lab, timeout) as state:
-        places.home(lab, state.plan, where)
+        places.container(lab, state.plan, where)
         if verb == "kill":
             agents.kill(lab, where.name)
             return
@@ -172,10 +172,10 @@ def agent(lab: LabName, verb: str, where: Place, timeout: float) -> None:
 
 
 def execute(lab: LabName, where: Place, command: Sequence[str]) -> NoReturn:
-    """Become `command`, one of the programs of a place, in the stead of this one."""
-    home = places.home(lab, store.load(lab).plan, where)
-    cgroups.join(home.group)
-    syscalls.enter_netns(NETNS_DIR / home.netns)
+    """Replace this process by `command`, run as one of the programs of a place."""
+    container = places.container(lab, store.load(lab).plan, where)
+    cgroups.join(container.group)
+    syscalls.enter_netns(NETNS_DIR / container.netns)
     for number in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)  # Python ignores them, and a program would inherit that
     environment = {**os.environ, **agents.environment(lab, where.name)} if where.kind == "node" else os.environ

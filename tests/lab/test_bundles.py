@@ -22,7 +22,7 @@ def made_of(*objects: Object) -> Understood:
     return understood(documents(*objects), Plan(), {})
 
 
-def homes(*objects: Object) -> list[tuple[str, str]]:
+def placements(*objects: Object) -> list[tuple[str, str]]:
     """(pod, node), by pod."""
     return [(each.place.name, each.node) for each in made_of(*objects).plan.pods]
 
@@ -55,7 +55,7 @@ def test_nodes_have_the_labels_of_kubelets(labels: dict[str, str]) -> None:
     """Before pods are scheduled, on nodes that nobody wrote and on those that somebody did."""
     for nodes in ((), (node("n1"), node("n2"))):
         daemons = selecting(deployment("log", 1, kind="DaemonSet"), nodeSelector=labels)
-        placed = homes(*nodes, daemons, selecting(deployment("web", 1), nodeSelector=labels))
+        placed = placements(*nodes, daemons, selecting(deployment("web", 1), nodeSelector=labels))
         assert ("log-n2", "n2") in placed
         assert (("log-n1", "n1") in placed) == ("kubernetes.io/hostname" not in labels)
         assert any(name == "web-0" for name, _ in placed)
@@ -86,9 +86,9 @@ def test_required_node_affinity_is_obeyed() -> None:
     fast = {"matchExpressions": [{"key": "disk", "operator": "In", "values": ["ssd"]}]}
     last = {"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["c"]}]}
     daemons = selecting(deployment("log", 1, kind="DaemonSet"), affinity=affinity(fast, last))
-    assert homes(*nodes, daemons) == [("log-a", "a"), ("log-c", "c")]
+    assert placements(*nodes, daemons) == [("log-a", "a"), ("log-c", "c")]
     bare = {"matchExpressions": [{"key": "disk", "operator": "DoesNotExist"}]}
-    assert homes(*nodes, selecting(deployment("web", 1), affinity=affinity(bare))) == [("web-0", "b")]
+    assert placements(*nodes, selecting(deployment("web", 1), affinity=affinity(bare))) == [("web-0", "b")]
 
 
 def test_taints_keep_pods_away_that_do_not_tolerate_them() -> None:
@@ -96,7 +96,9 @@ def test_taints_keep_pods_away_that_do_not_tolerate_them() -> None:
     control = node("a")
     control["spec"]["taints"] = [{"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}]
     everywhere = selecting(deployment("log", 1, kind="DaemonSet"), tolerations=[{"operator": "Exists"}])
-    placed = homes(control, node("b"), everywhere, deployment("cni", 1, kind="DaemonSet"), deployment("web", 2))
+    placed = placements(
+        control, node("b"), everywhere, deployment("cni", 1, kind="DaemonSet"), deployment("web", 2)
+    )
     assert placed == [("cni-b", "b"), ("log-a", "a"), ("log-b", "b"), ("web-0", "b"), ("web-1", "b")]
 
 
@@ -175,9 +177,9 @@ def test_a_cordon_keeps_all_away_but_daemon_sets() -> None:
     """And those who tolerate it."""
     cordoned = node("a")
     cordoned["spec"]["unschedulable"] = True
-    assert homes(cordoned, deployment("log", 1, kind="DaemonSet"), deployment("web", 1)) == [("log-a", "a")]
+    assert placements(cordoned, deployment("log", 1, kind="DaemonSet"), deployment("web", 1)) == [("log-a", "a")]
     tolerant = selecting(deployment("web", 1), tolerations=[{"operator": "Exists"}])
-    assert homes(cordoned, tolerant) == [("web-0", "a")]
+    assert placements(cordoned, tolerant) == [("web-0", "a")]
 
 
 # Kinds
@@ -289,19 +291,19 @@ def test_pods_that_are_there_are_not_made_again() -> None:
     pods = [owned(pod(f"web-5d-{tail}"), "ReplicaSet", "web-5d") for tail in "ab"]
     replicas = owned(deployment("web-5d", 2, kind="ReplicaSet"), "Deployment", "web")
     replicas["metadata"]["uid"] = "another"  # as in a file that somebody put together
-    assert [name for name, _ in homes(deployment("web", 2), replicas, *pods)] == ["web-5d-a", "web-5d-b"]
+    assert [name for name, _ in placements(deployment("web", 2), replicas, *pods)] == ["web-5d-a", "web-5d-b"]
 
 
 def test_the_replica_set_between_may_be_missing() -> None:
     """`kubectl get deployments,pods`: its name follows from the pods' hash."""
     pods = [owned(pod(f"web-5d-{tail}"), "ReplicaSet", "web-5d", **{"pod-template-hash": "5d"}) for tail in "ab"]
-    assert [name for name, _ in homes(deployment("web", 2), *pods)] == ["web-5d-a", "web-5d-b"]
+    assert [name for name, _ in placements(deployment("web", 2), *pods)] == ["web-5d-a", "web-5d-b"]
 
 
 def test_without_pods_the_topmost_controller_makes_them() -> None:
     """A Deployment and its ReplicaSets, old ones included, are one Deployment's pods."""
     sets = [owned(deployment(f"web-{n}", n, kind="ReplicaSet"), "Deployment", "web") for n in (0, 2)]
-    assert [name for name, _ in homes(deployment("web", 2), *sets)] == ["web-0", "web-1"]
+    assert [name for name, _ in placements(deployment("web", 2), *sets)] == ["web-0", "web-1"]
 
 
 def test_a_job_has_as_many_pods_as_it_has_to_run() -> None:
@@ -312,10 +314,10 @@ def test_a_job_has_as_many_pods_as_it_has_to_run() -> None:
         made["spec"] |= spec
         return made
 
-    assert len(homes(job(parallelism=3, completions=2))) == 2
-    assert homes(job(suspend=True)) == []
+    assert len(placements(job(parallelism=3, completions=2))) == 2
+    assert placements(job(suspend=True)) == []
     done = job() | {"status": {"conditions": [{"type": "Complete", "status": "True"}]}}
-    assert homes(done) == []
+    assert placements(done) == []
 
 
 def test_a_sidecars_port_is_answered() -> None:

@@ -1,4 +1,4 @@
-"""A lab under change: what differs is made or removed, the rest is left alone; after a kill nothing is lost."""
+"""A change makes and removes what differs and leaves everything else alone; a kill loses nothing."""
 
 from __future__ import annotations
 

@@ -93,8 +93,8 @@ def test_a_nodes_agent_is_asked_at_the_node(lab: Lab) -> None:
     lab.up(pod("a", on="n2"))
     lab.environment |= {"TWINWAY_AGENT": "/nowhere.sock", "PATH": "/usr/bin:/bin"}
     for name in ("n1", "n2"):
-        told = json.loads(lab.do("exec", f"node/{name}", "--", "twinway", "status", "--json"))
-        assert (told["node"], told["driver"]) == (name, "plain")
+        status = json.loads(lab.do("exec", f"node/{name}", "--", "twinway", "status", "--json"))
+        assert (status["node"], status["driver"]) == (name, "plain")
     assert "shop/a" in lab.do("exec", "node/n2", "--", "twinway", "endpoint", "list")
     assert "n1" in lab.do("exec", "node/n1", "--", "sh", "-c", "twinway config explain")
 
@@ -131,14 +131,14 @@ def test_the_driver_is_changed_or_stays(lab: Lab) -> None:
 
 
 def test_services_are_asked_by_name(lab: Lab) -> None:
-    """A name without a cluster IP, or of nobody, is told."""
+    """A name without a cluster IP, or of nobody, is reported."""
     lab.up(pod("a"), service("none", clusterIP="None"))
     assert "has no cluster IP" in lab.fail("probe", "--from", "shop/a", "--to", "none.shop:80")
     assert "there is no Service web" in lab.fail("probe", "--from", "shop/a", "--to", "web.shop:80")
 
 
 def test_two_pods_cannot_listen_on_one_port_of_their_node(lab: Lab) -> None:
-    """A host-network pod and a program of the node: told by pod and port, and nothing is left."""
+    """A host-network pod and a program of the node: reported by pod and port, and nothing is left."""
     listening = pod("a", on="n1", host=True, tcp=8080)
     twin = pod("b", on="n1", host=True, tcp=8080)
     said = lab.fail("up", "-f", lab.file(listening, twin), "--driver", "plain")

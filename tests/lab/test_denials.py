@@ -16,7 +16,7 @@ from twinway_lab.nodes import manifests
 from twinway_lab.nodes.publish import published
 from twinway_lab.objects.objects import understood
 from twinway_lab.plan.plan import Plan
-from twinway_lab.probe.denials import Connection, Denials, Denied, told
+from twinway_lab.probe.denials import Connection, Denials, Denied, described
 
 
 def policy(name: str, selects: str, **spec: Any) -> Object:
@@ -81,7 +81,7 @@ def test_isolation_names_all_that_isolate(why: Any) -> None:
 
 
 def test_both_ends_are_told(why: Any) -> None:
-    """The client's egress first; what it may not do elsewhere is not told."""
+    """The client's egress first; what it may not do elsewhere is not listed."""
     out = policy("out", "client", policyTypes=["Egress"])
     assert why("shop/client", "10.244.2.20", out, policy("shut", "web", ingress=[])) == [
         "NetworkPolicy shop/out (egress of shop/client): no policy allows it",
@@ -122,4 +122,4 @@ def test_backends_that_are_denied_alike_stand_together() -> None:
     """A Service of many pods is one line."""
     shut = ("NetworkPolicy shop/shut",)
     denied = [Denied("ingress", f"shop/web-{number}", shut, None) for number in (1, 0)]
-    assert told(denied) == "NetworkPolicy shop/shut (ingress of shop/web-0, shop/web-1): no policy allows it"
+    assert described(denied) == "NetworkPolicy shop/shut (ingress of shop/web-0, shop/web-1): no policy allows it"

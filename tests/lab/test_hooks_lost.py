@@ -51,7 +51,7 @@ class Node(http.client.HTTPConnection):
         self.close()
         return answer.status == http.client.OK
 
-    def turns(self, *, healthy: bool) -> None:
+    def becomes(self, *, healthy: bool) -> None:
         """Its health becomes so."""
         end = time.monotonic() + PATIENCE
         while self.healthy() is not healthy:
@@ -85,7 +85,7 @@ def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lab]:
 
 
 def test_lost_hooks_are_told_and_put_back(lab: Lab) -> None:
-    """The agent turns unhealthy and heals itself; what policy denies stays denied, what it allows goes on."""
+    """The agent becomes unhealthy and heals itself; what policy denies stays denied, what it allows goes on."""
     (vault,) = cast.pod_addresses(VAULT, [4])
     node = Node(lab.name)
     with serving(lab, VAULT), Remote(lab, DOG) as beside, Remote(lab, GATE) as afar:
@@ -93,10 +93,10 @@ def test_lost_hooks_are_told_and_put_back(lab: Lab) -> None:
         for talk in talks:
             talk.connect(vault, SERVED)
             assert talk.ask("before").endswith("before")
-        node.turns(healthy=True)
+        node.becomes(healthy=True)
         node.lose_hooks()
-        node.turns(healthy=False)
-        node.turns(healthy=True)
+        node.becomes(healthy=False)
+        node.becomes(healthy=True)
         for talk in talks:
             assert talk.ask("after").endswith("after")
         asked = [Query(place, f"{vault}:80", "tcp") for place in (FAR, cast.CLIENT, DOG, GATE)]

@@ -110,7 +110,7 @@ def test_outside_reaches_pods_from_any_address(lab: Lab, device: str) -> None:
 
 
 def test_without_a_route_nobody_has_rejected(lab: Lab, device: str) -> None:
-    """A pod without an IPv6 route: nobody answers what it could not send, and the reason is told."""
+    """A pod without an IPv6 route: nobody answers what it could not send, and the answer says why."""
     lab.up(udp(pod("a")), pod("guest", "10.244.1.200"), device=device)
     lab.do("exec", "shop/guest", "--", "ip", "-6", "route", "flush", "table", "main")
     to = f"[{own(lab, 'a')[1]}]"

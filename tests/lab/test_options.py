@@ -12,7 +12,7 @@ from tests.lab.objects import node, pod
 
 
 def configs(lab: Lab) -> list[dict[str, object]]:
-    """What the agents were told."""
+    """The configs that the agents were given."""
     return [json.loads(path.read_text()) for path in Path("/run/twinway/lab", lab.name).glob("nodes/*/node.json")]
 
 
@@ -24,9 +24,9 @@ def test_every_node_is_told(lab: Lab, tmp_path: Path) -> None:
     lab.do("up", "-f", files, "--driver", "plain", "--node-config", str(path))
     lab.do("apply", "-f", lab.file(node("n2")))
     lab.do("driver", "other")
-    told = configs(lab)
-    assert sorted(str(each["node_name"]) for each in told) == ["n1", "n2"]
-    assert [(each["resync_seconds"], each["log"], each["driver"]) for each in told] == [
+    given = configs(lab)
+    assert sorted(str(each["node_name"]) for each in given) == ["n1", "n2"]
+    assert [(each["resync_seconds"], each["log"], each["driver"]) for each in given] == [
         (7.0, {"level": "debug"}, "other")
     ] * 2
 

@@ -1,4 +1,4 @@
-"""Network namespaces by name: made, entered, filled with `ip` commands, deleted."""
+"""Make, enter and delete named network namespaces, and run `ip` commands in them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _make_directory() -> None:
 
 
 def delete(name: str) -> None:
-    """No namespace of that name; what still runs in it keeps it until it ends."""
+    """Remove the name of a namespace. The kernel keeps the namespace while processes run in it."""
     path = NETNS_DIR / name
     try:
         syscalls.unmount(path)
@@ -57,7 +57,7 @@ def delete(name: str) -> None:
 
 
 def names(prefix: str) -> list[str]:
-    """The namespaces whose name begins so."""
+    """List the namespaces whose name has this prefix."""
     with suppress(FileNotFoundError):
         return sorted(path.name for path in NETNS_DIR.iterdir() if path.name.startswith(prefix))
     return []
@@ -70,7 +70,7 @@ def exists(name: str) -> bool:
 
 @contextmanager
 def inside(name: str) -> Iterator[None]:
-    """The whole process in the namespace `name`, and back. The lab has one thread, so that is safe."""
+    """Run the block in the namespace `name`. This moves the whole process; the lab has one thread."""
     with _returning():
         syscalls.enter_netns(NETNS_DIR / name)
         yield
@@ -94,9 +94,9 @@ def set_sysctls(values: Mapping[str, str]) -> None:
 
 def ip(lines: Iterable[str], *, whatever_is_there: bool = False) -> None:
     """
-    Carry out `ip` commands, one a line, in the namespace this process is in, until one fails.
+    Run `ip` commands, one a line, in the namespace this process is in, until one fails.
 
-    With `whatever_is_there` none of them can fail: for the removal of what may have gone already.
+    With `whatever_is_there`, commands that fail are skipped: to remove what may not exist.
     """
     listed = list(lines)
     if not listed:
@@ -124,4 +124,4 @@ def _failed_line(lines: list[str], stderr: str) -> str:
 
 def _reason(stderr: str) -> str:
     said = [line for line in stderr.splitlines() if not line.startswith("Command failed")]
-    return " ".join(said).strip() or "failed without a word"
+    return " ".join(said).strip() or "failed without a message"

@@ -1,7 +1,7 @@
 """
-What the parts of a lab know of each other, as `ip` commands that can be taken back. Pure.
+Routes and neighbours between the parts of a lab, as pairs of `ip` commands that make and remove them. Pure.
 
-All of it hangs on the plan, and so a change of plan is the difference of two sets of lines.
+They follow from the plan alone, so a change of plan is the difference of two sets of lines.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from twinway_lab.plan.plan import NodePlan, Plan
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """An `ip` command that makes something, and the one that unmakes it."""
+    """An `ip` command that makes something, and the one that removes it."""
 
     put: str
     take: str
 
 
 def lines_of(lab: LabName, plan: Plan, device: str) -> dict[str, frozenset[Line]]:
-    """By namespace, all that the underlay and the nodes know of each other."""
+    """By namespace, the routes and neighbours of the underlay and the nodes."""
     lines = {lab.underlay: frozenset(_router_lines(plan, device))}
     lines[lab.netns(EXTERNAL)] = frozenset(_neighbours(plan, "eth0", device, but=None))
     for each in plan.nodes:
@@ -54,8 +54,8 @@ def _router_lines(plan: Plan, device: str) -> Iterator[Line]:
 
 
 def _neighbours(plan: Plan, on: str, device: str, *, but: NodePlan | None) -> Iterator[Line]:
-    # With ipvlan the node's slave has the node's IPv6 addresses, too, and would answer for them from
-    # the parent. A cloud's network knows where an address is, and asks nobody: so does this one.
+    # With ipvlan the node's slave has the node's IPv6 addresses, too, and would answer for them from the parent.
+    # A cloud's network does not resolve neighbours, it knows where an address is; permanent entries do the same.
     for each in plan.nodes if device == "ipvlan" else ():
         for address in each.addresses if each is not but else ():
             where = f"{address} dev {on}"
@@ -67,19 +67,19 @@ def _routes_to_pods(plan: Plan, device: str, *, but: NodePlan | None) -> Iterato
         if each is not but:
             for block in each.pod_cidrs:
                 yield _route(str(block), _via(each, family_of(block), device))
-    for address, home in _strays(plan):
-        if home is not but:
-            yield _route(str(address), _via(home, family_of(address), device))
+    for address, node in _strays(plan):
+        if node is not but:
+            yield _route(str(address), _via(node, family_of(address), device))
 
 
 def _strays(plan: Plan) -> Iterator[tuple[IPAddress, NodePlan]]:
-    # Addresses of pods that are in no range of their node.
-    homes = {each.name: each for each in plan.nodes}
+    # Addresses of pods that are outside of every range of their node.
+    nodes = {each.name: each for each in plan.nodes}
     for pod in plan.pods:
-        home = homes[pod.node]
+        node = nodes[pod.node]
         for address in () if pod.host_network else pod.addresses:
-            if not any(address in block for block in home.pod_cidrs):
-                yield address, home
+            if not any(address in block for block in node.pod_cidrs):
+                yield address, node
 
 
 def _via(node: NodePlan, family: Family, device: str) -> str:
@@ -89,5 +89,5 @@ def _via(node: NodePlan, family: Family, device: str) -> str:
     return f"via {hop} dev {device} onlink"
 
 
-def _route(destination: str, rest: str) -> Line:
-    return Line(f"route replace {destination} {rest}", f"route del {destination} {rest}")
+def _route(destination: str, how: str) -> Line:
+    return Line(f"route replace {destination} {how}", f"route del {destination} {how}")

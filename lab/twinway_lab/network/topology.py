@@ -1,11 +1,11 @@
 """
-How a lab is plugged together, as `ip` commands. Pure: text in order, nothing is touched.
+The links and addresses of a lab, as `ip` commands in order. Pure.
 
     external ── br0 ── eth0 of each node       the namespace of br0 is also the router: the nodes' default
                  └──── eth1 of each node       route, and with macvlan and ipvlan the pods' gateway, as a
                                                cloud's VPC router is
 
-eth1 is there for macvlan and ipvlan alone: their pods' parent (`parent.py`).
+Only nodes with macvlan or ipvlan pods have an eth1, their pods' parent (`parent.py`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ QUIET: Mapping[str, str] = {
     "ipv4/conf/all/rp_filter": "0",
     "ipv4/conf/default/rp_filter": "0",
 }
-"""Settings of every namespace, before there is any device."""
+"""Settings of every namespace, written before it has devices."""
 FORWARDING: Mapping[str, str] = {
     "ipv4/ip_forward": "1",
     "ipv6/conf/all/forwarding": "1",
@@ -32,7 +32,7 @@ FORWARDING: Mapping[str, str] = {
     "ipv4/conf/all/send_redirects": "0",
     "ipv4/conf/default/send_redirects": "0",
 }
-"""Settings of those that forward."""
+"""Settings of namespaces that forward."""
 
 
 def underlay() -> list[str]:
@@ -46,7 +46,7 @@ def underlay() -> list[str]:
 
 
 def plugged(port: str, netns: str, device: str = "eth0", mac: str = "") -> list[str]:
-    """A device of the namespace `netns` on the bridge, made in the underlay's namespace."""
+    """A device in the namespace `netns`, plugged into the bridge; runs in the underlay's namespace."""
     own = f" address {mac}" if mac else ""
     return [
         f"link add {port} type veth peer name {device}{own} netns {netns}",
@@ -75,7 +75,7 @@ def external() -> list[str]:
 
 
 def beyond() -> list[str]:
-    """The router's way to the rest of the world: the external host stands for it."""
+    """The router's default route: the external host stands for the world."""
     return [f"route add default via {EXTERNAL_HOST[family]} dev br0" for family in Family]
 
 
@@ -91,7 +91,7 @@ def node(plan: NodePlan) -> list[str]:
 
 
 def link_local(node: NodePlan) -> str:
-    """The address that a node has on eth0, whatever else it has."""
+    """The link-local address that every node has on eth0."""
     return f"fe80::{node.index + 10:x}"
 
 

@@ -1,4 +1,4 @@
-"""A pod's network: a namespace, a CNI chain in it, and the ways between the pod and its own node."""
+"""A pod's network: a namespace, a CNI chain run in it, and the routes between the pod and its node."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _EVERYWHERE = {Family.V4: "0.0.0.0/0", Family.V6: "::/0"}
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
-    """One pod and where it is plugged in."""
+    """One pod, its node and the kind of its device."""
 
     lab: LabName
     device: str
@@ -43,9 +43,9 @@ class Wiring:
 
 def wire(wiring: Wiring) -> None:
     """
-    The pod's network, in force when this returns. To be run in its node's namespace.
+    Make the pod's network. Runs in its node's namespace.
 
-    What will be needed to undo it is on disk before anything is done.
+    What is needed to undo it is written to disk first.
     """
     netns.create(wiring.netns)
     with netns.inside(wiring.netns):
@@ -62,7 +62,7 @@ def wire(wiring: Wiring) -> None:
 
 
 def unwire(wiring: Wiring) -> None:
-    """No network: what `wire` did, undone as far as it came. To be run in the node's namespace."""
+    """Undo what `wire` did, as far as it came. Runs in the node's namespace."""
     path = wiring.lab.pod_record(wiring.pod.place)
     record = json.loads(path.read_text()) if path.exists() else None
     if record is not None and record["pod"]["node"] == wiring.node.name:
@@ -71,13 +71,13 @@ def unwire(wiring: Wiring) -> None:
 
 
 def forget(wiring: Wiring) -> None:
-    """No network and no word of it; for a pod whose node goes, too."""
+    """Remove the namespace and the record of a pod whose node is removed, too."""
     netns.delete(wiring.netns)
     wiring.lab.pod_record(wiring.pod.place).unlink(missing_ok=True)
 
 
 def is_whole(wiring: Wiring) -> bool:
-    """Whether the pod is wired as planned, and completely."""
+    """Whether the pod is wired completely, and as planned."""
     path = wiring.lab.pod_record(wiring.pod.place)
     if not path.exists() or not netns.exists(wiring.netns):
         return False
@@ -137,8 +137,8 @@ def _host_local(wiring: Wiring) -> dict[str, Any]:
 
 
 def _static(wiring: Wiring) -> dict[str, Any]:
-    # For pods with an address that no range of the node holds. On a shared parent such a one has no
-    # gateway in its own subnet: `_ways_out` adds the router. The other one is as host-local has it.
+    # For pods with an address outside of the node's ranges. On a shared parent such an address has no gateway in
+    # its subnet: `_routes_out` adds the router. A second address inside a range is as host-local would make it.
     if wiring.device not in SHARED_PARENT:
         routes = [{"dst": _EVERYWHERE[family]} for family in _families(wiring)]
         return {"type": "static", "addresses": list(map(_with_gateway, wiring.pod.addresses)), "routes": routes}
@@ -153,7 +153,7 @@ def _static(wiring: Wiring) -> dict[str, Any]:
 
 
 def _with_gateway(address: IPAddress) -> dict[str, str]:
-    # ptp gives the gateway to the node's end of the pair, so it is the least likely of its neighbours.
+    # ptp gives the gateway's address to the node's end of the pair. This one is the least likely to be a pod's.
     network = ip_network(f"{address}/{24 if address.version == 4 else 64}", strict=False)
     gateway = network[-2] if network[-2] != address else network[-3]
     return {"address": f"{address}/{network.prefixlen}", "gateway": str(gateway)}
@@ -167,31 +167,31 @@ def _finish(wiring: Wiring, result: Result) -> None:
         index = socket.if_nametoindex(PARENT)
         slave = parent.slave_name(wiring.device, index)
         mac = hardware_address(slave).hex(":")
-        netns.ip(_ways_to_pod(wiring, slave))
+        netns.ip(_routes_to_pod(wiring, slave))
         with netns.inside(wiring.netns):
-            netns.ip([*_ways_to_node(wiring, mac), *_ways_out(wiring)])
+            netns.ip([*_routes_to_node(wiring, mac), *_routes_out(wiring)])
             announce("eth0", (each for each in wiring.pod.addresses if isinstance(each, IPv6Address)))
     else:
         host_side = next(each["name"] for each in result["interfaces"] if not each.get("sandbox"))
-        netns.ip(_ways_to_pod(wiring, host_side))
+        netns.ip(_routes_to_pod(wiring, host_side))
 
 
-def _ways_to_pod(wiring: Wiring, device: str) -> Iterator[str]:
-    # The source is the node's address as the cluster knows it: traffic from it always may pass.
+def _routes_to_pod(wiring: Wiring, device: str) -> Iterator[str]:
+    # The source is the node's address as the cluster knows it, from which traffic may always pass.
     for address in wiring.pod.addresses:
         own = wiring.node.address(family_of(address))
         source = f" src {own}" if own else ""
         yield f"route replace {address} dev {device}{_on_link(address.version)}{source}"
 
 
-def _ways_to_node(wiring: Wiring, mac: str) -> Iterator[str]:
+def _routes_to_node(wiring: Wiring, mac: str) -> Iterator[str]:
     for address in wiring.node.addresses:
         if family_of(address) in _families(wiring):
             yield f"neigh replace {address} lladdr {mac} dev eth0 nud permanent"
             yield f"route replace {address} dev eth0{_on_link(address.version)}"
 
 
-def _ways_out(wiring: Wiring) -> Iterator[str]:
+def _routes_out(wiring: Wiring) -> Iterator[str]:
     for address in wiring.pod.addresses:
         if wiring.node.block_of(address) is None:
             yield f"route replace default via {ROUTER[family_of(address)]} dev eth0 onlink"

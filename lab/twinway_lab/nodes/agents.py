@@ -1,4 +1,4 @@
-"""The nodes' agents: configured, started, ended, waited for."""
+"""Configure, start and end the nodes' agents, and wait for them."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from twinway.errors import LabError, SourceError, TwinwayError
 from twinway.files import write_whole
 from twinway_lab.names import LabName, node_place, shortened
 from twinway_lab.nodes import cgroups, processes
-from twinway_lab.nodes.processes import Home
+from twinway_lab.nodes.processes import Container
 
 PATIENCE_SECONDS = 20.0
-"""How long an agent may take to end by itself."""
+"""Seconds that an agent may take to end by itself."""
 _DYING_SECONDS = 1.0
 _PAUSE_SECONDS = 0.02
 _LAST_WORDS = 3
 _PROGRAM = "from twinway.cli.main import main; main()"
-"""The program `twinway` of this very environment, whatever is on the PATH."""
+"""The program `twinway` of this environment, whatever is on the PATH."""
 
 
 def configure(lab: LabName, node: str, driver: str, more: Mapping[str, Any]) -> None:
     """Write the node's config, `more` keys included; an agent that runs reads it when it is started again."""
-    home = lab.node_dir(node)
+    folder = lab.node_dir(node)
     config = {
         **more,
         "node_name": node,
@@ -37,7 +37,7 @@ def configure(lab: LabName, node: str, driver: str, more: Mapping[str, Any]) -> 
         "source": {"kind": "manifests", "paths": [str(lab.manifests())]},
         "cgroup_root": str(cgroups.of_node(lab, node)),
         "bpffs": str(pins(lab, node)),
-        "run_dir": str(home / "run"),
+        "run_dir": str(folder / "run"),
     }
     write_whole(_config(lab, node), json.dumps(config, indent=2) + "\n")
 
@@ -57,33 +57,33 @@ def pins(lab: LabName, node: str) -> Path:
 
 
 def start(lab: LabName, node: str) -> None:
-    """The agent runs; one that runs already goes on."""
+    """Start the agent, unless it runs."""
     _killed(lab, node).unlink(missing_ok=True)
     if not is_running(lab, node):
         log = lab.node_dir(node) / "agent.log"
-        home = Home(cgroups.of_agent(lab, node), lab.netns(node_place(node)), log)
+        container = Container(cgroups.of_agent(lab, node), lab.netns(node_place(node)), log)
         words = [sys.executable, "-P", "-c", _PROGRAM, "agent", "--config", str(_config(lab, node))]
-        processes.start(home, lambda: os.execv(words[0], words))  # noqa: S606 (no shell is the point)
+        processes.start(container, lambda: os.execv(words[0], words))  # noqa: S606 (no shell is the point)
 
 
 def is_running(lab: LabName, node: str) -> bool:
-    """Whether a process of the agent is there."""
+    """Whether the agent runs."""
     return bool(cgroups.members(cgroups.of_agent(lab, node)))
 
 
 def kill(lab: LabName, node: str) -> None:
-    """The agent has died without a chance to say anything, and is not missed until it is started again."""
+    """Kill the agent with SIGKILL; its absence is no fault until it is started again."""
     _killed(lab, node).touch()
     cgroups.kill(cgroups.of_agent(lab, node))
 
 
 def stop(lab: LabName, node: str) -> None:
-    """The agent has ended, by itself where it does so in time."""
+    """End the agent with SIGTERM, and with SIGKILL if that takes too long."""
     cgroups.terminate(cgroups.of_agent(lab, node), PATIENCE_SECONDS)
 
 
 def status(lab: LabName, node: str) -> dict[str, Any] | None:
-    """What the agent says of itself; None where it does not answer."""
+    """Return the agent's status; None where it does not answer."""
     try:
         return AgentClient(lab.agent_socket(node)).status()
     except SourceError:
@@ -91,7 +91,7 @@ def status(lab: LabName, node: str) -> dict[str, Any] | None:
 
 
 def wait_answering(lab: LabName, nodes: Iterable[str], timeout: float) -> None:
-    """Every node's agent answers; raises `LabError` for one that has ended, or does not in time."""
+    """Wait until every agent answers. Raises `LabError` for one that has ended or does not answer in time."""
     deadline = time.monotonic() + timeout
     for node in nodes:
         while status(lab, node) is None:
@@ -143,4 +143,4 @@ def _ended(lab: LabName, node: str) -> LabError:
     lines = [line for line in log.splitlines() if line.strip()]
     # What the agent says to people; else, for what nobody foresaw, the end of its log.
     words = [line for line in lines if line.startswith("error: ")][-1:] or lines[-_LAST_WORDS:]
-    return LabError(f"node {node}: the agent has ended: {' | '.join(words) or 'without a word'}")
+    return LabError(f"node {node}: the agent has ended: {' | '.join(words) or 'without a message'}")

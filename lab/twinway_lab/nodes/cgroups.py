@@ -1,4 +1,4 @@
-"""Cgroup v2 directories of a lab: every process it starts lives in one, so that none can be lost."""
+"""Cgroup v2 directories of a lab. Every process that it starts is in one, so that none can be lost."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MOUNTS = Path("/proc/self/mounts")
 
 @cache
 def hierarchy() -> Path:
-    """Where cgroup v2 is mounted; raises `LabError` where it is not."""
+    """Find where cgroup v2 is mounted. Raises `LabError` where it is not."""
     for line in _MOUNTS.read_text().splitlines():
         _, target, kind, *_ = line.split()
         if kind == "cgroup2":
@@ -74,7 +74,7 @@ def join(group: Path) -> None:
 
 
 def members(group: Path) -> list[int]:
-    """The processes in `group` itself, by id; none where there is no such group."""
+    """The ids of the processes in `group` itself; none where there is no such group."""
     try:
         return [int(word) for word in (group / "cgroup.procs").read_text().split()]
     except OSError as error:
@@ -84,7 +84,7 @@ def members(group: Path) -> list[int]:
 
 
 def kill(group: Path) -> None:
-    """No process is left in `group` or below."""
+    """Kill every process in `group` and below."""
     if not group.exists():
         return
     try:
@@ -126,7 +126,7 @@ def wait_empty(group: Path, patience: float) -> None:
 
 
 def remove(group: Path) -> None:
-    """No directory `group`; its processes must have ended."""
+    """Remove the directory `group`; its processes must have ended."""
     for path in _bottom_up(group):
         _remove_one(path)
 

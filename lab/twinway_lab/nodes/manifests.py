@@ -1,4 +1,4 @@
-"""The file that the agents follow: the cluster as the lab shows it to them."""
+"""The manifest that the agents watch."""
 
 from __future__ import annotations
 

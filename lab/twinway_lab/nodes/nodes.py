@@ -1,4 +1,4 @@
-"""The hardware of a lab: the underlay, the external host and the nodes, made and removed."""
+"""Make and remove the underlay, the external host and the nodes of a lab."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from twinway_lab.nodes import agents, cgroups
 from twinway_lab.plan.plan import NodePlan
 
 
-def make_ground(lab: LabName) -> None:
-    """Directories, a BPF file system of the lab's own, the underlay and the external host."""
+def make_underlay(lab: LabName) -> None:
+    """Make the lab's directories, its BPF file system, the underlay and the external host."""
     for name in ("manifests", "nodes", "places", "pods", "log", "bpf"):
         (lab.state / name).mkdir(mode=0o700, parents=True)
     syscalls.mount_bpffs(lab.state / "bpf")
@@ -30,7 +30,7 @@ def make_ground(lab: LabName) -> None:
 
 
 def make(lab: LabName, node: NodePlan, device: str) -> None:
-    """A node, plugged in and without an agent; raises `LabError` where the kernel lacks `device`."""
+    """Make a node without an agent and plug it in. Raises `LabError` where the kernel lacks `device`."""
     name = lab.netns(node_place(node.name))
     (lab.node_dir(node.name) / "run").mkdir(mode=0o700, parents=True)
     agents.pins(lab, node.name).mkdir(mode=0o700)
@@ -47,14 +47,14 @@ def make(lab: LabName, node: NodePlan, device: str) -> None:
 
 
 def remove(lab: LabName, node: NodePlan) -> None:
-    """No such node, nothing of it, and no process in it."""
+    """End all processes of a node and remove all that it had."""
     group = cgroups.of_node(lab, node.name)
     cgroups.kill(group)
     for path in (agents.pins(lab, node.name), lab.node_dir(node.name)):
         shutil.rmtree(path, ignore_errors=True)
     name = lab.netns(node_place(node.name))
     if netns.exists(name):
-        # The namespace itself goes a moment later; its port must be free for the node's successor.
+        # The kernel removes a namespace a moment later; the node's successor needs the name of its port at once.
         with netns.inside(lab.underlay):
             ports = (topology.node_port(node), parent.port(node))
             netns.ip((f"link del {port}" for port in ports), whatever_is_there=True)

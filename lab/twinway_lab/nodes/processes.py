@@ -1,4 +1,4 @@
-"""Processes of the lab, forked from the command itself: no interpreter starts anew, none escapes its cgroup."""
+"""Processes of the lab, forked from the command itself: no interpreter starts, and none leaves its cgroup."""
 
 from __future__ import annotations
 
@@ -24,42 +24,42 @@ Body = Callable[[], object]
 
 
 @dataclass(frozen=True, slots=True)
-class Home:
-    """Where a process lives."""
+class Container:
+    """The cgroup and the network namespace that a process runs in, and its log."""
 
     group: Path
     netns: str
     log: Path
-    """Standard output and error go here, behind what is there already."""
+    """Standard output and error are appended to it."""
 
 
-def start(home: Home, body: Body, *, keep: Sequence[int] = ()) -> int:
+def start(container: Container, body: Body, *, keep: Sequence[int] = ()) -> int:
     """
-    The id of a new process that runs `body` at `home` and ends with it.
+    Start a process that runs `body` in `container` and ends with it; return its id.
 
-    When this returns it is in its cgroup. Until it is, it holds every descriptor of this command, the
-    lab's lock among them: should this command be killed, whoever gets the lock finds it in its group.
+    When this returns, the process is in its cgroup. Until then it holds every descriptor of this command, the
+    lab's lock among them: if this command is killed, whoever gets the lock next finds the process in its cgroup.
     """
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
-        _child(home, body, frozenset(keep))
+        _child(container, body, frozenset(keep))
     os.close(writing)
     with os.fdopen(reading, "rb") as pipe:
         pipe.read()  # ends when the child has closed its descriptors
     return pid
 
 
-def _child(home: Home, body: Body, keep: frozenset[int]) -> NoReturn:
+def _child(container: Container, body: Body, keep: frozenset[int]) -> NoReturn:
     status = 1
     try:
-        cgroups.join(home.group)
+        cgroups.join(container.group)
         os.setsid()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
-        syscalls.enter_netns(NETNS_DIR / home.netns)
+        syscalls.enter_netns(NETNS_DIR / container.netns)
         os.chdir("/")
-        _redirect(home.log)
+        _redirect(container.log)
         _close_all_but(keep)
         gc.freeze()  # what came with the fork stays in shared pages
         body()
@@ -86,7 +86,7 @@ def _close_all_but(keep: frozenset[int]) -> None:
             os.close(number)
 
 
-def start_ready(home: Home, body: Callable[[Callable[[], None]], object]) -> Callable[[], None]:
+def start_ready(container: Container, body: Callable[[Callable[[], None]], object]) -> Callable[[], None]:
     """
     Start `body(ready)`; the answer waits until it has called `ready()`, and raises `LabError` if it never will.
 
@@ -104,19 +104,19 @@ def start_ready(home: Home, body: Callable[[Callable[[], None]], object]) -> Cal
         except TwinwayError as error:
             ready(str(error))
 
-    start(home, run, keep=(writing,))
+    start(container, run, keep=(writing,))
     os.close(writing)
 
     def wait() -> None:
         with os.fdopen(reading, "rb") as pipe:
             said = pipe.read()
         if said != b"\0":
-            raise LabError(said.decode() or f"a process of the lab has ended at once; see {home.log}")
+            raise LabError(said.decode() or f"a process of the lab has ended at once; see {container.log}")
 
     return wait
 
 
-def side_by_side(jobs: Sequence[tuple[Home, Callable[[], Any]]]) -> list[Any]:
+def side_by_side(jobs: Sequence[tuple[Container, Callable[[], Any]]]) -> list[Any]:
     """
     What the jobs answer (JSON values), each run in a process of its own, a few at a time.
 
@@ -124,10 +124,10 @@ def side_by_side(jobs: Sequence[tuple[Home, Callable[[], Any]]]) -> list[Any]:
     """
     answers: list[Any] = []
     running: list[tuple[int, int]] = []
-    for home, job in jobs:
+    for container, job in jobs:
         if len(running) == _WORKERS:
             answers.append(_answer(*running.pop(0)))
-        running.append(_worker(home, job))
+        running.append(_worker(container, job))
     answers += [_answer(*each) for each in running]
     for answer in answers:
         if "error" in answer:
@@ -135,7 +135,7 @@ def side_by_side(jobs: Sequence[tuple[Home, Callable[[], Any]]]) -> list[Any]:
     return [answer["value"] for answer in answers]
 
 
-def _worker(home: Home, job: Callable[[], Any]) -> tuple[int, int]:
+def _worker(container: Container, job: Callable[[], Any]) -> tuple[int, int]:
     reading, writing = os.pipe()
 
     def run() -> None:
@@ -146,7 +146,7 @@ def _worker(home: Home, job: Callable[[], Any]) -> tuple[int, int]:
         with os.fdopen(writing, "w") as pipe:
             json.dump(answer, pipe)
 
-    pid = start(home, run, keep=(writing,))
+    pid = start(container, run, keep=(writing,))
     os.close(writing)
     return pid, reading
 

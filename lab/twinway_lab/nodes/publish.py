@@ -1,4 +1,4 @@
-"""What the agents are shown: the user's objects, completed as the parts of a real cluster would."""
+"""The objects that agents read: the user's, completed as the components of a real cluster would."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The user's manifests as documents: read, told apart by name, kept between commands."""
+"""The user's manifests as documents: read, identified by name, kept between commands."""
 
 from __future__ import annotations
 

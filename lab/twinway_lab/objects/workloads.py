@@ -1,4 +1,4 @@
-"""Workloads into pods: what the controllers of a real cluster do, at rest."""
+"""Turn workloads into the pods that the controllers of a real cluster would make."""
 
 from __future__ import annotations
 

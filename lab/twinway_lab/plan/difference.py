@@ -37,8 +37,10 @@ def difference(before: Sequence[Plan], wanted: Plan, whole: Whole) -> Difference
     """
     nodes = _once(node for plan in before for node in plan.nodes)
     same = {node.name: node for node in wanted.nodes if all(node in plan.nodes for plan in before)}
-    homes = [{node.name: node for node in plan.nodes} for plan in before]
-    pods = _once((pod, home[pod.node]) for plan, home in zip(before, homes, strict=True) for pod in plan.pods)
+    nodes_by_plan = [{node.name: node for node in plan.nodes} for plan in before]
+    pods = _once(
+        (pod, nodes[pod.node]) for plan, nodes in zip(before, nodes_by_plan, strict=True) for pod in plan.pods
+    )
     known = {(pod.place, pod.network) for pod, _ in pods}
     ports: dict[Place, set[tuple[PodPort, ...]]] = {}
     for pod, _ in pods:

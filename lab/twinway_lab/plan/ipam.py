@@ -28,19 +28,19 @@ class Ipam:
         self._nodes = nodes
 
     def given_out(
-        self, homes: Mapping[ObjectRef, NodePlan], kept: Mapping[ObjectRef, PodPlan]
+        self, nodes: Mapping[ObjectRef, NodePlan], kept: Mapping[ObjectRef, PodPlan]
     ) -> dict[ObjectRef, tuple[IPAddress, ...]]:
         """The addresses of every pod; raises `Refused` where a range is used up."""
-        found = {pod.ref: _said(pod, homes[pod.ref]) for pod in self._pods if pod.addresses or pod.host_network}
+        found = {pod.ref: _said(pod, nodes[pod.ref]) for pod in self._pods if pod.addresses or pod.host_network}
         for ref, before in kept.items():
-            if ref not in found and self._stays(before, homes[ref]):
+            if ref not in found and self._stays(before, nodes[ref]):
                 found[ref] = before.addresses
                 for address in before.addresses:
                     self._claim(ref, address)
         pools = {node.name: [Pool(block, self._owners) for block in node.pod_cidrs] for node in self._nodes}
         for pod in self._pods:
             if pod.ref not in found:
-                found[pod.ref] = tuple(_next(pod.ref, homes[pod.ref], pools[homes[pod.ref].name]))
+                found[pod.ref] = tuple(_next(pod.ref, nodes[pod.ref], pools[nodes[pod.ref].name]))
         return found
 
     def _claim(self, ref: ObjectRef, address: IPAddress) -> None:

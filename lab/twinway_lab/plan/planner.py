@@ -24,7 +24,7 @@ from twinway_lab.plan.addresses import (
 from twinway_lab.plan.ipam import Ipam
 from twinway_lab.plan.plan import NodePlan, Plan, PodPlan, PodPort
 from twinway_lab.plan.refused import Refused
-from twinway_lab.plan.scheduler import Fit, homes_of
+from twinway_lab.plan.scheduler import Fit, assigned
 
 DEFAULT_NODES = ("n1", "n2")
 
@@ -51,13 +51,13 @@ def planned(given: Given, before: Plan) -> Planned:
     live = sorted((pod for pod in given.pods if not pod.finished), key=lambda pod: pod.ref)
     earlier = {pod.place: pod for pod in before.pods}
     kept = {pod.ref: earlier[place] for pod in live if (place := _place(pod)) in earlier}
-    homes = homes_of(live, nodes, given.fit, kept)
-    placed = [pod for pod in live if pod.ref in homes.of]
-    kept = {ref: pod for ref, pod in kept.items() if ref in homes.of}
-    addresses = Ipam(nodes, placed).given_out(homes.of, kept)
-    pods = tuple(_pod(pod, homes.of[pod.ref], addresses[pod.ref]) for pod in placed)
+    assignment = assigned(live, nodes, given.fit, kept)
+    placed = [pod for pod in live if pod.ref in assignment.of]
+    kept = {ref: pod for ref, pod in kept.items() if ref in assignment.of}
+    addresses = Ipam(nodes, placed).given_out(assignment.of, kept)
+    pods = tuple(_pod(pod, assignment.of[pod.ref], addresses[pod.ref]) for pod in placed)
     _check_host_ports(pods)
-    return Planned(Plan(nodes, pods), homes.waiting)
+    return Planned(Plan(nodes, pods), assignment.waiting)
 
 
 def _pod(pod: Pod, node: NodePlan, addresses: tuple[IPAddress, ...]) -> PodPlan:

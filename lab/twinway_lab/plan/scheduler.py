@@ -1,4 +1,4 @@
-"""Which node each pod is on: where it says, where it was, else where the fewest are."""
+"""Assign pods to nodes: to the one that the pod names, else the one it was on, else the one with fewest pods."""
 
 from __future__ import annotations
 
@@ -31,48 +31,50 @@ class Fit:
 
 
 @dataclass(slots=True)
-class Homes:
-    """Where pods are, while they are given out."""
+class Assignment:
+    """The nodes that pods were assigned to so far."""
 
     of: dict[ObjectRef, NodePlan] = field(default_factory=dict)
     waiting: dict[ObjectRef, str] = field(default_factory=dict)
-    """Pods that no node suits, and why: they have no network, as pods that are pending."""
+    """Pods that no node suits, and why. They stay pending, without a network."""
     _taken: set[tuple[NodeName, PodPort]] = field(default_factory=set)
 
     def put(self, pod: Pod, node: NodePlan) -> None:
-        """The pod is on this node."""
+        """Assign a pod to a node."""
         self.of[pod.ref] = node
         self._taken |= set(_host_ports(pod, node))
 
     def has_room(self, pod: Pod, node: NodePlan) -> bool:
-        """Whether the node's own ports that the pod listens on are free."""
+        """Whether the host ports that the pod listens on are free."""
         return self._taken.isdisjoint(_host_ports(pod, node))
 
 
-def homes_of(pods: Sequence[Pod], nodes: Sequence[NodePlan], fit: Fit, kept: Mapping[ObjectRef, PodPlan]) -> Homes:
-    """The node of each pod, spread evenly; raises `Refused` for a pod that names a node that is not there."""
+def assigned(
+    pods: Sequence[Pod], nodes: Sequence[NodePlan], fit: Fit, kept: Mapping[ObjectRef, PodPlan]
+) -> Assignment:
+    """Assign each pod to a node, evenly. Raises `Refused` for a pod that names a node that does not exist."""
     by_name = {node.name: node for node in nodes}
-    homes = Homes()
+    assignment = Assignment()
     for pod in pods:
         before = by_name.get(kept[pod.ref].node) if pod.ref in kept else None
         if pod.node is not None:
-            homes.put(pod, _named(pod, pod.node, by_name))
+            assignment.put(pod, _named(pod, pod.node, by_name))
         elif before is not None and fit.misfit(pod, before) is None:
-            homes.put(pod, before)
-    load = Counter(home.name for home in homes.of.values())
+            assignment.put(pod, before)
+    load = Counter(node.name for node in assignment.of.values())
     for pod in pods:
-        if pod.ref in homes.of:
+        if pod.ref in assignment.of:
             continue
         misfits = [fit.misfit(pod, node) for node in nodes]
         suited = [node for node, why in zip(nodes, misfits, strict=True) if why is None]
-        free = [node for node in suited if homes.has_room(pod, node)]
+        free = [node for node in suited if assignment.has_room(pod, node)]
         if not free:
-            homes.waiting[pod.ref] = _PORTS_TAKEN if suited else why_nowhere(misfits)
+            assignment.waiting[pod.ref] = _PORTS_TAKEN if suited else why_nowhere(misfits)
             continue
-        home = min(free, key=lambda node: (load.get(node.name, 0), node.index))
-        homes.put(pod, home)
-        load[home.name] += 1
-    return homes
+        chosen = min(free, key=lambda node: (load.get(node.name, 0), node.index))
+        assignment.put(pod, chosen)
+        load[chosen.name] += 1
+    return assignment
 
 
 def _named(pod: Pod, name: NodeName, nodes: Mapping[NodeName, NodePlan]) -> NodePlan:

@@ -1,4 +1,4 @@
-"""Queries carried out: names resolved, places asked side by side, answers put back in the order asked."""
+"""Carry out queries: resolve names, ask all places at the same time, answer in the order of the queries."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from twinway_lab.plan.addresses import EXTERNAL_HOST, ROUTER
 from twinway_lab.plan.plan import Plan
 from twinway_lab.probe import places
 from twinway_lab.probe.attempts import Attempt, has_sctp
-from twinway_lab.probe.denials import Connection, Denials, Denied
-from twinway_lab.probe.denials import told as told_of
+from twinway_lab.probe.denials import Connection, Denials, Denied, described
 from twinway_lab.probe.queries import Query
 
 Answer = dict[str, Any]
@@ -39,13 +38,13 @@ def explained(lab: LabName, plan: Plan, queries: Sequence[Query]) -> list[Answer
     denials = Denials(lab, plan) if any(answer["outcome"] == "dropped" for answer, _ in came) else None
     known: dict[Connection, tuple[Denied, ...]] = {}
     whole: list[Answer] = []
-    for answer, told in came:
+    for answer, found in came:
         denied: tuple[Denied, ...] = ()
-        if denials is not None and answer["outcome"] == "dropped" and told.detail is None:
-            if told.connection not in known:
-                known[told.connection] = denials.of(told.connection)
-            denied = known[told.connection]
-        detail = f"dropped by {told_of(denied)}" if denied else told.detail
+        if denials is not None and answer["outcome"] == "dropped" and found.detail is None:
+            if found.connection not in known:
+                known[found.connection] = denials.of(found.connection)
+            denied = known[found.connection]
+        detail = f"dropped by {described(denied)}" if denied else found.detail
         whole.append({**answer, "denied_by": [each.as_json() for each in denied], "detail": detail})
     return whole
 
@@ -55,16 +54,16 @@ def plain(answer: Answer) -> Answer:
     return {key: value for key, value in answer.items() if key not in _WHY}
 
 
-class _Told(NamedTuple):
+class _Found(NamedTuple):
     """What is known of an answer beside what programs rely on."""
 
     connection: Connection
     detail: str | None
 
 
-def _carried_out(lab: LabName, plan: Plan, queries: Sequence[Query]) -> list[tuple[Answer, _Told]]:
+def _carried_out(lab: LabName, plan: Plan, queries: Sequence[Query]) -> list[tuple[Answer, _Found]]:
     for where in {query.place for query in queries}:
-        places.home(lab, plan, where)  # there is such a place
+        places.container(lab, plan, where)  # there is such a place
     if any(query.protocol is Protocol.SCTP for query in queries) and not has_sctp():
         raise LabError("this kernel has no SCTP: build it with CONFIG_IP_SCTP, or load the module sctp")
     hosts = _hosts(lab, queries)
@@ -91,15 +90,15 @@ def _attempt(query: Query, host: IPAddress) -> Attempt:
     )
 
 
-def _of(query: Query, host: IPAddress, came: Iterator[Answer]) -> Iterator[tuple[Answer, _Told]]:
+def _of(query: Query, host: IPAddress, came: Iterator[Answer]) -> Iterator[tuple[Answer, _Found]]:
     place, to, protocol = query.asked
     connection = Connection(query.place, query.source, host, query.target.port, query.protocol)
     for _ in range(query.count):
         outcome = next(came)
         if "error" in outcome:
             raise LabError(f"{place} to {to}: {outcome['error']}")
-        told = _Told(connection, outcome.pop("detail"))
-        yield {"from": place, "to": to, "protocol": protocol, **outcome}, told
+        found = _Found(connection, outcome.pop("detail"))
+        yield {"from": place, "to": to, "protocol": protocol, **outcome}, found
 
 
 def _hosts(lab: LabName, queries: Iterable[Query]) -> list[IPAddress]:

@@ -58,7 +58,7 @@ class Denied:
         return asdict(self)
 
 
-def told(denied: Iterable[Denied]) -> str:
+def described(denied: Iterable[Denied]) -> str:
     """All of it in one line; pods that are denied alike, as a Service's backends are, stand together."""
     pods: dict[Denied, list[str]] = {}
     for each in denied:

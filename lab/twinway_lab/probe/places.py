@@ -1,4 +1,4 @@
-"""The places of a lab from outside: their processes started, stopped, asked."""
+"""Start, stop and ask the processes that stand for a lab's places."""
 
 from __future__ import annotations
 
@@ -13,67 +13,67 @@ from twinway.errors import LabError
 from twinway.model.net import Protocol
 from twinway_lab.names import EXTERNAL, LabName, Place, node_place
 from twinway_lab.nodes import cgroups
-from twinway_lab.nodes.processes import Home, start_ready
+from twinway_lab.nodes.processes import Container, start_ready
 from twinway_lab.plan.plan import Plan, PodPlan, PodPort
 from twinway_lab.probe.attempts import Attempt
 
 EXTERNAL_PORTS = (PodPort(Protocol.TCP, 80), PodPort(Protocol.UDP, 80))
-"""What the external host answers on: something to reach for what leaves the cluster."""
+"""What the external host answers on, so that connections that leave the cluster reach something."""
 
 
-def pod_home(lab: LabName, pod: PodPlan) -> Home:
-    """Where a pod's programs live; those of a host-network pod in their node's namespace."""
+def pod_container(lab: LabName, pod: PodPlan) -> Container:
+    """What a pod's programs run in; those of a host-network pod are in their node's namespace."""
     inside = node_place(pod.node) if pod.host_network else pod.place
-    return Home(cgroups.of_place(lab, pod.place, pod.node), lab.netns(inside), _log(lab, pod.place))
+    return Container(cgroups.of_place(lab, pod.place, pod.node), lab.netns(inside), _log(lab, pod.place))
 
 
-def _home(lab: LabName, where: Place) -> Home:
-    return Home(cgroups.of_place(lab, where, None), lab.netns(where), _log(lab, where))
+def _container(lab: LabName, where: Place) -> Container:
+    return Container(cgroups.of_place(lab, where, None), lab.netns(where), _log(lab, where))
 
 
-def home(lab: LabName, plan: Plan, where: Place) -> Home:
-    """Where the programs of a place live; raises `LabError` where the lab has no such place."""
+def container(lab: LabName, plan: Plan, where: Place) -> Container:
+    """What the programs of a place run in. Raises `LabError` where the lab has no such place."""
     if where.kind == "pod":
         pod = plan.pod(where)
         if pod is None:
             raise LabError(f"lab {lab}: there is no pod {where}")
-        return pod_home(lab, pod)
+        return pod_container(lab, pod)
     if where.kind == "node" and plan.node(where.name) is None:
         known = ", ".join(str(node_place(node.name)) for node in plan.nodes)
         raise LabError(f"lab {lab}: there is no {where}; there are {known}")
-    return _home(lab, where)
+    return _container(lab, where)
 
 
 def start_pods(lab: LabName, pods: Iterable[PodPlan]) -> None:
-    """The pods answer on their ports when this returns."""
-    _start(lab, [(pod.place, pod_home(lab, pod), pod.ports) for pod in pods])
+    """Start pods; they answer on their ports when this returns."""
+    _start(lab, [(pod.place, pod_container(lab, pod), pod.ports) for pod in pods])
 
 
 def start_node(lab: LabName, node: str) -> None:
-    """The node's place takes probes when this returns."""
-    _start(lab, [(node_place(node), _home(lab, node_place(node)), ())])
+    """Start a node's place; it takes probes when this returns."""
+    _start(lab, [(node_place(node), _container(lab, node_place(node)), ())])
 
 
 def start_external(lab: LabName) -> None:
-    """The external place answers and takes probes when this returns."""
-    _start(lab, [(EXTERNAL, _home(lab, EXTERNAL), EXTERNAL_PORTS)])
+    """Start the external place; it answers and takes probes when this returns."""
+    _start(lab, [(EXTERNAL, _container(lab, EXTERNAL), EXTERNAL_PORTS)])
 
 
 def stop(lab: LabName, where: Place, group: Path) -> None:
-    """No process is left at the place, and nothing that it left behind."""
+    """End every process of a place, and remove its socket and cgroup."""
     cgroups.kill(group)
     lab.place_socket(where).unlink(missing_ok=True)
     cgroups.remove(group)
 
 
 def ask(lab: LabName, asked: Mapping[Place, Sequence[Attempt]]) -> dict[Place, list[dict[str, Any]]]:
-    """What came of the attempts at each place, in order; all places try at the same time."""
+    """Return the outcome of each place's attempts, in order; all places try at the same time."""
     connections = {where: _asked(lab, where, attempts) for where, attempts in asked.items()}
     return {where: _answer(lab, where, connection) for where, connection in connections.items()}
 
 
-def _start(lab: LabName, listed: Iterable[tuple[Place, Home, Sequence[PodPort]]]) -> None:
-    from twinway_lab.probe import place  # here and not in each child: what is imported before is shared
+def _start(lab: LabName, listed: Iterable[tuple[Place, Container, Sequence[PodPort]]]) -> None:
+    from twinway_lab.probe import place  # before the fork: children share what is imported already
 
     def body(where: Place, ports: Sequence[PodPort]) -> Callable[[Callable[[], None]], None]:
         return lambda ready: place.run(where, ports, lab.place_socket(where), ready)

@@ -106,27 +106,27 @@ def sniffing(lab: Lab, place: str, *addresses: str) -> Iterator[dict[str, Any]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Knocks:
-    """How often a door was tried, and how often it opened."""
+class Attempts:
+    """How many connections were attempted from a place to an address, and how many were established."""
 
     where: str
-    tries: int
-    opened: int
+    attempts: int
+    connected: int
 
 
 @contextmanager
-def knocking(lab: Lab, *doors: tuple[str, str, int]) -> Iterator[list[Knocks]]:
-    """Each (place, address, port) is tried without pause while the block runs; the counts are there after it."""
-    knocks: list[Knocks] = []
-    programs = [Running(lab, place, "knock.py", address, str(port)) for place, address, port in doors]
+def attempting(lab: Lab, *targets: tuple[str, str, int]) -> Iterator[list[Attempts]]:
+    """Attempt each (place, address, port) without pause while the block runs; the counts are there after it."""
+    counts: list[Attempts] = []
+    programs = [Running(lab, place, "attempt.py", address, str(port)) for place, address, port in targets]
     with running(programs):
-        yield knocks
-        for (place, address, _), each in zip(doors, programs, strict=True):
-            knocks.append(Knocks(f"{place} → {address}", **json.loads(each.end())))
+        yield counts
+        for (place, address, _), each in zip(targets, programs, strict=True):
+            counts.append(Attempts(f"{place} → {address}", **json.loads(each.end())))
 
 
-def never_opened(knocks: list[Knocks]) -> None:
-    """Every door was tried, and none ever opened."""
-    assert all(each.tries for each in knocks), f"nobody knocked: {knocks}"
-    opened = [each for each in knocks if each.opened]
-    assert not opened, f"no door was to open; came: {opened}"
+def none_connected(counts: list[Attempts]) -> None:
+    """Check that connections were attempted everywhere and none was established."""
+    assert all(each.attempts for each in counts), f"nothing was attempted: {counts}"
+    connected = [each for each in counts if each.connected]
+    assert not connected, f"no connection may be established; came: {connected}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -35,41 +36,56 @@ def each(stage: Stage, *names: str) -> Iterator[tuple[str, ...]]:
     yield from zip(*(pod_addresses(name, stage.families) for name in names), strict=True)
 
 
+@contextmanager
+def attack(
+    stage: Stage, hearer: str, *how: str, denied: str, allowed: str, until: Collection[str] = ()
+) -> Iterator[tuple[Emitter, Emitter]]:
+    """
+    Emit from a place that policy denies and from one that it allows, while `hearer` listens (see `hearing`).
+
+    The block gets both emitters. Afterwards, what was marked wrong must not have been heard.
+    """
+    with (
+        hearing(stage, hearer, *how, until=until) as heard,
+        Emitter(stage, denied) as denied_emitter,
+        Emitter(stage, allowed) as allowed_emitter,
+    ):
+        yield denied_emitter, allowed_emitter
+    assert not wrong(heard)
+
+
 @pytest.mark.row("raw-bypass")
 def test_qdisc_bypass(stage: Stage) -> None:
     """A packet socket that asks to bypass its device's traffic control sends nothing that policy denies."""
     stage.hold(SEALED)
-    with hearing(stage, FAR, "udp", HEARD) as heard, Emitter(stage, NEAR) as shut, Emitter(stage, CLIENT) as free:
+    with attack(stage, FAR, "udp", HEARD, denied=NEAR, allowed=CLIENT) as (shut, free):
         for near, far, client in each(stage, NEAR, FAR, CLIENT):
             shut.datagram(near, far, PORT, f"{WRONG}-bypass", bypass=True)
             shut.datagram(client, far, PORT, f"{WRONG}-bypass-as-client", bypass=True)
             free.datagram(client, far, PORT, right(family_of(far)), bypass=True)
-    assert not wrong(heard)
 
 
 @pytest.mark.row("raw-bypass-ingress")
 def test_qdisc_bypass_into_a_guarded_pod(stage: Stage) -> None:
     """Such a socket reaches no guarded pod of its own node, under whatever address it sends."""
     stage.hold(GUARDED)
-    with hearing(stage, VAULT, "udp", HEARD) as heard, Emitter(stage, FAR) as rogue, Emitter(stage, DOG) as friend:
+    with attack(stage, VAULT, "udp", HEARD, denied=FAR, allowed=DOG) as (rogue, friend):
         for vault, far, dog in each(stage, VAULT, FAR, DOG):
             rogue.datagram(dog, vault, PORT, f"{WRONG}-as-dog", bypass=True)
             rogue.datagram(far, vault, PORT, f"{WRONG}-as-itself", bypass=True)
             friend.datagram(dog, vault, PORT, right(family_of(vault)), source_port=40001)
-    assert not wrong(heard)
 
 
 @pytest.mark.row("raw-ethertype")
 def test_ethertype_of_the_socket(stage: Stage) -> None:
     """A frame is judged by its own header, whatever protocol the sending socket declares."""
     stage.hold(SEALED)
-    with hearing(stage, FAR, "udp", HEARD) as heard, Emitter(stage, NEAR) as shut, Emitter(stage, CLIENT) as free:
+    with attack(stage, FAR, "udp", HEARD, denied=NEAR, allowed=CLIENT) as (shut, free):
         for near, far, client in each(stage, NEAR, FAR, CLIENT):
             other = 0x86DD if family_of(near) == 4 else 0x0800
             for ethertype in (0x0806, 0x1234, 0x88A8, other):
                 shut.datagram(near, far, PORT, f"{WRONG}-{ethertype:04x}", ethertype=ethertype)
             free.datagram(client, far, PORT, right(family_of(far)))
-    assert not wrong(heard)
 
 
 @pytest.mark.row("raw-source")
@@ -95,16 +111,11 @@ def test_connection_that_nobody_began(stage: Stage) -> None:
     """A pod that forges a connection to its own listener over its loopback cannot speak to the alleged client."""
     for shut in (SEALED, MUTE):
         stage.hold(shut)
-        with (
-            hearing(stage, EXTERNAL, "frames") as heard,
-            Emitter(stage, NEAR) as forger,
-            Emitter(stage, CLIENT) as free,
-        ):
+        with attack(stage, EXTERNAL, "frames", denied=NEAR, allowed=CLIENT) as (forger, free):
             for near, client in each(stage, NEAR, CLIENT):
                 peer = OUTSIDE[family_of(near)]
                 forger.accept(near, peer, f"{WRONG}-accepted")
                 assert free.accept(client, peer, right(family_of(near)))
-        assert not wrong(heard)
 
 
 @pytest.mark.row("icmp-error-tunnel")
@@ -112,34 +123,24 @@ def test_icmp_errors(stage: Stage) -> None:
     """An ICMP error leaves a shut pod only for the sender of what it quotes, about a connection that exists."""
     for shut in (SEALED, MUTE):
         stage.hold(shut)
-        with (
-            hearing(stage, EXTERNAL, "frames") as heard,
-            Emitter(stage, NEAR) as sender,
-            Emitter(stage, CLIENT) as free,
-        ):
+        with attack(stage, EXTERNAL, "frames", denied=NEAR, allowed=CLIENT) as (sender, free):
             for near, far, client in each(stage, NEAR, FAR, CLIENT):
                 out = OUTSIDE[family_of(near)]
                 quotes = {"strangers": (out, out), "own": (near, far), "answer": (out, near), "peer": (far, near)}
                 for name, ends in quotes.items():
                     sender.raw(_error(near, out, ends, f"{WRONG}-quotes-{name}"), out)
                 free.raw(_error(client, out, (out, out), right(family_of(out))), out)
-        assert not wrong(heard)
 
 
 @pytest.mark.row("icmp-error-ingress")
 def test_icmp_errors_in(stage: Stage) -> None:
     """An ICMP error about no connection of a guarded pod does not reach it from those whom policy shuts out."""
     stage.hold(GUARDED)
-    with (
-        hearing(stage, VAULT, "ip") as heard,
-        Emitter(stage, CLIENT) as rogue,
-        Emitter(stage, GATE) as friend,
-    ):
+    with attack(stage, VAULT, "ip", denied=CLIENT, allowed=GATE) as (rogue, friend):
         for vault, client, gate in each(stage, VAULT, CLIENT, GATE):
             for name, ends in {"own": (vault, client), "strangers": (client, vault)}.items():
                 rogue.raw(_error(client, vault, ends, f"{WRONG}-quotes-{name}"), vault)
             friend.frame(frames.ip(gate, vault, 253, marked(right(family_of(vault)))), vault)
-    assert not wrong(heard)
 
 
 def _error(sender: str, to: str, quoted: tuple[str, str], text: str) -> bytes:
@@ -152,16 +153,11 @@ def test_echo_replies(stage: Stage) -> None:
     """An echo reply that nobody asked for does not leave a pod that may send to nobody."""
     for shut in (SEALED, MUTE):
         stage.hold(shut)
-        with (
-            hearing(stage, EXTERNAL, "frames") as heard,
-            Emitter(stage, NEAR) as sender,
-            Emitter(stage, CLIENT) as free,
-        ):
+        with attack(stage, EXTERNAL, "frames", denied=NEAR, allowed=CLIENT) as (sender, free):
             for near, client in each(stage, NEAR, CLIENT):
                 out = OUTSIDE[family_of(near)]
                 sender.raw(frames.echo_reply(near, out, marked(f"{WRONG}-reply")), out)
                 free.raw(frames.echo_reply(client, out, marked(right(family_of(out)))), out)
-        assert not wrong(heard)
 
 
 @pytest.mark.row("neighbour-tunnel")
@@ -171,14 +167,9 @@ def test_neighbour_discovery_off_the_link(stage: Stage) -> None:
         pytest.skip("neighbour discovery is IPv6's")
     stage.hold(SEALED)
     (near,), (client,) = pod_addresses(NEAR, [6]), pod_addresses(CLIENT, [6])
-    with (
-        hearing(stage, EXTERNAL, "frames", until=[right(6)]) as heard,
-        Emitter(stage, NEAR) as sender,
-        Emitter(stage, CLIENT) as free,
-    ):
+    with attack(stage, EXTERNAL, "frames", until=[right(6)], denied=NEAR, allowed=CLIENT) as (sender, free):
         sender.frame(frames.neighbour_advertisement(near, OUTSIDE[6], marked(f"{WRONG}-nd")), OUTSIDE[6])
         free.frame(frames.ip(client, OUTSIDE[6], 253, marked(right(6))), OUTSIDE[6])
-    assert not wrong(heard)
 
 
 def zoo(sender: str, to: str, text: str) -> Iterator[bytes]:
@@ -203,24 +194,22 @@ def zoo(sender: str, to: str, text: str) -> Iterator[bytes]:
 def test_odd_packets_out(stage: Stage) -> None:
     """A pod that may send to nobody, and that all may reach, sends no packet of any kind of its own accord."""
     stage.hold(MUTE)
-    with hearing(stage, FAR, "frames") as heard, Emitter(stage, NEAR) as mute, Emitter(stage, CLIENT) as free:
+    with attack(stage, FAR, "frames", denied=NEAR, allowed=CLIENT) as (mute, free):
         for near, far, client in each(stage, NEAR, FAR, CLIENT):
             for packet in zoo(near, far, WRONG):
                 mute.frame(packet, far)
             free.frame(frames.ip(client, far, 253, marked(right(family_of(far)))), far)
-    assert not wrong(heard)
 
 
 @pytest.mark.row("odd-ingress")
 def test_odd_packets_in(stage: Stage) -> None:
     """A guarded pod is given no packet of any kind by those whom policy shuts out, its raw sockets included."""
     stage.hold(GUARDED)
-    with hearing(stage, VAULT, "ip") as heard, Emitter(stage, CLIENT) as rogue, Emitter(stage, GATE) as friend:
+    with attack(stage, VAULT, "ip", denied=CLIENT, allowed=GATE) as (rogue, friend):
         for vault, client, gate in each(stage, VAULT, CLIENT, GATE):
             for packet in zoo(client, vault, WRONG):
                 rogue.frame(packet, vault)
             friend.frame(frames.ip(gate, vault, 253, marked(right(family_of(vault)))), vault)
-    assert not wrong(heard)
 
 
 @pytest.mark.row("ack-scan")
@@ -288,11 +277,10 @@ def test_beginning_in_fragments(stage: Stage) -> None:
 def test_broadcast(stage: Stage) -> None:
     """Broadcast and multicast are judged like any packet for the pod that would hear them."""
     stage.hold(GUARDED)
-    with hearing(stage, VAULT, "udp", HEARD) as heard, Emitter(stage, FAR) as rogue, Emitter(stage, DOG) as friend:
+    with attack(stage, VAULT, "udp", HEARD, denied=FAR, allowed=DOG) as (rogue, friend):
         rogue.shout(PORT, f"{WRONG}-broadcast")
         for vault, dog in each(stage, VAULT, DOG):
             friend.datagram(dog, vault, PORT, right(family_of(vault)))
-    assert not wrong(heard)
 
 
 @pytest.mark.row("posing-node")
@@ -300,16 +288,11 @@ def test_posing_as_the_node(stage: Stage) -> None:
     """The network cannot reach a guarded pod under the address of that pod's own node."""
     stage.hold(GUARDED)
     nodes = both(NODES["n2"], stage.families)
-    with (
-        hearing(stage, VAULT, "udp", HEARD) as heard,
-        Emitter(stage, EXTERNAL) as network,
-        Emitter(stage, GATE) as friend,
-    ):
+    with attack(stage, VAULT, "udp", HEARD, denied=EXTERNAL, allowed=GATE) as (network, friend):
         for node, (vault, gate) in zip(nodes, each(stage, VAULT, GATE), strict=True):
             body = frames.udp(node, 40000, vault, PORT, marked(f"{WRONG}-as-node"))
             network.raw(frames.ip(node, vault, UDP, body), vault)
             friend.datagram(gate, vault, PORT, right(family_of(vault)), source_port=40001)
-    assert not wrong(heard)
 
 
 @pytest.mark.row("other-station")

@@ -14,7 +14,7 @@ from twinway_conformance.cast import CLIENT, DOG, FAR, N1, N2, NEAR, TELLER, VAU
 from twinway_conformance.objects import Object, at, both, container_port, pod, port
 from twinway_conformance.policies import ANY, labels, pods, policy, source
 from twinway_conformance.probes import Query, connects
-from twinway_conformance.running import SERVED, knocking, loading, never_opened, serving
+from twinway_conformance.running import SERVED, attempting, loading, none_connected, serving
 from twinway_conformance.sockets import CallError, Remote, Socket, refusal
 from twinway_conformance.stage import Stage
 
@@ -156,11 +156,11 @@ def test_in_force_before_the_first_packet(stage: Stage) -> None:
     comers = {f"shop/fresh-{last}": both(f"10.244.2.{last}", stage.families) for last in (60, 61, 62)}
     stage.hold(shut)
     tried = [(CLIENT, address, 80) for addresses in comers.values() for address in addresses]
-    with knocking(stage.lab, *tried) as knocks:
+    with attempting(stage.lab, *tried) as counts:
         for name, addresses in comers.items():
             stage.hold(shut, pod(name, "n2", addresses, [container_port(80)], {"fresh": "yes"}))
             stage.expect(connects(Query(NEAR, at(address, 80)), name) for address in addresses)
-    never_opened(knocks)
+    none_connected(counts)
 
 
 @pytest.mark.row("np-swap")
@@ -169,17 +169,17 @@ def test_swapped_policies_never_open(stage: Stage) -> None:
     one = policy("shop/in", labels(name="far"), ingress=[source(pods(labels(name="near")))])
     two = policy("shop/in", labels(role="server"), ingress=[source(pods(labels(name="teller"), ANY))])
     stage.hold(one)
-    with knocking(stage.lab, *doors(stage, CLIENT, DOG)) as knocks:
+    with attempting(stage.lab, *doors(stage, CLIENT, DOG)) as counts:
         for thing in islice(cycle((two, one)), 8):
             stage.apply(thing)
-    never_opened(knocks)
+    none_connected(counts)
 
 
 @pytest.mark.row("np-agent-away")
 def test_policy_outlives_the_agent(stage: Stage) -> None:
     """While agents are killed and started again, denied connections stay denied, and allowed ones are answered."""
     stage.hold(policy("shop/in", labels(name="far"), ingress=[source(pods(labels(name="near")))]))
-    with knocking(stage.lab, *doors(stage, CLIENT, DOG)) as knocks:
+    with attempting(stage.lab, *doors(stage, CLIENT, DOG)) as counts:
         for node in (N1, N2):
             stage.lab.agent("kill", node)
         try:
@@ -189,7 +189,7 @@ def test_policy_outlives_the_agent(stage: Stage) -> None:
                 stage.lab.agent("start", node)
         stage.expect(stage.allowed(NEAR, FAR))
         stage.lab.agent("restart", N2)
-    never_opened(knocks)
+    none_connected(counts)
 
 
 @pytest.mark.driver_change
@@ -198,10 +198,10 @@ def test_policy_outlives_the_driver(stage: Stage, other_driver: str) -> None:
     """While nodes change to another driver and back, a denied connection never succeeds."""
     stage.hold(policy("shop/in", labels(name="far"), ingress=[source(pods(labels(name="near")))]))
     try:
-        with knocking(stage.lab, *doors(stage, CLIENT, DOG)) as knocks:
+        with attempting(stage.lab, *doors(stage, CLIENT, DOG)) as counts:
             for driver in (other_driver, stage.target.driver):
                 stage.lab.driver(driver)
                 stage.expect(stage.allowed(NEAR, FAR))
-        never_opened(knocks)
+        none_connected(counts)
     finally:
         stage.lab.driver(stage.target.driver)

@@ -11,7 +11,7 @@ from twinway.config_explain import explain
 
 PAGE = (Path(__file__).parents[3] / "docs/node-config.md").read_text()
 COMMON, DRIVERS = PAGE.split("Keys of the drivers' own sections")
-# Defaults that depend on the node, or that are empty, are told in words.
+# Defaults that depend on the node, or that are empty, are shown in words.
 IN_WORDS = {"node_name", "cgroup_root", "uplinks", "metrics.address", "drivers"}
 
 
@@ -23,20 +23,20 @@ def test_the_page_has_every_key_in_order():
 
 def test_the_page_has_the_defaults():
     """Each default that is a plain value stands in the table as the model has it."""
-    told = dict(re.findall(r"^\| `([\w.]+)` \| `(.+?)` \|", COMMON, re.MULTILINE))
+    shown = dict(re.findall(r"^\| `([\w.]+)` \| `(.+?)` \|", COMMON, re.MULTILINE))
     for each in explain(NodeConfig(node_name="n")):
         if each.key not in IN_WORDS:
             value = each.value if isinstance(each.value, list) else [each.value]
-            assert told[each.key].strip("[]") == ", ".join(map(str, value)), each.key
+            assert shown[each.key].strip("[]") == ", ".join(map(str, value)), each.key
 
 
 def test_the_page_has_the_drivers_keys():
     """So it is with the keys of either driver's section."""
     rows = re.findall(r"^\| `(\w+)` \| (?:`(.+?)` )?\| (?:`(.+?)` )?\|", DRIVERS, re.MULTILINE)
     for column, name in enumerate(("tc", "sockops"), start=1):
-        told = {row[0]: row[column] for row in rows if row[column]}
+        shown = {row[0]: row[column] for row in rows if row[column]}
         options = plugins.load(name).Options()
-        assert told == {key: str(value) for key, value in options.model_dump().items()}
+        assert shown == {key: str(value) for key, value in options.model_dump().items()}
 
 
 def test_the_page_has_the_keys_of_the_kubernetes_source():

@@ -8,7 +8,7 @@ from tests.kernels.budget import agreed, faults, write
 
 
 def test_growth_over_a_tenth_is_a_fault():
-    """Just a tenth more passes; one instruction beyond is told with both numbers."""
+    """A tenth more passes; one instruction beyond that is a fault with both numbers."""
     assert faults({"p": 1100}, {"p": 1000}) == []
     assert faults({"p": 1101}, {"p": 1000}) == ["p: 1101 instructions, 10% over the budget of 1000"]
     assert faults({"p": 10}, {"p": 1000}) == []

@@ -32,7 +32,7 @@ PATIENCE = 0.9
 PATIENCE_AT_FIRST = 60.0
 WINDOW = 1.0
 """A change must be in force so many seconds after the file that says so."""
-TOLD = 20
+SHOWN = 20
 SECONDS_FOR_EACH = 30
 """How much longer than a run of wrk this one is: 60 s by default."""
 METHOD = (
@@ -45,7 +45,7 @@ METHOD = (
 
 
 class Kind(NamedTuple):
-    """A driver, how often policy changes under it, and what the node's agent is told of the driver."""
+    """A driver, how often policy changes under it, and the driver's options in the node's config."""
 
     driver: str
     changes: int
@@ -106,7 +106,7 @@ def measure(effort: Effort) -> Section:
     for name, kind in KINDS.items():
         history, attempts = run(kind, effort.seconds * SECONDS_FOR_EACH)
         figures += _figures(name, kind, history, attempts)
-        raw[name] = {"attempts": len(attempts), "wrong": list(wrong(history, attempts, WINDOW))[:TOLD]}
+        raw[name] = {"attempts": len(attempts), "wrong": list(wrong(history, attempts, WINDOW))[:SHOWN]}
     return Section("churn", "Policy that keeps changing", METHOD, tuple(figures), raw)
 
 

@@ -30,8 +30,8 @@ Deed = Callable[[Lab, str], None]
 
 
 @dataclass
-class Told:
-    """What the load told at its end, by kind of request; empty until then."""
+class Outcome:
+    """What the load reports at its end, by kind of request; empty until then."""
 
     kinds: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -48,11 +48,11 @@ def measure(effort: Effort) -> Section:
     for driver in DRIVERS:
         with cluster(driver) as (made, pair):
             for what, deed in DEEDS.items():
-                with loading(pair) as told:
+                with loading(pair) as outcome:
                     for _ in range(effort.repeats):
                         deed(made, driver)
-                raw[f"{driver}, {what}"] = told.kinds
-                figures += _figures(f"{driver}, {what}", told.kinds)
+                raw[f"{driver}, {what}"] = outcome.kinds
+                figures += _figures(f"{driver}, {what}", outcome.kinds)
     return Section("lost", "Requests lost", METHOD, tuple(figures), raw)
 
 
@@ -76,9 +76,9 @@ def cluster(driver: str) -> Iterator[tuple[Lab, Pair]]:
 
 
 @contextmanager
-def loading(pair: Pair) -> Iterator[Told]:
-    """Load from the pair's client, under way during the block; told when it has ended."""
-    told = Told()
+def loading(pair: Pair) -> Iterator[Outcome]:
+    """Put load on the pair from its client during the block; the outcome is filled when it has ended."""
+    outcome = Outcome()
     words = [sys.executable, load.__file__, pair.host, str(pair.port), str(KEPT), str(OPENED)]
     process = subprocess.Popen(
         pair.client.command(*words), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -87,9 +87,9 @@ def loading(pair: Pair) -> Iterator[Told]:
         assert process.stdout is not None
         if process.stdout.readline() != "ready\n":
             raise BenchError(f"the load on {pair.host} does not start")
-        yield told
+        yield outcome
         said, _ = process.communicate()
-        told.kinds.update(json.loads(said))
+        outcome.kinds.update(json.loads(said))
     finally:
         process.kill()
         process.wait()

@@ -142,9 +142,18 @@ def lab(
     """A lab with these objects and pods on veth, until the block ends; `config` is for every node."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         made = Lab(f"bench-{os.getpid()}-{name}", Path(folder))
-        told = Path(folder, "node.yaml")
-        told.write_text(json.dumps(dict(config)))
-        words = ("-f", made.file(*objects), "--driver", driver, "--pod-device", "veth", "--node-config", str(told))
+        options = Path(folder, "node.yaml")
+        options.write_text(json.dumps(dict(config)))
+        words = (
+            "-f",
+            made.file(*objects),
+            "--driver",
+            driver,
+            "--pod-device",
+            "veth",
+            "--node-config",
+            str(options),
+        )
         try:
             made.run("up", *words, "--timeout", "120")
             yield made

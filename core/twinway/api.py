@@ -9,7 +9,7 @@ The agent's HTTP API: everything on its unix socket, metrics and health on a TCP
                                       what policy says of that connection at the pods of this node, and why
     GET /metrics                      for Prometheus
     GET /healthz                      200 while the newest state is in force and traffic goes through
-    GET /livez                        200 while the loop turns
+    GET /livez                        200 while the loop runs
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 LONGEST_WAIT = 600.0
 SILENT_TOO_LONG = 120.0
-"""Seconds without a turn of the loop after which a supervisor had better restart the agent."""
+"""Seconds without a pass of the loop after which a supervisor should restart the agent."""
 
 
 class Reply(NamedTuple):
@@ -122,7 +122,7 @@ class Api:
         silence = self._board.silence()
         if silence < SILENT_TOO_LONG:
             return Reply(200, "text/plain", b"ok\n")
-        return Reply(503, "text/plain", f"the loop has not turned for {silence:.0f} s\n".encode())
+        return Reply(503, "text/plain", f"the loop has not run for {silence:.0f} s\n".encode())
 
 
 class _Doors:

@@ -1,5 +1,5 @@
 """
-What CNI ADDs told, kept on disk: a restarted agent knows the pods it serves without asking anybody.
+What CNI ADDs reported, kept on disk: a restarted agent knows the pods that it serves without asking anybody.
 
 One file for each (container, interface) below `<run_dir>/attachments/`. A pod name may be attached
 twice while the runtime replaces its sandbox: the later ADD counts, and the DEL of the earlier one

@@ -1,7 +1,7 @@
 """
 Taking twinway away from a node: hooks and pins of every driver, installed or not.
 
-Pods go on without Services and without policy. What CNI told of them stays, so that an agent that is
+Pods go on without Services and without policy. What CNI reported of them stays, so that an agent that is
 started again serves them again.
 """
 

@@ -150,7 +150,7 @@ class CniConfig(Section):
 
 
 class NodeConfig(Section):
-    """All that the agent of one node is told."""
+    """The whole config of one node's agent."""
 
     node_name: Annotated[str, AfterValidator(_node_name)] = Field(
         default_factory=socket.gethostname,
@@ -186,7 +186,7 @@ class NodeConfig(Section):
 
 
 Sections = Callable[[Mapping[str, Any], str], list[str]]
-"""Faults of the drivers' sections, told beside the others; the second argument is the origin."""
+"""Faults of the drivers' sections, reported with the others; the second argument is the origin."""
 
 
 def read(path: Path, sections: Sections = lambda _document, _origin: []) -> NodeConfig:

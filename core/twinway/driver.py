@@ -102,7 +102,7 @@ class MapUsage:
     entries: int
     capacity: int
     memory: int
-    """Bytes of kernel memory, 0 where the kernel does not tell."""
+    """Bytes of kernel memory, 0 where the kernel does not report it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,7 @@ class Inspection:
     counters: Mapping[str, int] = field(default_factory=dict)
     """Packets and socket calls by verdict reason, since the tables were made."""
     denials: tuple[Denial, ...] = ()
-    """What policy denied, since the tables were made; a driver that cannot tell leaves it empty."""
+    """What policy denied, since the tables were made; a driver that does not know leaves it empty."""
 
 
 class Driver(ABC):
@@ -191,7 +191,7 @@ class Driver(ABC):
 
     def catch_up(self) -> float | None:
         """
-        Do, in a few milliseconds, what can wait for a calm moment; change nothing that a packet could tell.
+        Do, in a few milliseconds, what can wait for a calm moment; change nothing that a packet could notice.
 
         Called when no change came for a moment after an `apply` that succeeded, and again after as many
         seconds as it returns, unless another `apply` comes before; None: no more. Raises as `apply` does.

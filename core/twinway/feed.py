@@ -27,7 +27,7 @@ class NodeFeed:
         """
         `deleted` is where the CNI plugin leaves a note when a pod goes while the agent is away.
 
-        `upkeep` is called at each turn of the loop; it answers what is wrong with the agent's files.
+        `upkeep` is called at each pass of the loop; it returns what is wrong with the agent's files.
         """
         self._upkeep = upkeep
         self.disk_error: str | None = None

@@ -42,7 +42,7 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(entry)
 
 
-# What a field was given is what it is: of its text alone, a version of digits could not be told from a number.
+# A field keeps the type that it was given: from text alone, a version of digits would look like a number.
 def _typed(record: logging.LogRecord) -> dict[str, Any]:
     arguments = iter(record.args if isinstance(record.args, tuple) else ())
     found: dict[str, Any] = {}

@@ -29,7 +29,7 @@ MOST_DENIALS = 1000
 
 
 def exposition(status: Status, kernel: Inspection, names: Names = lambda _: None) -> bytes:
-    """The metrics in Prometheus' text format; `names` tells what the ids of rules stand for."""
+    """The metrics in Prometheus' text format; `names` gives the rule that an id stands for."""
     registry = CollectorRegistry(auto_describe=False)
     ProcessCollector(registry=registry)
     registry.register(_Moment(status, kernel, names))

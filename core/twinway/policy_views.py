@@ -92,10 +92,10 @@ def reason(endpoint: Endpoint | None, direction: Direction, rule: RuleId, ref: R
 def directions(policy: Policy) -> list[str]:
     """In which directions a policy says something of the pods that it selects."""
     if isinstance(policy, NetworkPolicy):
-        sides = {Direction.INGRESS: policy.ingress is not None, Direction.EGRESS: policy.egress is not None}
+        present = {Direction.INGRESS: policy.ingress is not None, Direction.EGRESS: policy.egress is not None}
     else:
-        sides = {Direction.INGRESS: bool(policy.ingress), Direction.EGRESS: bool(policy.egress)}
-    return [direction.name.lower() for direction, said in sides.items() if said]
+        present = {Direction.INGRESS: bool(policy.ingress), Direction.EGRESS: bool(policy.egress)}
+    return [direction.name.lower() for direction, said in present.items() if said]
 
 
 def pod_name(ref: ObjectRef) -> str:
@@ -122,13 +122,13 @@ def _judgement(endpoint: Endpoint, judged: Judgement, names: Names) -> dict[str,
     verdict = judged.verdict
     allowed = verdict.action is Action.ALLOW
     ref = names(verdict.rule)
-    told = _allowance(verdict.rule, ref) if allowed else reason(endpoint, judged.direction, verdict.rule, ref)
+    answer = _allowance(verdict.rule, ref) if allowed else reason(endpoint, judged.direction, verdict.rule, ref)
     return {
         "pod": pod_name(judged.pod),
         "direction": judged.direction.name.lower(),
         "to": {"address": str(judged.place.address), "port": judged.place.port},
         "action": "allow" if allowed else "deny",
-        **told,
+        **answer,
     }
 
 

@@ -122,7 +122,7 @@ class Reconciler:
         self._retry_at = self._repair_at = self._health_at = pacing.clock()
 
     def run(self) -> None:
-        """Turn until the bell is closed."""
+        """Run until the bell is closed."""
         bell = self._feed.bell
         while not bell.closed:
             bell.wait(self.step())

@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 MOST = 100
-"""Lines of one kind that one state may cause; the rest is counted in one more line."""
+"""Lines of one kind that one state may cause; the others are counted in one more line."""
 
 
 class FaultLog:

@@ -85,7 +85,7 @@ class Status:
 
     @property
     def well(self) -> bool:
-        """Whether the node serves what it was last told to, and traffic goes through the hooks."""
+        """Whether the newest state is in force, and traffic goes through the hooks."""
         return self.state is not None and self.complete and self.fault is None and self.health.ok
 
     @property
@@ -178,9 +178,9 @@ class Board:
             return held, self._status
 
     def beat(self) -> None:
-        """Say that the loop turns."""
+        """Note that the loop runs."""
         self._beat = time.monotonic()
 
     def silence(self) -> float:
-        """Seconds since the loop last turned."""
+        """Seconds since the loop last ran."""
         return time.monotonic() - self._beat

@@ -47,7 +47,7 @@ def cni(site: Site, verb: str, run_dir: Path | None = None) -> tuple[int, str]:
 
 
 def test_serves_what_the_manifests_say(site: Site) -> None:
-    """An agent puts the manifests in force and tells so; a changed file is in force soon after."""
+    """An agent puts the manifests in force and reports so; a changed file is in force soon after."""
     version = site.put("a.json", SERVICE)
     agent = site.agent()
     status = agent.client.wait(version, 20)
@@ -59,7 +59,7 @@ def test_serves_what_the_manifests_say(site: Site) -> None:
 
 
 def healthz(site: Site) -> tuple[int, str]:
-    """What a supervisor is told."""
+    """What a supervisor is answered."""
     connection = http.client.HTTPConnection("agent")
     connection.sock = socket.socket(socket.AF_UNIX)
     connection.sock.connect(str(site.run_dir / "agent.sock"))
@@ -68,7 +68,7 @@ def healthz(site: Site) -> tuple[int, str]:
     return response.status, response.read().decode()
 
 
-def test_a_bad_manifest_is_told_and_stops_no_other(site: Site) -> None:
+def test_a_bad_manifest_is_reported_and_stops_no_other(site: Site) -> None:
     """What the file said stays in force, others go on, and health says why."""
     site.put("a.json", SERVICE)
     good = site.put("b.json", POD)
@@ -278,8 +278,8 @@ def test_driver_with_connections_stays_until_they_end(site: Site) -> None:
     assert (site.run_dir / "drivers" / "clinging").exists()
 
 
-def test_earlier_driver_that_is_gone_is_told(site: Site) -> None:
-    """A trace of a driver that is not installed any more is told, and stops nothing."""
+def test_earlier_driver_that_is_gone_is_reported(site: Site) -> None:
+    """A trace of a driver that is not installed any more is reported, and stops nothing."""
     version = site.put("a.json", SERVICE)
     (site.run_dir / "drivers").mkdir(parents=True)
     (site.run_dir / "drivers" / "lost").touch()
@@ -298,7 +298,7 @@ def test_driver_that_cannot_start(site: Site) -> None:
 
 
 def test_folder_that_cannot_be_made(site: Site) -> None:
-    """A path that cannot be made is told with its key and what would help."""
+    """A path that cannot be made is reported with its key and what would help."""
     (site.folder / "file").touch()
     refused = site.twinway("agent", "--config", site.config(bpffs=str(site.folder / "file")))
     assert refused.returncode == 1
@@ -358,15 +358,15 @@ def test_a_source_that_loses_sync_says_why_and_since_when(site: Site) -> None:
         assert 0 <= time.time() - status["source"]["since"] < 60
         code, reason = healthz(site)
         assert (code, reason.startswith("watch of Services: connection reset (since 20")) == (503, True)
-        told = site.twinway("status", "--socket", site.run_dir / "agent.sock").stdout
-        assert "OUT OF SYNC: watch of Services: connection reset (since 20" in told
+        printed = site.twinway("status", "--socket", site.run_dir / "agent.sock").stdout
+        assert "OUT OF SYNC: watch of Services: connection reset (since 20" in printed
         script.write(json.dumps({"error": None}) + "\n")
         while not agent.client.status()["source"]["synced"]:
             time.sleep(0.01)
 
 
 def test_broken_manifest_keeps_what_is_in_force(site: Site) -> None:
-    """A manifest that breaks is told in the status; what was in force stays."""
+    """A manifest that breaks is reported in the status; what was in force stays."""
     version = site.put("a.json", SERVICE)
     agent = site.agent()
     agent.client.wait(version, 20)
@@ -377,9 +377,9 @@ def test_broken_manifest_keeps_what_is_in_force(site: Site) -> None:
     status = agent.client.status()
     assert (status["version"], status["error"] is None) == (version, False)
     assert 0 <= time.time() - status["error_since"] < 60
-    told = site.twinway("status", "--socket", site.run_dir / "agent.sock").stdout
-    assert "a.json" in told
-    assert "(since 20" in told
+    printed = site.twinway("status", "--socket", site.run_dir / "agent.sock").stdout
+    assert "a.json" in printed
+    assert "(since 20" in printed
     mended = site.put("a.json", {**SERVICE, "metadata": {"name": "db", "namespace": "shop"}})
     assert agent.client.wait(mended, 20)["error"] is None
 

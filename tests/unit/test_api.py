@@ -111,7 +111,7 @@ def test_wait_returns_when_the_version_is_in_force(agent: Agent) -> None:
 
 
 def test_wait_ends_with_the_reason(agent: Agent) -> None:
-    """A wait that ends too early tells which version is in force, or the error that stops the new one."""
+    """A wait that ends too early reports which version is in force, or the error that stops the new one."""
     agent.in_force("v1")
     with pytest.raises(TwinwayError, match=r"v2 is not in force after 0.01 s: version v1 still is"):
         agent.client.wait("v2", 0.01)
@@ -249,7 +249,7 @@ def test_public_port_shows_no_pods(agent: Agent) -> None:
 
 
 def test_port_that_is_taken(agent: Agent) -> None:
-    """A port that is in use is told with the config's key."""
+    """A port that is in use is reported with the config's key."""
     with socket.create_server(("127.0.0.1", 0)) as holder:
         address = f"127.0.0.1:{holder.getsockname()[1]}"
         with pytest.raises(ConfigError, match=f"metrics.address: {address}: Address already in use"):

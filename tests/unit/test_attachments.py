@@ -43,7 +43,7 @@ def test_added_and_forgotten(registry: Attachments, rings: Rings) -> None:
 
 
 def test_restart_knows_everything(registry: Attachments, tmp_path: Path) -> None:
-    """A registry made anew from the same folder holds the same, byte for byte."""
+    """A registry made again from the same folder holds the same, byte for byte."""
     added = (attachment("db", "c2", "fd00::5"), attachment("web"))
     for item in added:
         registry.add(item)
@@ -88,7 +88,7 @@ def test_forget_a_whole_container(registry: Attachments) -> None:
 def test_broken_file_harms_only_itself(
     registry: Attachments, tmp_path: Path, content: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A file that cannot be used is told and removed; the others count."""
+    """A file that cannot be used is reported and removed; the others count."""
     web = attachment("web")
     registry.add(web)
     broken = tmp_path / "attachments" / "bad.eth0.json"

@@ -105,13 +105,13 @@ def test_fault_is_one_line(document: dict[str, object], line: str) -> None:
     assert faults(document) == [line]
 
 
-def test_every_fault_is_told() -> None:
+def test_every_fault_is_reported() -> None:
     """A file with several faults is refused with a line for each."""
     assert len(faults({"drivr": "tc", "bpfs": "/x", "uplinks": 3})) == 3
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("a: [1", "node.yaml:2: "),
         ("driver: tc\nlog: {}\ndriver: tc\n", "node.yaml:3: key 'driver' is given twice"),
@@ -121,13 +121,13 @@ def test_every_fault_is_told() -> None:
         ("driver: tc\n\tlog: x\n", "node.yaml:2: "),
     ],
 )
-def test_broken_file(tmp_path: Path, text: str, told: str) -> None:
+def test_broken_file(tmp_path: Path, text: str, expected: str) -> None:
     """A file that is no mapping is refused with the place of the fault."""
     path = tmp_path / "node.yaml"
     path.write_text(text)
     with pytest.raises(ConfigError, match=r"node\.yaml:") as raised:
         read(path)
-    assert told in str(raised.value)
+    assert expected in str(raised.value)
     assert "\n" not in str(raised.value)
 
 
@@ -140,7 +140,7 @@ def test_key_twice_in_json(tmp_path: Path) -> None:
 
 
 def test_sections_of_drivers_are_checked_with_the_rest(tmp_path: Path) -> None:
-    """A section of a driver that is not installed, and a fault in one that is, are told beside all others."""
+    """A section of a driver that is not installed, and a fault in one that is, are reported beside all others."""
     path = tmp_path / "node.yaml"
     path.write_text("drivr: tc\ndriver: sockop\ndrivers: {foo: {}, tc: {mapz: 1}, sockops: {idle_after: .nan}}\n")
     with pytest.raises(ConfigError) as raised:
@@ -156,13 +156,13 @@ def test_sections_of_drivers_are_checked_with_the_rest(tmp_path: Path) -> None:
 
 
 def test_missing_file(tmp_path: Path) -> None:
-    """A missing file is told with the option that names another."""
+    """A missing file is reported with the option that names another."""
     with pytest.raises(ConfigError, match="No such file or directory: give the agent's config with --config"):
         read(tmp_path / "none.yaml")
 
 
 def test_file_that_is_no_text(tmp_path: Path) -> None:
-    """Bytes that are no UTF-8 are told by their place."""
+    """Bytes that are no UTF-8 are reported by their place."""
     path = tmp_path / "node.yaml"
     path.write_bytes(b"driver: \xff")
     with pytest.raises(ConfigError, match="byte 8 is no UTF-8"):
@@ -170,7 +170,7 @@ def test_file_that_is_no_text(tmp_path: Path) -> None:
 
 
 def test_drivers_section_is_checked_with_its_prefix() -> None:
-    """A fault in a driver's own section is told below `drivers.NAME.`."""
+    """A fault in a driver's own section is reported below `drivers.NAME.`."""
 
     class Options(DriverOptions):
         conntrack_size: int = 1

@@ -1,4 +1,4 @@
-"""What drivers are told of their node."""
+"""What drivers know of their node."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_cgroup2_is_found(tmp_path: Path) -> None:
 
 
 def test_no_cgroup2(tmp_path: Path) -> None:
-    """A node without cgroup v2 is told how to get it."""
+    """A node without cgroup v2 is reported how to get it."""
     mounts = tmp_path / "mounts"
     mounts.write_text(HYBRID.splitlines()[0] + "\n")
     with pytest.raises(ConfigError, match="no cgroup2 is mounted: mount -t cgroup2"):

@@ -64,7 +64,7 @@ def test_two_providers_are_refused_by_name(install: Install) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "told"),
+    ("source", "expected"),
     [
         pytest.param(FAKE.format(name="bad", protocol=99), "speaks driver protocol 99", id="protocol"),
         pytest.param(FAKE.format(name="other", protocol=1), "its class calls itself 'other'", id="name"),
@@ -73,12 +73,12 @@ def test_two_providers_are_refused_by_name(install: Install) -> None:
         pytest.param("Nothing = 1", "cannot be imported: AttributeError", id="attribute"),
     ],
 )
-def test_unusable_driver_is_refused_by_name(install: Install, source: str, told: str) -> None:
+def test_unusable_driver_is_refused_by_name(install: Install, source: str, expected: str) -> None:
     """A driver that does not keep the protocol is refused with its name and the reason."""
     install("driver-bad", "bad", source)
     with pytest.raises(ConfigError, match="driver bad: ") as raised:
         plugins.load("bad")
-    assert told in str(raised.value)
+    assert expected in str(raised.value)
 
 
 def test_listing_survives_a_broken_driver(install: Install) -> None:

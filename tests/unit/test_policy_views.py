@@ -88,7 +88,7 @@ def test_what_no_policy_can_deny(state: NodeState) -> None:
 
 
 def test_denials_by_name(state: NodeState) -> None:
-    """A count of the kernel is told with pod, direction, policies and rule, the largest one first."""
+    """A count of the kernel is reported with pod, direction, policies and rule, the largest one first."""
     rules = {ref.place: rule for rule, ref in state.policy.rules.items()}
     denials = (
         Denial(rules["spec.egress[0] (no-bank)"], ip_address("10.0.1.3"), Direction.EGRESS, 3),
@@ -130,7 +130,7 @@ def _samples(state: NodeState, denials: tuple[Denial, ...]) -> dict[tuple[str, .
     ],
 )
 def test_bad_questions(query: dict[str, str], fault: str) -> None:
-    """What cannot be asked is told with its key."""
+    """What cannot be asked is reported with its key."""
     with pytest.raises(ValueError, match=fault.replace("(", r"\(")):
         connection_of(query)
 

@@ -59,7 +59,7 @@ def test_leaves_when_no_connection_needs_it(tmp_path: Path) -> None:
 
 
 def test_failure_to_leave_is_tried_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A predecessor that fails to leave is told, kept, and asked again."""
+    """A predecessor that fails to leave is reported, kept, and asked again."""
     site = Site(tmp_path, "old")
     predecessors = Predecessors(site.folder, "tc", site.build)
     driver = site.built["old"]
@@ -75,7 +75,7 @@ def test_failure_to_leave_is_tried_again(tmp_path: Path, caplog: pytest.LogCaptu
 
 
 def test_driver_that_is_not_installed_any_more(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A trace whose driver is gone is told with what to do, and kept for when it is back."""
+    """A trace whose driver is gone is reported with what to do, and kept for when it is back."""
     site = Site(tmp_path, "lost", "old")
     predecessors = Predecessors(site.folder, "tc", site.build)
     assert predecessors.advance() == ("old",)

@@ -1,4 +1,4 @@
-"""The loop, driven step by step with a clock that tests turn."""
+"""The loop, driven step by step with a clock that tests move."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_second_apply_writes_nothing(loop: Loop) -> None:
 
 
 def test_latest_wins(loop: Loop) -> None:
-    """Inputs that are replaced before the loop turns are never computed."""
+    """Inputs that are replaced before the loop runs are never computed."""
     loop.feed.value = inputs("a")
     loop.feed.value = inputs("b")
     loop.give(inputs("c"))
@@ -136,7 +136,7 @@ def test_no_removal_before_sync(loop: Loop) -> None:
 
 
 def test_failure_keeps_the_last_good_state(loop: Loop) -> None:
-    """A failed apply leaves version and kernel as they were, and tells why."""
+    """A failed apply leaves version and kernel as they were, and reports why."""
     loop.give(inputs("a"))
     loop.driver.failures = [FULL]
     loop.give(inputs("a+b"))
@@ -175,7 +175,7 @@ def test_pause_doubles_up_to_the_cap() -> None:
 
 
 def test_failures_in_a_row_wait_longer(loop: Loop) -> None:
-    """Each failure in a row doubles the pause, and a success starts it anew."""
+    """Each failure in a row doubles the pause, and a success resets it."""
     loop.driver.failures = [FULL, FULL]
     assert loop.give(inputs("a")) == 0.25
     assert loop.later(0.25) == 0.5
@@ -200,7 +200,7 @@ def test_no_try_during_the_pause(loop: Loop) -> None:
 
 
 def test_periodic_repair(loop: Loop) -> None:
-    """After the resync time the driver is told to compare with the kernel, and repairs it."""
+    """After the resync time the driver is reported to compare with the kernel, and repairs it."""
     loop.give(inputs("a"))
     loop.driver.kernel.entries.clear()
     loop.later(61)
@@ -230,7 +230,7 @@ def test_driver_catches_up_in_a_calm(loop: Loop) -> None:
 
 
 def test_driver_asks_for_more_time(loop: Loop) -> None:
-    """It is called again after as long as it said, and not before; another apply begins anew."""
+    """It is called again after as long as it said, and not before; another apply starts over."""
     loop.driver.pauses = [2.0, 0.0, 2.0]
     loop.give(inputs("a"))
     assert loop.later(0.5) == 2.0
@@ -256,7 +256,7 @@ def test_driver_does_not_catch_up_after_a_failure(loop: Loop) -> None:
 
 
 def test_failure_to_catch_up_is_repaired(loop: Loop) -> None:
-    """It is told, and the next apply compares with the kernel."""
+    """It is reported, and the next apply compares with the kernel."""
     loop.give(inputs("a"))
     loop.driver.trouble = FULL
     pause = loop.later(0.5)
@@ -294,7 +294,7 @@ def test_source_error_is_reported_and_harms_nothing(loop: Loop) -> None:
     assert loop.board.status.source_since == 0
 
 
-def test_health_is_polled_and_told(loop: Loop, caplog: pytest.LogCaptureFixture) -> None:
+def test_health_is_polled_and_reported(loop: Loop, caplog: pytest.LogCaptureFixture) -> None:
     """A probe that fails shows in the status and is logged once."""
     loop.give(inputs("a"))
     loop.driver.healthy = False
@@ -327,7 +327,7 @@ def test_earlier_drivers_wait_for_the_first_apply(loop: Loop) -> None:
 
 
 def test_one_line_an_apply(loop: Loop, caplog: pytest.LogCaptureFixture) -> None:
-    """An apply is told in one INFO line with what it did."""
+    """An apply is reported in one INFO line with what it did."""
     with caplog.at_level(logging.INFO, "twinway.reconcile"):
         loop.give(inputs("a+b"))
     line = caplog.messages[0]
@@ -335,7 +335,7 @@ def test_one_line_an_apply(loop: Loop, caplog: pytest.LogCaptureFixture) -> None
 
 
 def test_a_resync_that_changed_nothing_is_no_news(loop: Loop, caplog: pytest.LogCaptureFixture) -> None:
-    """It is told at DEBUG; after a failure it is, for then it is what ends the failure."""
+    """It is reported at DEBUG; after a failure it is, for then it is what ends the failure."""
     loop.give(inputs("a"))
     with caplog.at_level(logging.INFO, "twinway.reconcile"):
         loop.later(60.0)

@@ -1,4 +1,4 @@
-"""What is wrong with objects is told once, by name, field and reason, and once when it is gone."""
+"""What is wrong with objects is reported once, by name, field and reason, and once when it is gone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LEFT = NotServed(WEB, "spec.externalIPs", "['192.0.2.1']: nothing answers there"
 
 
 class Log:
-    """Tells of states, and hands out what was new in the log."""
+    """Reports states, and returns what was new in the log."""
 
     def __init__(self, caplog: pytest.LogCaptureFixture) -> None:
         self._caplog = caplog
@@ -37,7 +37,7 @@ def log(caplog: pytest.LogCaptureFixture) -> Iterator[Log]:
         yield Log(caplog)
 
 
-def test_each_rejected_is_told_once_and_once_when_it_goes(log: Log) -> None:
+def test_each_rejected_is_reported_once_and_once_when_it_goes(log: Log) -> None:
     """Whatever else changes meanwhile."""
     bad = "WARNING rejected object='Service shop/web' field='spec.ports[0].port' reason='is required'"
     assert log(BAD) == [bad]
@@ -49,7 +49,7 @@ def test_each_rejected_is_told_once_and_once_when_it_goes(log: Log) -> None:
     assert log(BAD, WORSE) == [bad]
 
 
-def test_what_is_not_served_is_told_once(log: Log) -> None:
+def test_what_is_not_served_is_reported_once(log: Log) -> None:
     """With what happens instead."""
     line = (
         "INFO not served object='Service shop/web' field='spec.externalIPs' "

@@ -9,7 +9,7 @@ app = new_app()
 
 @app.command()
 def agent(config: ConfigOption = DEFAULT_CONFIG) -> None:
-    """Serve this node until told to stop; traffic goes on without the agent."""
+    """Serve this node until SIGTERM; traffic goes on without the agent."""
     from twinway import agent, log
     from twinway.plugins import read_config
 

@@ -37,6 +37,6 @@ def cleanup(config: ConfigOption = DEFAULT_CONFIG, yes: YesOption = False) -> No
         typer.echo(f"error: {fault}", err=True)
     typer.echo(
         f"node {node.node_name}: removed the hooks of {', '.join(done.drivers) or 'no driver'}, and {done.pins} "
-        f"more pins; what CNI told of pods stays in {node.run_dir / 'attachments'}"
+        f"more pins; what CNI reported of pods stays in {node.run_dir / 'attachments'}"
     )
     raise typer.Exit(1 if done.faults else 0)

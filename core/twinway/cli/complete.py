@@ -1,4 +1,4 @@
-"""What the shell offers for a word that is being typed; nothing, where that cannot be told."""
+"""What the shell offers for a word that is being typed; nothing where the answer is not known."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def drivers(incomplete: str) -> list[str]:
 
 
 def pods(incomplete: str) -> list[str]:
-    """Pods of this node, as its agent tells."""
+    """Pods of this node, as its agent reports them."""
     from twinway.client import AgentClient
 
     socket = Path(os.environ.get("TWINWAY_AGENT", DEFAULT_SOCKET))

@@ -23,7 +23,7 @@ from twinway.errors import TwinwayError
 ENTRY_POINTS = "twinway.commands"
 
 BUILT_IN = {
-    "agent": "Serve this node until told to stop.",
+    "agent": "Serve this node until SIGTERM.",
     "check": "What each installed driver needs, and whether this node has it.",
     "cleanup": "Remove all hooks and pins of this node.",
     "status": "What the agent is doing.",
@@ -44,7 +44,7 @@ class LazyGroup(TyperGroup):
         return [*BUILT_IN, *sorted(set(_extra()) - set(BUILT_IN))]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 (the base's signature)
-        """A stand-in with the word's help line: enough to list it and to tell that it exists."""
+        """A stand-in with the word's help line: enough to list the word and to know that it exists."""
         if cmd_name in BUILT_IN:
             return TyperCommand(name=cmd_name, help=BUILT_IN[cmd_name])
         if cmd_name in _extra():

@@ -41,9 +41,9 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty:
 # COLUMNS counts wherever it is set, as people expect of it. A pipe has no width of its own: what reads it
 # wants each row on one line.
 def _width() -> int | None:
-    told = os.environ.get("COLUMNS", "")
-    if told.isdecimal() and int(told) > 0:
-        return max(int(told), NARROWEST)
+    width = os.environ.get("COLUMNS", "")
+    if width.isdecimal() and int(width) > 0:
+        return max(int(width), NARROWEST)
     return None if sys.stdout.isatty() else WIDTH_OF_A_PIPE
 
 

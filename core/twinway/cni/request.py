@@ -129,7 +129,7 @@ class NetworkConfig:
         return tuple(_address(entry, index) for index, entry in enumerate(ips))
 
     def valid_attachments(self) -> tuple[tuple[str, str], ...]:
-        """What still exists, as GC tells it: (container id, interface name)."""
+        """What still exists, as GC reports it: (container id, interface name)."""
         entries = self.raw.get(VALID_ATTACHMENTS)
         if not isinstance(entries, list):
             raise CniError(Code.INVALID_CONFIG, f"{VALID_ATTACHMENTS}: is missing: GC would forget every pod")
@@ -142,7 +142,7 @@ class NetworkConfig:
 
 
 def attachment(request: Request, config: NetworkConfig) -> Attachment:
-    """What an ADD tells of a pod."""
+    """What an ADD reports of a pod."""
     return Attachment(
         pod=request.pod,
         container_id=request.container_id,

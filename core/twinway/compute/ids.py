@@ -43,7 +43,7 @@ def backend_set(backends: Iterable[Backend]) -> BackendSet:
 
 
 def _place(address: IPAddress, port: int, protocol: Protocol) -> bytes:
-    # The first byte tells how long the rest is: different lists of places have different bytes.
+    # The first byte is the length of what follows: different lists of places have different bytes.
     return bytes((address.version, protocol.number)) + port.to_bytes(2, "big") + address.packed
 
 

@@ -1,4 +1,4 @@
-"""What changed between two mappings of immutable values, told by identity."""
+"""What changed between two mappings of immutable values, by identity."""
 
 from __future__ import annotations
 

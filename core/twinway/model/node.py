@@ -86,7 +86,7 @@ class ServiceState:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """Where a pod's interface is: what a CNI ADD told. `netns` is a path the agent can open."""
+    """Where a pod's interface is, as a CNI ADD reported it. `netns` is a path the agent can open."""
 
     pod: ObjectRef
     container_id: str
@@ -182,7 +182,7 @@ class NodeState:
     """
     All that one node should do. Made by `twinway.compute.desired`, and only there.
 
-    An unchanged Service is the same object in the next state (`is`), so that a driver can tell
+    An unchanged Service is the same object in the next state (`is`), so that a driver sees
     what changed without comparing contents.
     """
 

@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 class Latest(Generic[T]):
     """
-    A slot of one value: the newest wins, an older one that nobody took is gone.
+    A slot of one value: a new value replaces one that nobody took.
 
     Safe between threads. `ring`, where given, is called after each `put`, for a reader that waits
     for other things, too.
@@ -33,7 +33,7 @@ class Latest(Generic[T]):
         self.ring()
 
     def ring(self) -> None:
-        """Have the reader look, though there is no new value."""
+        """Wake the reader, though there is no new value."""
         if self._ring is not None:
             self._ring()
 

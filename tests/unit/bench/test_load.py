@@ -62,8 +62,8 @@ def test_every_request_is_answered_or_lost(server: Server) -> None:
         assert process.stdout.readline() == "ready\n"
         assert Answers.enough.wait(60)
         said, _ = process.communicate(timeout=30)
-    told = json.loads(said)
-    assert sum(kind["lost"] for kind in told.values()) == Answers.cut
-    for kind in told.values():
+    printed = json.loads(said)
+    assert sum(kind["lost"] for kind in printed.values()) == Answers.cut
+    for kind in printed.values():
         assert kind["asked"] == kind["answered"] + kind["lost"] > 0
         assert all(loss.endswith("ECONNRESET") for loss in kind["losses"])

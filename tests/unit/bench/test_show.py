@@ -23,7 +23,7 @@ SECTION = Section(
 
 
 def test_only_counts_are_wrong() -> None:
-    """A time that misses its bar is told; a count above it is an error."""
+    """A time that misses its bar is reported; a count above it is an error."""
     assert [figure.holds for figure in SECTION.figures] == [False, True, False, None]
     assert [figure.is_wrong for figure in SECTION.figures] == [True, False, False, False]
 

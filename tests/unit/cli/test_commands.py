@@ -57,7 +57,7 @@ def test_endpoint_list_of_a_node_without_pods(serving: Site) -> None:
 
 
 def test_policy_words(site: Site) -> None:
-    """Policies, denials and the reason of a denial are told by name, to programs and to people."""
+    """Policies, denials and the reason of a denial are reported by name, to programs and to people."""
     lonely = {"metadata": {"name": "shut", "namespace": "shop"}, "spec": {"podSelector": {}}}
     shut = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", **lonely}
     attach(site, POD)
@@ -112,7 +112,7 @@ def test_config_explain(site: Site) -> None:
 
 
 def test_config_explain_refuses_what_the_agent_would(site: Site) -> None:
-    """Faults of the file, and of the driver's own section, are told line by line."""
+    """Faults of the file, and of the driver's own section, are reported line by line."""
     done = site.twinway("config", "explain", "--config", site.config(drivr="tc", lgo={}))
     assert done.returncode == 1
     assert [line.split(": ", 2)[2] for line in done.stderr.splitlines()] == [
@@ -133,7 +133,7 @@ def test_check_of_a_node_that_has_everything(site: Site) -> None:
 
 
 def test_check_of_a_node_that_lacks_a_must_have(site: Site) -> None:
-    """A must-have that is missing is told with what to do, and the exit status is 1."""
+    """A must-have that is missing is reported with what to do, and the exit status is 1."""
     done = site.twinway("check", "--config", site.config(), "--driver", "failing")
     assert done.returncode == 1
     row = next(line.split() for line in done.stdout.splitlines() if line.startswith("failing *"))
@@ -141,7 +141,7 @@ def test_check_of_a_node_that_lacks_a_must_have(site: Site) -> None:
 
 
 def test_check_of_a_driver_that_is_not_installed(site: Site) -> None:
-    """A driver that is not there is told with those that are."""
+    """A driver that is not there is reported with those that are."""
     done = site.twinway("check", "--config", site.config(), "--driver", "nope")
     assert done.returncode == 1
     assert done.stderr.startswith("error: driver nope: not installed; installed are clinging, failing, fake")

@@ -47,7 +47,7 @@ def test_supported_versions(version: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "expected"),
     [
         ({"CNI_CONTAINERID": None}, "CNI_CONTAINERID"),
         ({"CNI_CONTAINERID": "../../etc/passwd"}, "CNI_CONTAINERID"),
@@ -61,15 +61,15 @@ def test_supported_versions(version: str) -> None:
         ({"CNI_ARGS": None}, "K8S_POD_NAMESPACE and K8S_POD_NAME are missing"),
     ],
 )
-def test_bad_environment(changes: dict[str, str | None], told: str) -> None:
+def test_bad_environment(changes: dict[str, str | None], expected: str) -> None:
     """A variable that is missing or dangerous is refused by name, code 4."""
-    with pytest.raises(CniError, match=told) as raised:
+    with pytest.raises(CniError, match=expected) as raised:
         attachment(*parsed(environment("ADD", **changes), config()))
     assert raised.value.code == Code.INVALID_ENVIRONMENT
 
 
 @pytest.mark.parametrize(
-    ("stdin", "code", "told"),
+    ("stdin", "code", "expected"),
     [
         (b"", Code.DECODING_FAILURE, "no JSON"),
         (b"\xff\xfe", Code.DECODING_FAILURE, "no JSON"),
@@ -87,9 +87,9 @@ def test_bad_environment(changes: dict[str, str | None], told: str) -> None:
         (config(prevResult={"ips": [7]}), Code.INVALID_CONFIG, "no address in 7"),
     ],
 )
-def test_bad_config(stdin: Any, code: Code, told: str) -> None:
+def test_bad_config(stdin: Any, code: Code, expected: str) -> None:
     """A config that cannot be used is refused by its key, with the specification's code."""
-    with pytest.raises(CniError, match=told) as raised:
+    with pytest.raises(CniError, match=expected) as raised:
         attachment(*parsed(environment("ADD"), stdin))
     assert raised.value.code == code
 

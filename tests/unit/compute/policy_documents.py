@@ -2,7 +2,7 @@
 Random policies, pods and namespaces as Kubernetes documents, for laws by Hypothesis.
 
 Labels, ports and names are few, so that selectors meet pods and rules meet each other. All documents
-are good ones: what is wrong with bad ones is told in the decoders' own tests.
+are good ones: what is wrong with bad ones is reported in the decoders' own tests.
 """
 
 from __future__ import annotations

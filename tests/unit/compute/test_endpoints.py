@@ -32,7 +32,7 @@ def pod(name: str) -> Pod:
 
 
 def attachment(name: str) -> Attachment:
-    """What CNI told of it."""
+    """What CNI reported of it."""
     return Attachment(ObjectRef("Pod", "shop", name), "id", f"/run/netns/{name}", "eth0", (ADDRESS,))
 
 
@@ -43,7 +43,7 @@ def names(*attachments: Attachment, pods: tuple[Pod, ...]) -> list[str]:
 
 
 def test_attached_pods_are_endpoints_in_order() -> None:
-    """Sorted by name, with all that CNI told."""
+    """Sorted by name, with all that CNI reported."""
     assert names(attachment("b"), attachment("a"), pods=(pod("a"), pod("b"), pod("c"))) == ["a", "b"]
 
 

@@ -87,7 +87,7 @@ def test_services_share_ids_of_equal_content() -> None:
     assert ledger.enter(state("a", Backend(ONE.id, OTHER.address, 80, Protocol.TCP))) is not None
 
 
-def test_a_collision_is_told_and_entered_nowhere() -> None:
+def test_a_collision_is_reported_and_entered_nowhere() -> None:
     """The reason says which two contents; once the first is gone, the second has its place."""
     ledger = Ledger()
     ledger.enter(state("a", ONE))

@@ -1,7 +1,7 @@
 """
 Atoms: the questions that rules ask about an address, with nothing left to resolve.
 
-A peer of a policy, put down so that it means the same in every policy of the cluster: `PodAtom` and
+A peer of a policy, written so that it means the same in every policy of the cluster: `PodAtom` and
 `PortAtom` ask about the pod that has the address, `NodePeer` about the node, `Block` about the
 address itself. Two addresses that give the same answers to all atoms in force are in one class.
 """
@@ -20,7 +20,7 @@ AtomId = NewType("AtomId", int)
 NO_ATOM = AtomId(0)
 
 Member = tuple[AtomId, int, int]
-"""An atom that matches, and the protocol and number of the port that it tells (0 and 0 where it tells none)."""
+"""An atom that matches, with the protocol and number of the port that it gives (0 and 0 where it gives none)."""
 Members = frozenset[Member]
 """All atoms that match an address: its class is made of them."""
 
@@ -37,10 +37,10 @@ class PodAtom:
 @dataclass(frozen=True, slots=True)
 class PortAtom:
     """
-    Pods among `pods` that have a port of this name, and which number it has there.
+    Pods among `pods` that have a port of this name; the answer is the number of that port.
 
-    `protocol` is None where any will do. The answer is a number, so pods whose port of this name
-    differs are in different classes.
+    `protocol` is None where any protocol matches. Pods whose ports of this name have different numbers
+    are in different classes.
     """
 
     pods: PodAtom
@@ -66,8 +66,8 @@ def atom_id(atom: Atom) -> AtomId:
     return AtomId(content_id(b"atom", repr(_content(atom)).encode()))
 
 
-# What an atom is made of, as tuples of words: the bytes of its id come from these and from nothing
-# that a change of the code's own names would move.
+# The content of an atom as tuples of words. Ids are derived from these alone, so that renaming a class or a
+# field in the code changes no id.
 
 
 @singledispatch

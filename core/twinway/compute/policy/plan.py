@@ -1,5 +1,5 @@
 """
-Plans: the policies that select a pod, as the list of their rules in the order in which they decide.
+Plans: the rules of all policies that select a pod, in the order in which they decide.
 
 Pods under the same policies share a plan. Stages, in each direction:
 
@@ -69,7 +69,7 @@ class Clause:
     One rule. It is about peers that one of `peers` matches (None: everyone), on `spans` (None: all).
 
     `named` adds peers on ports that have names: a pair of atoms, both of which must match, of which
-    the second, a `PortAtom`, tells the ports.
+    the second, a `PortAtom`, gives the ports.
     """
 
     stage: int

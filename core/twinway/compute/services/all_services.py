@@ -1,4 +1,4 @@
-"""All Services of a node: from scratch, and worked out again one by one as their input changes."""
+"""All Services of a node: from scratch, and one by one as their input changes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def all_services(cluster: Cluster, node: Node | None) -> Served:
     """
     Every Service as this node serves it: the specification.
 
-    Addresses are settled first, ids among those that are left.
+    Claims to addresses are decided first, then collisions of ids among the Services that are left.
     """
     slices: dict[ObjectRef, list[EndpointSlice]] = defaultdict(list)
     for each in cluster.slices.values():
@@ -46,15 +46,15 @@ def all_services(cluster: Cluster, node: Node | None) -> Served:
         if state is not None:
             states[ref] = state
     late = first_come(states.values())
-    standing = {ref: state for ref, state in states.items() if ref not in late}
-    _, collided = _enter_all(standing)
-    accepted = {ref: state for ref, state in standing.items() if ref not in collided}
+    claiming = {ref: state for ref, state in states.items() if ref not in late}
+    _, collided = _enter_all(claiming)
+    accepted = {ref: state for ref, state in claiming.items() if ref not in collided}
     untouched = [each for service in cluster.services.values() for each in service.not_served]
     return Served(accepted, [*rejected, *late.values(), *collided.values()], untouched)
 
 
 def _enter_all(states: Mapping[ObjectRef, ServiceState]) -> tuple[Ledger, Refusals]:
-    """A ledger of all states that have a place in it, and those that have not; earlier ones go first."""
+    """A ledger of all states that fit into it, and the refusals of the others; the first by name wins."""
     ledger = Ledger()
     collided: Refusals = {}
     for ref in sorted(states, key=by_name):
@@ -66,14 +66,13 @@ def _enter_all(states: Mapping[ObjectRef, ServiceState]) -> tuple[Ledger, Refusa
 
 class ServicesMemo:
     """
-    What `all_services` says, at the price of what changed.
+    What `all_services` returns, at the cost of what changed.
 
-    A Service is worked out again when it, one of its slices or the node is another object than
-    before. A state that comes out equal stays the same object.
+    A Service is computed again when it, one of its slices or the node is another object than before.
+    A state that comes out equal stays the same object.
     """
 
     def __init__(self) -> None:
-        """Nothing is known."""
         self._services: Mapping[ObjectRef, Service] = {}
         self._slices: Mapping[ObjectRef, EndpointSlice] = {}
         self._node: Node | None = None
@@ -91,7 +90,7 @@ class ServicesMemo:
         """The same as `all_services(cluster, node)`."""
         touched = self._touched(cluster, node)
         self._services, self._slices, self._node = cluster.services, cluster.slices, node
-        self._accept({ref for ref in touched if self._work_out(ref)})
+        self._accept({ref for ref in touched if self._compute(ref)})
         unserved = chain.from_iterable(self._unserved.values())
         rejected = [*unserved, *self._late.values(), *self._collided.values()]
         return Served(self._accepted, rejected, list(chain.from_iterable(self._not_served.values())))
@@ -112,8 +111,8 @@ class ServicesMemo:
             touched.update(cluster.services)
         return touched
 
-    def _work_out(self, ref: ObjectRef) -> bool:
-        """Work one Service out; whether its state is another than before."""
+    def _compute(self, ref: ObjectRef) -> bool:
+        """Compute one Service; returns whether its state changed."""
         service = self._services.get(ref)
         slices = self._slices_of.get(ref, {})
         state, unserved = service_state(service, tuple(slices.values()), self._node) if service else (None, ())
@@ -134,11 +133,11 @@ class ServicesMemo:
         moved |= late.keys() ^ self._late.keys()
         self._late = late
         changed = {ref: self._states.get(ref) if ref not in late else None for ref in moved}
-        # Once two contents have met in an id, who is accepted depends on all: begin anew.
+        # After a collision of ids, which Services are accepted depends on all of them: start over.
         if self._collided or not self._enter(changed):
-            standing = {ref: state for ref, state in self._states.items() if ref not in late}
-            self._ledger, self._collided = _enter_all(standing)
-            changed = {ref: state for ref, state in standing.items() if ref not in self._collided}
+            claiming = {ref: state for ref, state in self._states.items() if ref not in late}
+            self._ledger, self._collided = _enter_all(claiming)
+            changed = {ref: state for ref, state in claiming.items() if ref not in self._collided}
             changed.update(dict.fromkeys(self._accepted.keys() - changed.keys()))
         self._accepted = _updated(self._accepted, changed)
 
@@ -149,7 +148,7 @@ class ServicesMemo:
 
 
 def _updated(states: States, changed: Mapping[ObjectRef, ServiceState | None]) -> States:
-    """A copy of `states`, in order, with these changes; None takes a state away."""
+    """A copy of `states`, in order, with these changes; None removes a state."""
     updated = dict(states)
     for ref, state in changed.items():
         _put(updated, ref, state)

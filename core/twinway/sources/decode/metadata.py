@@ -40,7 +40,7 @@ class ObjectSchema(Schema):
 
 def left_to_others(labels: Mapping[str, str]) -> bool:
     """
-    Whether labels of a Service or an EndpointSlice tell proxies without a name of their own to look away.
+    Whether labels of a Service or an EndpointSlice leave the object to another proxy than this one.
 
     Source: KEP-2447; cmd/kube-proxy/app/server.go. Newer kube-proxies do not look for `headless` on
     Services, which bear it only where somebody wants them to be left alone.
@@ -50,7 +50,7 @@ def left_to_others(labels: Mapping[str, str]) -> bool:
 
 def ref_of(document: Mapping[str, Any], *, namespaced: bool) -> ObjectRef:
     """
-    The name of an object, as well as it can be told: what is missing or no string is `?`.
+    The name of an object; a part that is missing or no string is `?`.
 
     A namespaced object without a namespace is in `default`; a cluster-wide one has none.
     """

@@ -1,5 +1,5 @@
 """
-What objects ask for that nobody here does yet: told, field by field, and the rest is served.
+What objects ask for that twinway does not do yet: reported by field, while the rest is served.
 
 The table for people is in README, "What is served"; both are one list.
 """
@@ -19,7 +19,7 @@ class UnservedSpec(Schema):
     """
     Base of a Service's `spec`: fields of which it only matters whether they ask for anything.
 
-    They may hold whatever they hold: what is not acted on cannot be wrong.
+    They may hold anything: a field that nobody acts on cannot be wrong.
     """
 
     external_ips: Any = Field(None, alias="externalIPs")

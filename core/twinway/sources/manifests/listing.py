@@ -21,7 +21,7 @@ class Listing:
     folders: dict[Path, None]
     """Where files may come and go: whoever watches these misses nothing."""
     missing: dict[Path, str]
-    """Paths, and folders below them, of which nobody can tell what is there; and why."""
+    """Paths, and folders below them, that cannot be listed, each with the reason."""
 
 
 def listing(paths: Iterable[Path]) -> Listing:
@@ -45,7 +45,7 @@ def listing(paths: Iterable[Path]) -> Listing:
 
 
 def files_in(paths: Iterable[Path]) -> tuple[Path, ...]:
-    """The files that `paths` mean; raises `ManifestError` where one of them cannot be told."""
+    """The files that `paths` mean; raises `ManifestError` where one of them cannot be listed."""
     found = listing(paths)
     for path, reason in found.missing.items():
         raise ManifestError(f"{path}: {reason}")

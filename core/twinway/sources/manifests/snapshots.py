@@ -1,14 +1,14 @@
 """
 Snapshots of files, one after the other: what did not change stays the same object.
 
-What a file said stays true while the file cannot tell what is true now:
+A file's objects stay in force while the file does not say what is true now:
 
-* one that cannot be read, or whose folder is not there, for as long as that lasts;
-* one that suddenly says nothing, and all of them where nothing is left of what they said, for a
-  moment: whoever writes a file or folder anew may be in the middle of it;
-* one that somebody has open and writes to, until it is closed, or for that moment.
+* a file that cannot be read, or whose folder is missing: for as long as that lasts;
+* a file that suddenly holds no object, and all files if no object is left in any: for `hold_seconds`,
+  because somebody may be in the middle of writing the file or folder again;
+* a file that somebody has open for writing: until it is closed, or for `hold_seconds`.
 
-The other files go on. An object that a readable file has, too, is that file's: it has been moved.
+The other files are followed meanwhile. If a readable file has the same object, it has moved there.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def version_of_digests(digests: Iterable[bytes]) -> str:
 
 
 class Snapshots:
-    """What files say, as far as they can tell; `faults` has what they cannot."""
+    """Snapshots of what files hold; `faults` names the files that cannot be used, with the reason."""
 
     def __init__(self, hold_seconds: float = 0.0, clock: Callable[[], float] = time.monotonic) -> None:
         """Nothing is read yet. What says nothing any more is held for `hold_seconds`."""
@@ -105,7 +105,7 @@ class Snapshots:
         if self._hold_seconds > 0 and any(_says_nothing(each, self._reads[path]) for path, each in reads.items()):
             return None
         self._reads |= reads
-        # The catalog still has the old mapping, to tell what changed.
+        # The catalog keeps the old mapping, to find what changed.
         self._contents = {**self._contents, **{path: each.content for path, each in reads.items()}}
         return self._catalog.snapshot(self._version(), self._contents)
 

@@ -1,9 +1,9 @@
 """
 The manifest source: Kubernetes objects in files and folders, watched.
 
-`load` reads once, for tools; `ManifestSource` is what an agent runs on. EndpointSlices that nobody
-wrote are derived from selectors and pods. What a file said stays in force while it cannot be read,
-and the file is named in `error` (see `snapshots`); the first snapshot waits until every file can be.
+`load` reads once, for tools; `ManifestSource` is what an agent runs on. EndpointSlices that no file
+holds are derived from selectors and pods. The objects of a file stay in force while it cannot
+be read, and `error` names the file (see `snapshots`); the first snapshot waits until every file can be read.
 An object that cannot be used is among the snapshot's `rejected`.
 """
 
@@ -80,7 +80,7 @@ class ManifestSource:
         watch.close()
 
     def _run(self, watch: Watch, slot: Latest[Cluster]) -> None:
-        # What could not be read is tried again, even if no event tells that it can be now.
+        # A file that could not be read is tried again, even without an event.
         while (touched := watch.wait(self._pause())) is not None:
             concerned = frozenset(filter(self._concerns, touched))
             if concerned or self.error:
@@ -113,7 +113,7 @@ class ManifestSource:
                 logger.info("manifests can be read again")
             else:
                 logger.warning("manifests cannot be read, what they said stays error=%r", fault)
-            slot.ring()  # whoever tells of it tells at once
+            slot.ring()  # so that the status changes at once
 
     def _newest(self, watch: Watch, touched: frozenset[Path] | None) -> tuple[Cluster | None, str | None]:
         # After an error nobody knows what has been missed.

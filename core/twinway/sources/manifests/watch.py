@@ -134,7 +134,7 @@ class Watch:
 
     def _add(self, folders: Iterable[Path]) -> Iterator[tuple[int, Path]]:
         for folder in folders:
-            # Again even if it is watched: there may be another folder at this path by now.
+            # Again even if it is watched: another folder may have taken this path.
             try:
                 yield self._inotify.add_watch(folder, _MASK), folder
             except FileNotFoundError:

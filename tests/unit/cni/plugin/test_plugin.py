@@ -246,7 +246,7 @@ def test_error_stays_json_whatever_the_path(runtime: Runtime) -> None:
 
 
 def test_socket_path_that_is_too_long(runtime: Runtime) -> None:
-    """A path that no socket can have is told, not cut."""
+    """A path that no socket can have is reported, not cut."""
     assert "name too long" in json.loads(runtime.call("ADD", TWINWAY_SOCKET="/" + "x" * 200).stdout)["msg"].lower()
 
 

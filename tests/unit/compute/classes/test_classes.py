@@ -94,8 +94,8 @@ def test_a_rule_for_everybody_has_entries_under_class_0_alone() -> None:
     assert Counter(entry.direction for entry in entries) == {Direction.INGRESS: 5, Direction.EGRESS: 4}
 
 
-def test_class_0_has_what_most_classes_are_told() -> None:
-    """Blocks of everything have their verdict there; only what they leave out is told apart."""
+def test_class_0_has_what_most_classes_are_reported() -> None:
+    """Blocks of everything have their verdict there; only what they leave out is distinguished."""
     world = "{ipBlock: {cidr: 0.0.0.0/0, except: [192.168.0.0/16]}}, {ipBlock: {cidr: '::/0'}}"
     sample = Sample(policy("p", f"{{podSelector: {{}}, egress: [{{to: [{world}]}}]}}"), policy("q", FROM_WEB))
     entries = [entry for entry in rows(sample.compiled[0]) if entry.direction is Direction.EGRESS]

@@ -30,14 +30,14 @@ def put(rows: Rows, network: IPNetwork, id_: ClassId) -> None:
 def test_an_answer_is_a_value(history: list[list[tuple[IPNetwork, ClassId]]]) -> None:
     """Each says what was put until then, and still does after all that comes later."""
     rows, expected = Rows(), dict[IPNetwork, ClassId]()
-    told: list[tuple[PrefixClasses, dict[IPNetwork, ClassId]]] = []
+    answers: list[tuple[PrefixClasses, dict[IPNetwork, ClassId]]] = []
     for step in history:
         for network, id_ in step:
             put(rows, network, id_)
             expected[network] = id_
         said = {network: id_ for network, id_ in expected.items() if id_ != NO_CLASS}
-        told.append((rows.table(), said))
-    for table, said in told:
+        answers.append((rows.table(), said))
+    for table, said in answers:
         assert table == said == dict(table.items())
         assert len(table) == len(said)
         assert len(set(table.networks)) == len(table.networks) == len(table.ids)

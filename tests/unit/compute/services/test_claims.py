@@ -28,7 +28,7 @@ def late(*states: ServiceState) -> list[str]:
 
 
 def test_the_first_by_name_wins() -> None:
-    """The other is told who has what it wanted."""
+    """The other is reported who has what it wanted."""
     assert late(state("a", 80), state("b", 80, 81)) == ["b"]
     (reason,) = first_come([state("a", 80), state("b", 80, 81)]).values()
     assert str(reason) == (

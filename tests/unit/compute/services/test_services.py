@@ -69,7 +69,7 @@ def test_a_cluster_ip_with_ready_endpoints() -> None:
 
 @pytest.mark.parametrize("slices", [(), (slice_of(),), (slice_of(endpoint("10.0.0.1", NOT_READY)),)])
 def test_without_usable_endpoints_the_frontend_stays(slices: tuple[EndpointSlice, ...]) -> None:
-    """Its empty set rejects: a client is told at once."""
+    """Its empty set rejects: a client is answered at once."""
     assert chosen(state_of(*slices)) == []
 
 
@@ -242,7 +242,7 @@ def test_without_an_address_there_is_nothing_to_serve() -> None:
     assert service_state(replace(SERVICE, cluster_ips=()), (slice_of(endpoint("10.0.0.1")),), None) == (None, ())
 
 
-def test_a_family_that_the_node_lacks_is_left_out_and_told() -> None:
+def test_a_family_that_the_node_lacks_is_left_out_and_reported() -> None:
     """The other family is served; the Service is named once."""
     node = Node(ObjectRef("Node", "", "n1"), {}, (ip_address("192.168.0.1"),), ())
     service = replace(SERVICE, cluster_ips=(ip_address("10.96.0.1"), ip_address("fd96::1")))

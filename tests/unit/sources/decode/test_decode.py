@@ -121,8 +121,8 @@ NOT_SERVED: list[tuple[str, object, str]] = [
 
 
 @pytest.mark.parametrize(("path", "value", "line"), NOT_SERVED)
-def test_what_is_not_served_of_a_service_is_told(path: str, value: object, line: str) -> None:
-    """By object and field, with what happens instead; the Service itself is good, and told nothing by default."""
+def test_what_is_not_served_of_a_service_is_reported(path: str, value: object, line: str) -> None:
+    """By object and field, with what happens instead; the Service itself is good, and has no remark by default."""
     service, rejected = decode_object(having(SERVICE, path, value))
     assert isinstance(service, Service)
     assert (rejected, len(service.not_served)) == ((), 1)
@@ -144,7 +144,7 @@ def test_hints_of_endpoints() -> None:
     assert (plain.endpoints[0].for_zones, plain.endpoints[0].for_nodes) == ((), ())
 
 
-def test_a_host_port_is_told_except_on_the_host_network() -> None:
+def test_a_host_port_is_reported_except_on_the_host_network() -> None:
     """There each port is one anyway."""
     document = having(POD, "spec.containers.0.ports.0.hostPort", 8080)
     pod, _ = decode_object(document)

@@ -266,7 +266,7 @@ ANYTHING = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries
 def test_anything_anywhere_gives_a_value_or_one_line_for_each_fault(
     place: tuple[Document, str], value: object
 ) -> None:
-    """Never an exception, never a line of two lines; whatever is wrong is told."""
+    """Never an exception, never a line of two lines; whatever is wrong is reported."""
     document, path = place
     decoded, rejected = decode_object(having(document, path, value))
     assert (decoded is None) == bool(rejected)

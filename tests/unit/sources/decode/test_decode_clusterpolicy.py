@@ -149,7 +149,7 @@ def test_ingress_knows_pods_alone(peer: Document) -> None:
 
 @pytest.mark.parametrize("action", ["Allow", "Log", None, 1])
 def test_an_unknown_action_denies_everything(action: Any) -> None:
-    """It cannot be told what it would have opened."""
+    """It is not known what it would have opened."""
     policy, rejected = wide(having(WIDE, "spec.ingress", [{"action": action, "from": [PEER]}]))
     assert policy.ingress == (DENY_ALL,)
     assert rejected == [

@@ -33,7 +33,7 @@ def test_a_cluster_network_policy_is_the_same_in_both_versions() -> None:
 
 @pytest.mark.parametrize("version", ["networking.k8s.io/v2", "extensions/v1beta1", "", None, 1])
 def test_a_network_policy_of_an_unknown_version_isolates_what_it_selects(version: object) -> None:
-    """In both directions, allowing nothing, and it is told by name."""
+    """In both directions, allowing nothing, and it is reported by name."""
     policy, rejected = decode_object(versioned(POLICY, version))
     known, _ = decode_object(POLICY)
     assert isinstance(policy, NetworkPolicy)
@@ -72,7 +72,7 @@ def test_a_selector_that_cannot_be_read_stands_for_all(spec: Any) -> None:
 
 @pytest.mark.parametrize("version", ["projectcalico.org/v3", "crd.antrea.io/v1beta1", "v1"])
 def test_a_policy_of_another_group_is_somebody_elses(version: str) -> None:
-    """It is told, and isolates nobody: it was never meant for us."""
+    """It is reported, and isolates nobody: it was never meant for us."""
     for document in (POLICY, WIDE):
         policy, rejected = decode_object(versioned(document, version))
         assert (policy, [each.field for each in rejected]) == (None, ["apiVersion"])

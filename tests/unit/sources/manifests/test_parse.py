@@ -24,7 +24,7 @@ def data(path: Path, content: str) -> list[Any]:
 
 
 def test_several_documents_in_one_file() -> None:
-    """Empty ones are passed over, and still count where a document's place is told."""
+    """Empty ones are passed over, and still count where a document's place is reported."""
     found = parse(YAML, b"---\n---\nkind: A\n---\n# nothing\n---\nkind: B\n")
     assert [(each.place, each.data["kind"]) for each in found] == [("document 2", "A"), ("document 4", "B")]
     assert str(found[1]) == "shop.yaml: document 4"

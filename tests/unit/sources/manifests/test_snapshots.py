@@ -203,7 +203,7 @@ def test_an_emptied_folder_is_held_and_then_obeyed(held: Held) -> None:
 
 
 def test_a_folder_that_is_filled_again_was_never_empty(held: Held) -> None:
-    """What is not there any more then is gone at once; and the next time the moment begins anew."""
+    """What is not there any more then is gone at once; and the next time the moment starts over."""
     for _ in range(2):
         for path in held.folder.iterdir():
             path.unlink()

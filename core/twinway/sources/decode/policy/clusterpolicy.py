@@ -60,7 +60,7 @@ def decode_cluster_policy(document: Mapping[str, Any]) -> tuple[ClusterPolicy | 
     """
     The policy with what is wrong with it.
 
-    None only where nothing can be held of it: its own name cannot be told, or there is no `spec`
+    None only where nothing of it can be used: its own name is unknown, or there is no `spec`
     and so no rule.
     """
     reading = Reading(ref_of(document, namespaced=False))

@@ -94,7 +94,7 @@ class _Port(ClosedSchema):
 
 
 def decode_network_policy(document: Mapping[str, Any]) -> tuple[NetworkPolicy | None, tuple[Rejected, ...]]:
-    """The policy with what is wrong with it; None only where its own name cannot be told."""
+    """The policy with what is wrong with it; None only where its own name is unknown."""
     reading = Reading(ref_of(document, namespaced=True))
     if not reading.metadata(document):
         return None, tuple(reading.rejected)

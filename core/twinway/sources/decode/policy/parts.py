@@ -44,7 +44,7 @@ class Reading:
         return found
 
     def metadata(self, document: Mapping[str, Any]) -> bool:
-        """Whether the object can be told from others; other mistakes in `metadata` do it no harm."""
+        """Whether the object has a usable name; other mistakes in `metadata` do it no harm."""
         self.read(ObjectSchema, document, "")
         return NAMELESS not in (self.ref.namespace, self.ref.name)
 

@@ -1,5 +1,5 @@
 """
-What becomes of what sockets say, under the real programs at their cgroup.
+What becomes of what sockets send, under the real programs at their cgroup.
 
 Pods are addresses of one namespace's loopback: a packet meets its sender's hook and its receiver's.
 """
@@ -116,8 +116,8 @@ def connecting(site: Site, client: socket.socket, to: tuple[str, int]) -> Fate:
     return fate(site, before, is_connected)
 
 
-def saying(site: Site, say: Callable[[bytes], object], listener: socket.socket) -> Fate:
-    """What becomes of some bytes on their way to a listener."""
+def sending(site: Site, say: Callable[[bytes], object], listener: socket.socket) -> Fate:
+    """What becomes of some bytes that `say` sends to a listener."""
     data, heard = os.urandom(16), b""
     listener.setblocking(False)
 
@@ -128,7 +128,7 @@ def saying(site: Site, say: Callable[[bytes], object], listener: socket.socket) 
         return heard == data
 
     before = site.tables.counts()
-    with suppress(PermissionError):  # that is how a datagram's sender hears of his own hook's drop
+    with suppress(PermissionError):  # how the sender of a datagram learns that its own hook dropped it
         say(data)
     return fate(site, before, is_heard)
 
@@ -141,4 +141,4 @@ def beginning(site: Site, kind: Kind, what: socket.SocketKind, to: End | None = 
         site.listen(target)
         return connecting(site, client, kind.spelled(target))
     server = site.receive(target)
-    return saying(site, lambda data: client.sendto(data, kind.spelled(target)), server)
+    return sending(site, lambda data: client.sendto(data, kind.spelled(target)), server)

@@ -148,8 +148,8 @@ def test_pod_on_its_loopback(scene: Scene, net: Net) -> None:
     allow(scene)
     second = ip_address("10.1.0.55" if net.version == 4 else "fd00:1::55")
     scene.tables.pod(second, scene.rig.behind("hosta"))
-    home = ip_address("127.0.0.6" if net.version == 4 else "::6")
-    for own in (scene.client.address, second, home):
+    loopback = ip_address("127.0.0.6" if net.version == 4 else "::6")
+    for own in (scene.client.address, second, loopback):
         packet = tcp(End(own, 1), scene.client)
         assert untouched(within(scene)(packet), packet)
     scene.furnish()

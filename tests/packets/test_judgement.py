@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.packets.socket_fates import CLIENTS_SET, DENIED, EGRESS, INGRESS, SERVERS_SET, pod, saying
+from tests.packets.socket_fates import CLIENTS_SET, DENIED, EGRESS, INGRESS, SERVERS_SET, pod, sending
 from tests.packets.sockets import Kind, Site, cookie
 from tests.packets.tables import verdict
 from tests.packets.test_socket_connections import established
@@ -47,8 +47,8 @@ def node_asks(site: Site, kind: Kind) -> None:
     site.tables.node(kind.client.address)
 
 
-def fence(site: Site, kind: Kind) -> None:
-    """The server is under a set that nothing is known of."""
+def deny_all(site: Site, kind: Kind) -> None:
+    """The server is under a set without entries."""
     pod(site, kind.server, SERVERS_SET, *Direction)
     for key in site.tables.maps["verdict"].entries():
         site.tables.maps["verdict"].remove([key])
@@ -69,7 +69,7 @@ CASES: dict[str, Callable[[Site, Kind], object]] = {
     "server's port is closed": lambda site, kind: closed_port(site, kind, INGRESS, kind.server),
     "client's way to the port is closed": lambda site, kind: closed_port(site, kind, EGRESS, kind.client),
     "node": node_asks,
-    "fenced": fence,
+    "all denied": deny_all,
 }
 
 
@@ -99,7 +99,7 @@ def test_is_what_the_programs_say(site: Site, kind: Kind, case: Callable[[Site, 
     case(site, kind)
     site.tables.settings.write(rev=2)
     judgements = judged(site, ends)
-    fate = saying(site, ends[0].send, ends[1])
+    fate = sending(site, ends[0].send, ends[1])
     assert (fate is None) == all(judgements)
     if fate is None:
         assert said(site, ends) == judgements
@@ -125,4 +125,4 @@ def test_of_a_pod_and_itself(
     site.tables.settings.write(rev=2)
     judgements = judged(site, (client, accepted))
     assert all(judgements) == (not asks_service or len(open_ways) == 2)
-    assert (saying(site, client.send, accepted) is None) == all(judgements)
+    assert (sending(site, client.send, accepted) is None) == all(judgements)

@@ -23,7 +23,7 @@ from tests.packets.socket_fates import (
     idle,
     memory,
     pod,
-    saying,
+    sending,
 )
 from tests.packets.sockets import KINDS, LOOPBACK, Kind, Site, cookie, disconnect
 from tests.packets.tables import verdict
@@ -49,7 +49,7 @@ def test_both_ends_of_a_connection_speak(site: Site, kind: Kind) -> None:
     pod(site, kind.server, SERVERS_SET, INGRESS)
     client, accepted = established(site, kind)
     for speaker, listener in ((client, accepted), (accepted, client)):
-        assert saying(site, speaker.send, listener) is None
+        assert sending(site, speaker.send, listener) is None
 
 
 @each_side
@@ -59,11 +59,11 @@ def test_connection_is_judged_again(site: Site, kind: Kind, side: Direction, spe
     pod(site, kind.client, CLIENTS_SET, EGRESS)
     pod(site, kind.server, SERVERS_SET, INGRESS)
     ends = established(site, kind)
-    assert saying(site, ends[speaker].send, ends[1 - speaker]) is None
+    assert sending(site, ends[speaker].send, ends[1 - speaker]) is None
     pod(site, *((kind.client, CLIENTS_SET) if side == EGRESS else (kind.server, SERVERS_SET)))
-    assert saying(site, ends[speaker].send, ends[1 - speaker]) is None
+    assert sending(site, ends[speaker].send, ends[1 - speaker]) is None
     site.tables.settings.write(rev=2)
-    assert saying(site, ends[speaker].send, ends[1 - speaker]) == DENIED[side]
+    assert sending(site, ends[speaker].send, ends[1 - speaker]) == DENIED[side]
 
 
 @each_side
@@ -75,10 +75,10 @@ def test_connection_from_before(site: Site, kind: Kind, side: Direction, speaker
     site.tables.maps["opener"].write({cookie(ends[0]): bytes(1)})
     pod(site, kind.client, CLIENTS_SET, EGRESS)
     pod(site, kind.server, SERVERS_SET, INGRESS)
-    assert saying(site, ends[speaker].send, ends[1 - speaker]) is None
+    assert sending(site, ends[speaker].send, ends[1 - speaker]) is None
     pod(site, *((kind.client, CLIENTS_SET, INGRESS) if side == EGRESS else (kind.server, SERVERS_SET, EGRESS)))
     site.tables.settings.write(rev=2)
-    assert saying(site, ends[speaker].send, ends[1 - speaker]) == DENIED[side]
+    assert sending(site, ends[speaker].send, ends[1 - speaker]) == DENIED[side]
 
 
 @each_side
@@ -91,10 +91,10 @@ def test_connection_from_before_its_pods_policy(site: Site, kind: Kind, side: Di
     pod(site, kind.server, SERVERS_SET, INGRESS)
     site.tables.settings.write(rev=2)
     for speaker, listener in (ends, ends[::-1]):
-        assert saying(site, speaker.send, listener) is None
+        assert sending(site, speaker.send, listener) is None
     pod(site, *((kind.client, CLIENTS_SET, INGRESS) if side == EGRESS else (kind.server, SERVERS_SET, EGRESS)))
     site.tables.settings.write(rev=3)
-    assert saying(site, ends[0].send, ends[1]) == DENIED[side]
+    assert sending(site, ends[0].send, ends[1]) == DENIED[side]
 
 
 def test_accepted_socket_that_connects(site: Site, kind: Kind) -> None:
@@ -189,10 +189,10 @@ def test_connection_that_began_before_its_guard(site: Site, kind: Kind, side: Di
     with site.guarded(*GUARDS["idle"]):
         pod(site, *((kind.client, CLIENTS_SET) if side == EGRESS else (kind.server, SERVERS_SET)))
         for speaker, listener, way in ((accepted, client, INGRESS), (client, accepted, EGRESS)):
-            assert saying(site, speaker.send, listener) == (DENIED[side] if way == side else None)
+            assert sending(site, speaker.send, listener) == (DENIED[side] if way == side else None)
         pod(site, *((kind.client, CLIENTS_SET, EGRESS) if side == EGRESS else (kind.server, SERVERS_SET, INGRESS)))
         for speaker, listener in ((accepted, client), (client, accepted)):
-            assert saying(site, speaker.send, listener) is None
+            assert sending(site, speaker.send, listener) is None
 
 
 @idle
@@ -200,11 +200,11 @@ def test_accepted_socket_is_judged_by_each_revision(site: Site, kind: Kind) -> N
     """And by none of its segments in between."""
     pod(site, kind.server, SERVERS_SET, INGRESS)
     client, accepted = established(site, kind)
-    assert saying(site, accepted.send, client) is None
+    assert sending(site, accepted.send, client) is None
     pod(site, kind.server, SERVERS_SET)
-    assert saying(site, accepted.send, client) is None
+    assert sending(site, accepted.send, client) is None
     site.tables.settings.write(rev=2)
-    assert saying(site, accepted.send, client) == DENIED[INGRESS]
+    assert sending(site, accepted.send, client) == DENIED[INGRESS]
 
 
 @idle
@@ -215,7 +215,7 @@ def test_accepted_socket_without_memory(site: Site, kind: Kind) -> None:
         client, accepted = established(site, kind)
         for way, expected in ((INGRESS, None), (EGRESS, DENIED[INGRESS]), (INGRESS, None)):
             pod(site, kind.server, SERVERS_SET, way)
-            assert saying(site, accepted.send, client) == expected
+            assert sending(site, accepted.send, client) == expected
 
 
 def test_connect_that_cannot_be_noted(site: Site, kind: Kind) -> None:
@@ -233,11 +233,11 @@ def test_address_that_is_another_pods_now(site: Site, kind: Kind) -> None:
     pod(site, kind.server, SERVERS_SET, INGRESS)
     client, accepted = established(site, kind)
     for _ in range(2):
-        assert saying(site, accepted.send, client) is None
+        assert sending(site, accepted.send, client) is None
     site.tables.pod(kind.server.address, Place(ifindex=LOOPBACK + 1), policy=SERVERS_SET)
-    assert saying(site, accepted.send, client) is None
+    assert sending(site, accepted.send, client) is None
     site.tables.settings.write(rev=2)
-    assert saying(site, accepted.send, client) == Reason.DROP_SPOOFED
+    assert sending(site, accepted.send, client) == Reason.DROP_SPOOFED
 
 
 def says(raw: socket.socket, source: End, target: End) -> None:
@@ -258,7 +258,7 @@ def test_segment_after_its_connection(site: Site, net: Net) -> None:
         raw.bind((str(net.server), 0))
         for anew in (False, True):
             client, accepted = established(site, kind)
-            assert saying(site, accepted.send, client) is None
+            assert sending(site, accepted.send, client) is None
             ends = kind.server, End(net.client, client.getsockname()[1])
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             client.close()

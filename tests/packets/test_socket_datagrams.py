@@ -12,7 +12,7 @@ from tests.packets.socket_fates import (
     each_side,
     idle,
     pod,
-    saying,
+    sending,
 )
 from tests.packets.sockets import Kind, Site
 from tests.packets.tables import verdict
@@ -33,7 +33,7 @@ def test_datagram_socket_that_connects_again(site: Site, kind: Kind) -> None:
     fates = []
     for end, server in zip((allowed, denied), servers, strict=True):
         client.connect(kind.spelled(end))
-        fates.append(saying(site, client.send, server))
+        fates.append(sending(site, client.send, server))
     assert fates == [None, DENIED[EGRESS]]
 
 
@@ -52,13 +52,13 @@ class Datagrams:
         host, port, *_ = peer.getsockname()
         mapped = self.client.family != peer.family
         target = (f"::ffff:{host}" if mapped else host, port)
-        return saying(self._site, lambda data: self.client.sendto(data, target), peer)
+        return sending(self._site, lambda data: self.client.sendto(data, target), peer)
 
     def back(self, number: int) -> Fate:
         """What becomes of a datagram of a peer to the client."""
         host, port, *_ = self.client.getsockname()
         target = (host.removeprefix("::ffff:"), port)
-        return saying(self._site, lambda data: self.peers[number].sendto(data, target), self.client)
+        return sending(self._site, lambda data: self.peers[number].sendto(data, target), self.client)
 
 
 def test_who_may_ask_is_answered(site: Site, kind: Kind) -> None:

@@ -20,7 +20,7 @@ from tests.packets.socket_fates import (
     each_type_to_itself,
     idle,
     pod,
-    saying,
+    sending,
 )
 from tests.packets.sockets import Kind, Site
 from tests.packets.tables import verdict
@@ -108,7 +108,7 @@ def test_pod_that_is_given_itself(site: Site, kind: Kind, what: socket.SocketKin
             assert connecting(site, client, kind.spelled(kind.vip)) == expected
         else:
             client.connect(kind.spelled(kind.vip))
-            assert saying(site, client.send, server) == expected
+            assert sending(site, client.send, server) == expected
 
 
 @idle

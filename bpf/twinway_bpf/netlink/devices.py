@@ -17,7 +17,7 @@ from twinway_bpf.netlink import netns
 from twinway_bpf.netlink.links import Link, Links
 
 SERVICES_DEVICE = "kube-ipvs0"
-"""Where kube-proxy in its mode ipvs keeps every Service's address, and leaves them. Source: pkg/proxy/ipvs."""
+"""The device on which kube-proxy in ipvs mode keeps Services' addresses, and leaves them (pkg/proxy/ipvs)."""
 
 LOOPBACK = 1
 """The index of every namespace's loopback device. Source: include/net/flow.h, LOOPBACK_IFINDEX."""
@@ -83,7 +83,8 @@ def pod_device(own: Links, path: str, ifname: str) -> PodDevice:
     return PodDevice(path, inside, layout, host, beside, parent, cookie)
 
 
-# An index alone may be another device's: namespaces number on their own. The pair must name each other.
+# Each namespace numbers its devices independently, so an index alone may be another device's. Both ends must name
+# each other.
 def _host_side(own: Links, inside: Link) -> Link | None:
     if inside.kind != "veth" or not inside.link:
         return None
@@ -93,8 +94,8 @@ def _host_side(own: Links, inside: Link) -> Link | None:
     return host
 
 
-# All of a parent's ipvlans share its MAC, and what none of them has an address for is the parent's own.
-# Of macvlans the node needs one of its own.
+# All ipvlans share their parent's MAC, and the parent receives what is for none of their addresses. With macvlan
+# the node is reached by a macvlan of its own.
 def _beside(own: Links, layout: Layout, inside: Link) -> bytes:
     match layout:
         case Layout.IPVLAN:
@@ -110,7 +111,7 @@ def _parent(own: Links, layout: Layout, inside: Link) -> Link | None:
 
 
 def shared_parents(devices: Iterable[PodDevice]) -> tuple[Link, ...]:
-    """The parents of these devices, each once."""
+    """List the parents of these devices, each once."""
     found = {device.parent.ifindex: device.parent for device in devices if device.parent}
     return tuple(found[index] for index in sorted(found))
 

@@ -1,4 +1,4 @@
-"""Network namespaces of this thread, and how to be in another one for a moment."""
+"""Run a block of this thread in another network namespace."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _setns(descriptor: int) -> None:
 @contextlib.contextmanager
 def inside(path: str) -> Iterator[None]:
     """
-    Run the block in the network namespace at `path`; the thread comes back whatever happens.
+    Run the block in the network namespace at `path`; the thread returns in any case.
 
     Raises OSError where there is no such namespace.
     """
@@ -49,7 +49,7 @@ def inside(path: str) -> Iterator[None]:
 
 
 def cookie() -> int | None:
-    """The kernel's own number for the namespace that this thread is in; None where it does not tell (5.14)."""
+    """Return the kernel's number for the namespace of this thread; None before 5.14, which has none to report."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as any_socket:
         try:
             return int.from_bytes(any_socket.getsockopt(socket.SOL_SOCKET, _SO_NETNS_COOKIE, 8), sys.byteorder)

@@ -175,7 +175,7 @@ def _source(config: NodeConfig) -> Source:
             from twinway.sources.kubernetes.source import KubernetesSource
             from twinway.sources.kubernetes.transport import connect
 
-            return KubernetesSource(partial(connect, kubeconfig, context))
+            return KubernetesSource(partial(connect, kubeconfig, context), config.node_name)
         case config_of.ManifestsSource(paths=paths, hold_seconds=hold_seconds):
             from twinway.sources.manifests.source import ManifestSource
 

@@ -17,7 +17,7 @@ class Following:
     """The source, and every snapshot that it has put."""
 
     def __init__(self, kubeconfig: Path, patience: Patience = Patience()) -> None:  # noqa: B008
-        self.source = KubernetesSource(partial(connect, kubeconfig, "", patience))
+        self.source = KubernetesSource(partial(connect, kubeconfig, "", patience), "n1")
         self._slot: Latest[Cluster] = Latest()
         self.snapshots: list[Cluster] = []
         self.source.start(self._slot)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from ipaddress import ip_address
 
 from tests.cluster.objects import cluster_policy, definition, endpoint_slice, namespace, node, pod, policy, service
@@ -115,8 +116,8 @@ def test_a_kind_that_appears_and_vanishes(plane, follow):
     following.until(lambda cluster: not cluster.cluster_policies)
     api = plane.api
     for version in ("v1alpha2", "v1beta1"):
-        api.create(definition(version))
-        _create_when_served(api, cluster_policy("strict", version))
+        create_when_possible(api, definition(version))
+        create_when_possible(api, cluster_policy("strict", version))
         following.until(lambda cluster: len(cluster.cluster_policies) == 1)
         assert following.cluster.rejected == ()
         api.delete(definition(version))
@@ -124,19 +125,38 @@ def test_a_kind_that_appears_and_vanishes(plane, follow):
         following.until_error(None)
 
 
+def test_pods_of_other_nodes_come_with_a_policy_that_asks(plane, follow):
+    """Before it they are not sent; the policy is in the first snapshot that has them."""
+    api = plane.api
+    api.create(pod("here", node="n1"))
+    for number in range(3):
+        api.create(pod(f"there-{number}", node="n2"))
+    following = follow(plane)
+    following.until(lambda cluster: {ref.name for ref in cluster.pods} == {"here"})
+    api.create(policy("closed"))
+    following.until(lambda cluster: len(cluster.policies) == 1)
+    assert {ref.name for ref in following.cluster.pods} == {"here"}
+    asking = policy("open")
+    asking["spec"]["ingress"] = [{"from": [{"podSelector": {}}]}]
+    api.create(asking)
+    cluster = following.until(lambda cluster: len(cluster.policies) == 2)
+    assert {ref.name for ref in cluster.pods} == {"here", "there-0", "there-1", "there-2"}
+    api.delete(pod("there-0", node="n2"))
+    following.until(lambda cluster: len(cluster.pods) == 3)
+
+
 def test_a_version_that_is_not_known_allows_nothing(shared_plane, follow):
     """A policy that the server has in a later version alone denies, and is said to."""
     api = shared_plane.api
-    api.create(definition("v9"))
-    _create_when_served(api, cluster_policy("strict", "v9"))
+    create_when_possible(api, definition("v9"))
+    create_when_possible(api, cluster_policy("strict", "v9"))
     cluster = follow(shared_plane).until(lambda cluster: cluster.cluster_policies)
     assert [each.field for each in cluster.rejected] == ["apiVersion"]
     api.delete(definition("v9"))
 
 
-def _create_when_served(api, document):
-    import time
-
+def create_when_possible(api, document):
+    """The object as the server made it; a definition may still be being deleted, or not be served yet."""
     deadline = time.monotonic() + 20
     while True:
         try:

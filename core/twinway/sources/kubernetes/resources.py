@@ -53,13 +53,12 @@ DEFINITIONS = Resource(
 )
 """Tells which optional kinds the cluster has."""
 
-RESOURCES = (
+ALWAYS = (
     # Source: kube-proxy's informers, cmd/kube-proxy/app/server.go in Kubernetes 1.36.
     _resource(
         "Service", "services", selectors={"labelSelector": _OTHERS, "fieldSelector": "spec.clusterIP!=None"}
     ),
     _resource("EndpointSlice", "endpointslices", selectors={"labelSelector": f"{_OTHERS},!{HEADLESS_LABEL}"}),
-    _resource("Pod", "pods", selectors={"fieldSelector": "status.phase!=Succeeded,status.phase!=Failed"}),
     _resource("Namespace", "namespaces"),
     _resource("Node", "nodes"),
     _resource("NetworkPolicy", "networkpolicies"),
@@ -67,4 +66,15 @@ RESOURCES = (
     _resource("AdminNetworkPolicy", "adminnetworkpolicies", optional=True),
     _resource("BaselineAdminNetworkPolicy", "baselineadminnetworkpolicies", optional=True),
 )
-"""Everything that a snapshot is made of. A snapshot is complete when each of these has been listed."""
+"""Kinds that every node reads whole."""
+
+
+def pods_on(node: str) -> Resource:
+    """The pods of a node, those that have finished among them: they may still be attached."""
+    return _resource("Pod", "pods", selectors={"fieldSelector": f"spec.nodeName={node}"})
+
+
+def pods_elsewhere(node: str) -> Resource:
+    """The pods of other nodes that have an address or will have one."""
+    selector = f"spec.nodeName!=,spec.nodeName!={node},status.phase!=Succeeded,status.phase!=Failed"
+    return _resource("Pod", "pods", selectors={"fieldSelector": selector})

@@ -19,11 +19,12 @@ from threading import Event, Thread
 from twinway.model.cluster import Cluster
 from twinway.sources.base import Latest
 from twinway.sources.kubernetes.connection import Connection
-from twinway.sources.kubernetes.discovery import Discovered, Fixed
+from twinway.sources.kubernetes.demand import Demand
+from twinway.sources.kubernetes.discovery import Discovered, Fixed, Place
 from twinway.sources.kubernetes.presence import Presence
-from twinway.sources.kubernetes.reading import Reading
+from twinway.sources.kubernetes.reading import Reading, Sink
 from twinway.sources.kubernetes.reflector import Reflector
-from twinway.sources.kubernetes.resources import DEFINITIONS, RESOURCES, Resource
+from twinway.sources.kubernetes.resources import ALWAYS, DEFINITIONS, Resource, pods_elsewhere, pods_on
 from twinway.sources.kubernetes.store import Part, Store
 from twinway.sources.kubernetes.transport import Transport
 
@@ -38,26 +39,35 @@ logger = logging.getLogger(__name__)
 class KubernetesSource:
     """A `Source` that follows an API server."""
 
-    def __init__(self, connect: Callable[[], Transport]) -> None:
-        """Nothing is connected yet. `connect` reads configuration and credentials each time that it is called."""
+    def __init__(self, connect: Callable[[], Transport], node: str) -> None:
+        """
+        Nothing is connected yet. `connect` reads configuration and credentials each time that it is called.
+
+        `node` is the node whose pods are always read.
+        """
         self._bell = Event()
         self._stopping = False
         self._store = Store(self._bell.set)
         self._presence = Presence()
         self._connection = Connection(connect, self._bell.set)
-        self._reflectors = [self._reflector(each) for each in RESOURCES]
-        definitions = Reading(DEFINITIONS, self._presence)
-        self._reflectors.append(
-            Reflector(DEFINITIONS, Fixed(DEFINITIONS), definitions, self._connection, changed=self._bell.set)
-        )
+        elsewhere = pods_elsewhere(node)
+        self._demand = Demand(elsewhere)
+        here = self._store.part()
+        there = self._store.part_on_demand(here, self._demand.want)
+        self._reflectors = [
+            self._fixed(DEFINITIONS, self._presence),
+            self._fixed(pods_on(node), here),
+            self._follow(elsewhere, self._demand, Reading(elsewhere, there)),
+            *(self._of_kind(each) for each in ALWAYS),
+        ]
         self._threads: list[Thread] = []
         self.error: str | None = None
 
     def start(self, slot: Latest[Cluster]) -> None:
         """Begin to list every kind; return at once."""
-        work = {each.resource.plural: each.run for each in self._reflectors}
-        work["snapshots"] = lambda: self._publish(slot)
-        self._threads = [Thread(target=run, name=f"kubernetes {name}", daemon=True) for name, run in work.items()]
+        work = [(each.resource.plural, each.run) for each in self._reflectors]
+        work.append(("snapshots", lambda: self._publish(slot)))
+        self._threads = [Thread(target=run, name=f"kubernetes {name}", daemon=True) for name, run in work]
         for thread in self._threads:
             thread.start()
 
@@ -66,6 +76,7 @@ class KubernetesSource:
         self._stopping = True
         self._connection.stop()
         self._presence.stop()
+        self._demand.stop()
         for reflector in self._reflectors:
             reflector.stop()
         self._bell.set()
@@ -74,16 +85,20 @@ class KubernetesSource:
             thread.join(max(deadline - time.monotonic(), 0.0))
         self._threads = []
 
-    def _reflector(self, resource: Resource) -> Reflector:
+    def _of_kind(self, resource: Resource) -> Reflector:
         part = self._store.part()
+        if not resource.optional:
+            return self._fixed(resource, part)
         reading = Reading(resource, part)
-        place = (
-            Discovered(resource, self._presence, _absence(part, reading)) if resource.optional else Fixed(resource)
-        )
-        reflector = Reflector(resource, place, reading, self._connection, changed=self._bell.set)
-        if resource.optional:
-            self._presence.on_leaving(resource.definition, reflector.interrupt)
+        reflector = self._follow(resource, Discovered(resource, self._presence, _absence(part, reading)), reading)
+        self._presence.on_leaving(resource.definition, reflector.interrupt)
         return reflector
+
+    def _fixed(self, resource: Resource, sink: Sink) -> Reflector:
+        return self._follow(resource, Fixed(resource), Reading(resource, sink))
+
+    def _follow(self, resource: Resource, place: Place, reading: Reading) -> Reflector:
+        return Reflector(resource, place, reading, self._connection, changed=self._bell.set)
 
     def _publish(self, slot: Latest[Cluster]) -> None:
         while True:

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from twinway.model.cluster import Cluster, Pod
 from twinway.model.net import ObjectRef, Rejected
 from twinway.sources.decode.registry import Value, changed, decode_object
+from twinway.sources.kubernetes.demand import asks_for_pods
 from twinway.sources.kubernetes.raw import key_of, slim
 from twinway.sources.kubernetes.revision import revision_of
 
@@ -37,15 +38,17 @@ class Part:
     def __init__(self, store: Store) -> None:
         """Nothing is known, and nothing has been listed."""
         self._store = store
-        self._entries: dict[str, Entry] = {}
+        self.entries: dict[str, Entry] = {}
         self._listed: dict[str, Entry] | None = None
+        self.same_kind: tuple[Part, ...] = (self,)
+        """The parts of one kind; of an object that two of them have the first one's counts."""
         self.ready = False
         """Whether the kind has been listed once."""
 
     @property
     def rejected(self) -> tuple[Rejected, ...]:
         """What is wrong with objects of this kind."""
-        return tuple(chain.from_iterable(entry.rejected for entry in self._entries.values()))
+        return tuple(chain.from_iterable(entry.rejected for entry in self.entries.values()))
 
     def begin(self) -> None:
         """Begin a list; see `Sink`."""
@@ -58,7 +61,7 @@ class Part:
         if self._listed is not None:
             self._listed[key] = entry
         else:
-            self._store.note(self._entries, key, entry)
+            self._store.note(self, key, entry)
         self._store.saw(document)
 
     def remove(self, document: Mapping[str, Any]) -> None:
@@ -67,21 +70,27 @@ class Part:
         if self._listed is not None:
             self._listed.pop(key, None)
         else:
-            self._store.note(self._entries, key, _NOTHING)
+            self._store.note(self, key, _NOTHING)
         self._store.saw(document)
 
     def commit(self) -> None:
         """Make the list count."""
         listed, self._listed = self._listed or {}, None
-        self._store.replace(self, self._entries, listed)
+        self._store.replace(self, listed)
 
     def clear(self) -> None:
         """The cluster does not have this kind: no object is left, and none is to be listed."""
         self.begin()
         self.commit()
 
+    def value(self, key: str) -> Value | None:
+        """The value of an object in the parts of this kind."""
+        return next(
+            (each.value for part in self.same_kind if (each := part.entries.get(key)) and each.value), None
+        )
+
     def _decoded(self, key: str, document: Mapping[str, Any]) -> Entry:
-        before = self._entries.get(key, _NOTHING)
+        before = self.entries.get(key, _NOTHING)
         value, rejected = decode_object(slim(document))
         if isinstance(value, Pod) and value.ready:
             value = replace(value, ready=False)  # read where slices are derived alone, and changes often
@@ -96,6 +105,7 @@ class Store:
         self._ring = ring
         self._lock = Lock()
         self._parts: list[Part] = []
+        self._on_demand: tuple[Part, Callable[[], None]] | None = None
         self._moved: dict[ObjectRef, tuple[Value | None, Value | None]] = {}
         self._cluster = Cluster(version="")
         self._rejections_moved = False
@@ -108,6 +118,14 @@ class Store:
         self._parts.append(part)
         return part
 
+    def part_on_demand(self, first: Part, want: Callable[[], None]) -> Part:
+        """More of the same kind, of which `want` asks when a policy does; it is listed from then on."""
+        part = self.part()
+        part.ready = True
+        first.same_kind = part.same_kind = (first, part)
+        self._on_demand = (part, want)
+        return part
+
     @property
     def complete(self) -> bool:
         """Whether every kind has been listed."""
@@ -117,18 +135,18 @@ class Store:
         """Remember how new the newest object is."""
         self._revision = max(self._revision, revision_of(document["metadata"].get("resourceVersion")))
 
-    def note(self, entries: dict[str, Entry], key: str, entry: Entry) -> None:
+    def note(self, part: Part, key: str, entry: Entry) -> None:
         """Replace one object of a part."""
         with self._lock:
-            moved = self._replace(entries, key, entry)
+            moved = self._replace(part, key, entry)
         if moved:
             self._ring()
 
-    def replace(self, part: Part, entries: dict[str, Entry], listed: dict[str, Entry]) -> None:
+    def replace(self, part: Part, listed: dict[str, Entry]) -> None:
         """Replace all objects of a part, in one step, by those that were listed."""
         with self._lock:
-            moved = [self._replace(entries, key, _NOTHING) for key in entries.keys() - listed.keys()]
-            moved += [self._replace(entries, key, entry) for key, entry in listed.items()]
+            moved = [self._replace(part, key, _NOTHING) for key in part.entries.keys() - listed.keys()]
+            moved += [self._replace(part, key, entry) for key, entry in listed.items()]
             first, part.ready = not part.ready, True
         if first or any(moved):
             self._ring()
@@ -136,6 +154,7 @@ class Store:
     def take(self) -> Cluster | None:
         """A snapshot that is newer than the last one; None while nothing changed, or a kind is not listed."""
         with self._lock:
+            self._meet_demand()
             first = not self._cluster.version
             if not self.complete or not (self._moved or self._rejections_moved or first):
                 return None
@@ -151,19 +170,25 @@ class Store:
         self._cluster = replace(changed(self._cluster, gone, come, rejected), version=version)
         return self._cluster
 
-    def _replace(self, entries: dict[str, Entry], key: str, entry: Entry) -> bool:
-        was = entries.get(key, _NOTHING)
+    def _replace(self, part: Part, key: str, entry: Entry) -> bool:
+        before, was = part.value(key), part.entries.get(key, _NOTHING)
         if entry == _NOTHING:
-            entries.pop(key, None)
+            part.entries.pop(key, None)
         else:
-            entries[key] = entry
+            part.entries[key] = entry
+        now = part.value(key)
+        if now is not before:
+            self._move(before, now)
         if was.rejected != entry.rejected:
             self._rejections_moved = True
-        elif was.value is entry.value:
-            return False
-        if was.value is not entry.value:
-            self._move(was.value, entry.value)
-        return True
+            return True
+        return now is not before
+
+    def _meet_demand(self) -> None:
+        if self._on_demand and any(asks_for_pods(now) for _, now in self._moved.values()):
+            (part, want), self._on_demand = self._on_demand, None
+            part.ready = False
+            want()
 
     def _move(self, was: Value | None, now: Value | None) -> None:
         known = now if now is not None else was

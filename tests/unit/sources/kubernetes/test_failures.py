@@ -6,7 +6,7 @@ import pytest
 
 from twinway.sources.kubernetes.failures import refusal
 from twinway.sources.kubernetes.pacing import Pacing
-from twinway.sources.kubernetes.resources import RESOURCES, path_of
+from twinway.sources.kubernetes.resources import ALWAYS, path_of
 from twinway.sources.kubernetes.revision import revision_of
 
 
@@ -44,11 +44,11 @@ def test_versions_are_numbers():
 
 def test_every_kind_has_a_path():
     """The core group is below /api, the others below /apis."""
-    paths = {each.kind: path_of(each.versions[0], each.plural) for each in RESOURCES}
+    paths = {each.kind: path_of(each.versions[0], each.plural) for each in ALWAYS}
     assert paths["Service"] == "/api/v1/services"
     assert paths["EndpointSlice"] == "/apis/discovery.k8s.io/v1/endpointslices"
     assert paths["ClusterNetworkPolicy"] == "/apis/policy.networking.k8s.io/v1beta1/clusternetworkpolicies"
-    assert {each.definition for each in RESOURCES if each.optional} == {
+    assert {each.definition for each in ALWAYS if each.optional} == {
         "clusternetworkpolicies.policy.networking.k8s.io",
         "adminnetworkpolicies.policy.networking.k8s.io",
         "baselineadminnetworkpolicies.policy.networking.k8s.io",

@@ -6,9 +6,9 @@ import pytest
 
 from twinway.sources.kubernetes.failures import GarbledError, RefusedError
 from twinway.sources.kubernetes.reading import INITIAL_END, LIMIT, Reading
-from twinway.sources.kubernetes.resources import RESOURCES
+from twinway.sources.kubernetes.resources import ALWAYS
 
-SERVICES = RESOURCES[0]
+SERVICES = ALWAYS[0]
 
 
 class Recorded:

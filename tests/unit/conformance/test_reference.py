@@ -60,6 +60,28 @@ def test_conditions(conditions: dict[str, object], fate: tuple[str, str | None])
     assert fates(*sliced(**conditions), to="10.96.0.20:8080") == {fate}
 
 
+@pytest.mark.parametrize(
+    ("wanted", "zones", "backends"),
+    [
+        ("PreferSameZone", ("a", "b"), {NEAR}),
+        ("PreferSameZone", ("a", "a"), {NEAR, FAR}),
+        ("PreferSameZone", ("", ""), {NEAR, FAR}),
+        ("PreferSameNode", ("", ""), {NEAR}),
+        (None, ("a", "b"), {NEAR, FAR}),
+    ],
+)
+def test_hints(wanted: str | None, zones: tuple[str, str], backends: set[str]) -> None:
+    """Clients are given the backends of their own zone or node, where a Service asks for that."""
+    objects = [*BASE, WEB | {"spec": WEB["spec"] | {"trafficDistribution": wanted}}]
+    for number, thing in enumerate(objects):
+        if thing["kind"] == "Node" and (zone := zones[thing["metadata"]["name"] != "n1"]):
+            labels = {"topology.kubernetes.io/zone": zone}
+            objects[number] = {**thing, "metadata": {**thing["metadata"], "labels": labels}}
+    assert set(expected(objects, CLIENT, "10.96.0.10:8080", "tcp").fates) == {
+        ("connected", each) for each in backends
+    }
+
+
 def test_service_fates() -> None:
     """A Service leads to every ready backend, in the client's family; undefined ports are rejected."""
     both = {("connected", NEAR), ("connected", FAR)}

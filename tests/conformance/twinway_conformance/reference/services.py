@@ -1,4 +1,8 @@
-"""The backends of a Service. Source: k8s.io/api core/v1 ServiceSpec, discovery/v1 EndpointSlice, KEP-1669."""
+"""
+The backends of a Service.
+
+Source: k8s.io/api core/v1 ServiceSpec, discovery/v1 EndpointSlice, KEP-1669, KEP-2433, KEP-4444.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +24,10 @@ from twinway_conformance.reference.world import (
 Backend = tuple[Address, int]
 Condition = tuple[bool, bool, bool]
 """ready, serving, terminating."""
-End = tuple[Backend, Condition, str | None]
-"""An endpoint, its conditions, and its node."""
+Hints = tuple[frozenset[str], frozenset[str]]
+"""Nodes and zones whose clients should use an endpoint."""
+End = tuple[Backend, Condition, str | None, Hints]
+"""An endpoint, its conditions, its node, and its hints."""
 
 
 def service_at(world: World, address: Address) -> Object | None:
@@ -50,13 +56,22 @@ def backends(
     if not wanted:
         return set()
     local = service["spec"].get("internalTrafficPolicy") == "Local"
-    found = [
-        (backend, condition)
-        for backend, condition, where in _endpoints(world, service, wanted[0], address.version)
-        if not local or where == node
-    ]
-    ready = {backend for backend, (is_ready_, _, _) in found if is_ready_}
-    return ready or {backend for backend, (_, serving, terminating) in found if serving and terminating}
+    found = [end for end in _endpoints(world, service, wanted[0], address.version) if not local or end[2] == node]
+    ready = [(backend, hints) for backend, (is_ready_, _, _), _, hints in found if is_ready_]
+    if ready:
+        return {backend for backend, _ in ready} if local else _near(world, ready, node)
+    return {backend for backend, (_, serving, terminating), _, _ in found if serving and terminating}
+
+
+def _near(world: World, ready: list[tuple[Backend, Hints]], node: str | None) -> set[Backend]:
+    # Hints count if every ready endpoint has some, and one of them names this node, or else its zone.
+    place = world.node(node) if node else None
+    zone = labels(place).get("topology.kubernetes.io/zone") if place else None
+    for kind, here in enumerate((node, zone)):
+        hinted = {backend for backend, hints in ready if here in hints[kind]}
+        if here and hinted and all(hints[kind] for _, hints in ready):
+            return hinted
+    return {backend for backend, _ in ready}
 
 
 def _endpoints(world: World, service: Object, port: Object, family: int) -> Iterator[End]:
@@ -83,7 +98,13 @@ def _of_slice(one: Object, port: Object) -> Iterator[End]:
     for end in one.get("endpoints") or ():
         condition = _condition(end.get("conditions") or {})
         for number in numbers:
-            yield (ipaddress.ip_address(end["addresses"][0]), number), condition, end.get("nodeName")
+            yield (ipaddress.ip_address(end["addresses"][0]), number), condition, end.get("nodeName"), _hints(end)
+
+
+def _hints(end: Object) -> Hints:
+    given = end.get("hints") or {}
+    nodes, zones = (frozenset(one["name"] for one in given.get(key) or ()) for key in ("forNodes", "forZones"))
+    return nodes, zones
 
 
 def _condition(given: dict[str, Any]) -> Condition:
@@ -103,7 +124,18 @@ def _of_pods(world: World, service: Object, port: Object, family: int) -> Iterat
         own = [address for address in world.addresses(pod) if address.version == family]
         if number is not None and own:
             ready = any_pod or (is_ready(pod) and not going)
-            yield (own[0], number), (ready, is_ready(pod), going), pod["spec"]["nodeName"]
+            where = pod["spec"]["nodeName"]
+            yield (own[0], number), (ready, is_ready(pod), going), where, _distribution(world, service, where)
+
+
+def _distribution(world: World, service: Object, where: str) -> Hints:
+    # The controller writes these hints for `trafficDistribution`.
+    wanted = service["spec"].get("trafficDistribution")
+    node = world.node(where)
+    zone = labels(node).get("topology.kubernetes.io/zone") if node else None
+    near = wanted in ("PreferClose", "PreferSameZone", "PreferSameNode")
+    zones = frozenset({zone}) if near and zone else frozenset()
+    return frozenset({where}) if wanted == "PreferSameNode" else frozenset(), zones
 
 
 def _target(pod: Object, port: Object) -> int | None:

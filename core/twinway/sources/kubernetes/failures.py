@@ -10,11 +10,15 @@ Why a request failed, and what that asks for.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
 from twinway.errors import SourceError
+
+LONGEST_WISH = 60.0
+"""Of the pauses that a server asks for, in seconds."""
 
 
 class RequestError(SourceError):
@@ -54,8 +58,8 @@ def refusal(status: object, document: object, retry_after: str | None = None) ->
     said: Mapping[str, Any] = document if isinstance(document, Mapping) else {}
     code = said.get("code", status)
     number = code if isinstance(code, int) else 500
-    seconds = float(retry_after) if retry_after is not None and retry_after.isdecimal() else 0.0
-    return RefusedError(number, _one_line(said.get("message")), seconds)
+    seconds = int(retry_after) if retry_after is not None and re.fullmatch("[0-9]{1,5}", retry_after) else 0
+    return RefusedError(number, _one_line(said.get("message")), min(float(seconds), LONGEST_WISH))
 
 
 def _one_line(message: object) -> str:

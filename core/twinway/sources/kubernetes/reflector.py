@@ -87,6 +87,11 @@ class Reflector:
                 self._reading.reset()
             self._connection.drop(session)
             self._failed(error)
+        except Exception as error:
+            # A fault of this program's own must not be the silent end of following a kind.
+            logger.exception("the answer of the server could not be used kind=%s", self.resource.kind)
+            self._reading.reset()
+            self._failed(GarbledError(f"the answer could not be used: {type(error).__name__}"))
 
     def _recognise(self, session: Session) -> None:
         """List again where the server is not the one that was read, or has forgotten what it said."""

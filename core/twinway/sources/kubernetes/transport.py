@@ -28,7 +28,7 @@ class Patience(NamedTuple):
     """How long to wait for the server, in seconds."""
 
     connect: float = 5.0
-    answer: float = 15.0
+    answer: float = 30.0
     silence: float = 90.0
     """Of a watch: the server sends a bookmark every minute, so that a longer silence means it is stuck."""
 
@@ -123,6 +123,8 @@ def connect(kubeconfig: Path | None, context: str = "", patience: Patience = Pat
     except (ConfigException, YAMLError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         place = kubeconfig or "service account of this pod"
         raise SourceError(f"{place}: {' '.join(str(error).split())}") from error
+    if configuration.host == Configuration().host:
+        raise SourceError(f"{kubeconfig}: the cluster of the context has no server")
     return Transport(ApiClient(configuration), patience)
 
 

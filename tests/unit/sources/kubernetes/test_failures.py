@@ -27,6 +27,7 @@ def test_a_refusal_is_one_line(status, document, words):
 def test_how_long_the_server_asks_to_wait():
     """Seconds count; anything else is no wish."""
     assert refusal(429, None, "7").retry_after == 7.0
+    assert refusal(429, None, "9999").retry_after == 60.0
     assert refusal(429, None, "Sun, 29 Nov 2026 00:00:00 GMT").retry_after == 0.0
 
 

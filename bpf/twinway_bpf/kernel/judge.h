@@ -47,4 +47,19 @@ static __always_inline int judged(const struct tw_view *view, __u8 action, __u64
 	return egress ? TW_DROP_POLICY_EGRESS : TW_DROP_POLICY_INGRESS;
 }
 
+static __always_inline int judge_way(const struct tw_view *view, __u8 proto, bool egress)
+{
+	__u64 rule = 0;
+	__u8 action = judge(view, proto, egress, &rule);
+
+	return judged(view, action, rule, egress);
+}
+
+static __always_inline bool judge_is_open(const struct tw_view *view, __u8 proto, bool egress)
+{
+	__u64 rule;
+
+	return judge(view, proto, egress, &rule) == TW_ALLOW;
+}
+
 #endif

@@ -61,7 +61,7 @@ class NodeKernel:
     def initiators(self) -> Initiators:
         """Which of the pods' sockets connected."""
         self.loader.open_maps("skb.c")
-        return Initiators(self.settings, self.table("tw_opener"), self.table("tw_sk"))
+        return Initiators(self.settings, self.table("tw_initiator"), self.table("tw_sk"))
 
     def service_addresses(self) -> frozenset[IPAddress]:
         """Addresses that Services have, as the kernel holds them."""

@@ -34,7 +34,20 @@ from twinway_bpf.tables.settings import Notices, Settings
 from twinway_testing.frames import TCP, End, IPAddress
 
 _PROTOCOLS = {protocol.number: protocol for protocol in Protocol}
-_CLEARED = ("fe", "slot", "be", "udpbe", "ep", "class", "verdict", "ct", "ct_share", "opener", "udp", "udp_share")
+_CLEARED = (
+    "fe",
+    "slot",
+    "be",
+    "udpbe",
+    "ep",
+    "class",
+    "verdict",
+    "ct",
+    "ct_share",
+    "initiator",
+    "udp",
+    "udp_share",
+)
 
 
 @dataclass(frozen=True, slots=True)

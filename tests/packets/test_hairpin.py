@@ -40,9 +40,9 @@ def meet(scene: Scene, packet: bytes, *, in_pod: bool) -> Outcome:
         return scene.client_sends(packet)
     outcome = scene.leaves_pod(packet)
     if outcome.action == REDIRECT:
-        assert (outcome.reason, outcome.mark) == (Reason.PASS_TURNED, TURNED)
+        assert (outcome.reason, outcome.mark) == (Reason.PASS_REDIRECTED, TURNED)
         again = scene.enters_pod(outcome.packet, mark=outcome.mark)
-        assert (again.reason, again.mark, again.packet) == (Reason.PASS_TURNED, 0, outcome.packet)
+        assert (again.reason, again.mark, again.packet) == (Reason.PASS_REDIRECTED, 0, outcome.packet)
     return outcome
 
 

@@ -89,7 +89,7 @@ def judged(site: Site, ends: tuple[socket.socket, socket.socket]) -> list[bool]:
 def said(site: Site, ends: tuple[socket.socket, socket.socket]) -> list[bool]:
     """What the programs have kept of both."""
     values = [site.tables.maps["skpol"].lookup(end.fileno().to_bytes(4, sys.byteorder)) for end in ends]
-    return [SkPol.from_buffer_copy(value).said >> 32 == 1 for value in values if value is not None]
+    return [SkPol.from_buffer_copy(value).verdict >> 32 == 1 for value in values if value is not None]
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)

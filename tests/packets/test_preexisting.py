@@ -78,7 +78,7 @@ class Tables:
 def tables() -> Iterator[Tables]:
     """New ones, with room for a few initiators."""
     cfg = maps.create(MapDecl("tw_cfg_v4", ARRAY, 4, ctypes.sizeof(Cfg), 1, 0))
-    initiators = maps.create(MapDecl("tw_opener_v1", HASH, 8, 1, ROOM, 1))
+    initiators = maps.create(MapDecl("tw_initiator_v1", HASH, 8, 1, ROOM, 1))
     given = maps.create(MapDecl("tw_sk_v1", maps.SK_STORAGE, 4, ctypes.sizeof(Sk), 0, 1))
     yield Tables(Settings(cfg), initiators, given)
     for each in (cfg, initiators, given):
@@ -234,7 +234,7 @@ def test_is_written_once(namespace: Path, conversation: Conversation, noting: In
     noting.note([])
     noting.note([attachment(namespace)])
     assert tables.initiators.entries() == {}
-    assert CfgFlag(tables.settings.read().flags) == CfgFlag.POLICY_AT_SOCKET | CfgFlag.OPENERS_KNOWN
+    assert CfgFlag(tables.settings.read().flags) == CfgFlag.POLICY_AT_SOCKET | CfgFlag.INITIATORS_KNOWN
 
 
 def test_is_written_by_who_comes_after_a_crash(
@@ -259,7 +259,7 @@ def test_table_is_full(
     tables.initiators.write({number.to_bytes(8, sys.byteorder): bytes(1) for number in range(ROOM)})
     noting.note([attachment(namespace)])
     assert len(tables.initiators.entries()) == ROOM
-    assert "raise maps.opener in the node config" in caplog.text
+    assert "raise maps.initiator in the node config" in caplog.text
 
 
 def found(initiators: Initiators, namespace: Path, end: socket.socket) -> Socket:

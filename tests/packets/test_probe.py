@@ -21,7 +21,7 @@ def test_meets_both_programs(scene: Scene, at: str, leaves: programs.Program, en
     """The program at the egress sends the frame back in, where the other one drops it and counts it."""
     scene.tables.settings.write(probe=PROBE)
     sent = scene.rig.run(leaves, probe_frame(PROBE), at)
-    assert (sent.reason, sent.action) == (Reason.PASS_TURNED, REDIRECT)
+    assert (sent.reason, sent.action) == (Reason.PASS_REDIRECTED, REDIRECT)
     back = scene.rig.run(enters, probe_frame(PROBE), at)
     assert (back.reason, back.action) == (Reason.DROP_PROBE, SHOT)
 

@@ -81,7 +81,7 @@ REACHED: dict[Reason, tuple[int, Callable[[Scene], Outcome]]] = {
     Reason.PASS_PEER: (REDIRECT, lambda s: s.client_sends(tcp(s.client, s.server))),
     Reason.PASS_OUT: (REDIRECT, lambda s: s.client_sends(tcp(s.client, End(s.net.outside, 80)))),
     Reason.PASS_FOREIGN: (UNSPEC, lambda s: s.arrives(tcp(s.client, End(s.net.outside, 80)))),
-    Reason.PASS_TURNED: (UNSPEC, _turned),
+    Reason.PASS_REDIRECTED: (UNSPEC, _turned),
     Reason.REJECT_NO_BACKEND: (REDIRECT, _no_backend),
     Reason.REJECT_NO_PORT: (REDIRECT, lambda s: s.client_sends(_to_closed_port(s))),
     Reason.DROP_SHORT: (SHOT, lambda s: s.client_sends(tcp(s.client, s.server)[:-10])),

@@ -82,7 +82,7 @@ def test_refused_in_the_pod(scene: Scene, protocol: int, reason: Reason) -> None
     assert (outcome.reason, outcome.action, outcome.mark) == (reason, REDIRECT, TURNED)
     check_answer(outcome, scene.net, packet, protocol)
     again = scene.enters_pod(outcome.packet, mark=outcome.mark)
-    assert (again.reason, again.mark, again.packet) == (Reason.PASS_TURNED, 0, outcome.packet)
+    assert (again.reason, again.mark, again.packet) == (Reason.PASS_REDIRECTED, 0, outcome.packet)
 
 
 @only_v4

@@ -88,7 +88,7 @@ class Pods:
     def initiators(self) -> Initiators:
         """Who connected, as far as it was noted."""
         tables = self.scene.tables
-        return Initiators(tables.settings, tables.maps["opener"], tables.maps["sk"])
+        return Initiators(tables.settings, tables.maps["initiator"], tables.maps["sk"])
 
     def attachment(self, whose: str) -> Attachment:
         """A pod's interface."""
@@ -226,8 +226,8 @@ def test_what_was_noted(pods: Pods, noted: str) -> None:
     if noted == "on the socket":
         tables.maps["sk"].write({client.fileno().to_bytes(4, sys.byteorder): bytes(Sk())})
     if noted == "by its cookie":
-        tables.maps["opener"].write({cookie(client): bytes(1)})
-    tables.settings.flag(CfgFlag.OPENERS_KNOWN, on=True)
+        tables.maps["initiator"].write({cookie(client): bytes(1)})
+    tables.settings.flag(CfgFlag.INITIATORS_KNOWN, on=True)
     assert pods.seed("client") == 1
     ends = (scene.client, scene.server) if opened else (scene.server, scene.client)
     _, first = encode.connection_key(encode.end(*ends[0]), encode.end(*ends[1]), Protocol.TCP)

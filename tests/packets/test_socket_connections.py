@@ -72,7 +72,7 @@ def test_connection_from_before(site: Site, kind: Kind, side: Direction, speaker
     """Of sockets of which nothing is noted, those that the agent wrote down have connected, the others not."""
     site.tables.settings.flag(CfgFlag.POLICY_AT_SOCKET, on=False)
     ends = established(site, kind)
-    site.tables.maps["opener"].write({cookie(ends[0]): bytes(1)})
+    site.tables.maps["initiator"].write({cookie(ends[0]): bytes(1)})
     pod(site, kind.client, CLIENTS_SET, EGRESS)
     pod(site, kind.server, SERVERS_SET, INGRESS)
     assert sending(site, ends[speaker].send, ends[1 - speaker]) is None

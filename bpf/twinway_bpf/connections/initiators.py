@@ -2,7 +2,7 @@
 Which sockets are initiators of their connections: those that connected, not those that were accepted.
 
 The socket hooks note it on each socket that connects while a flag in tw_cfg is set. The initiators of
-pre-existing connections are found once and written to tw_opener, before any verdict depends on them. From
+pre-existing connections are found once and written to tw_initiator, before any verdict depends on them. From
 then on every socket without a note was accepted.
 """
 
@@ -34,7 +34,7 @@ _NOTHING = bytes(1)
 
 
 class Initiators:
-    """tw_opener, and what tw_cfg says of it."""
+    """tw_initiator, and what tw_cfg says of it."""
 
     def __init__(self, settings: Settings, table: Map, given: Map) -> None:
         """The open maps; `given` is tw_sk."""
@@ -50,7 +50,7 @@ class Initiators:
         the connections that are missing from it are judged as if they had been accepted. Returns False, and
         logs it, if the sockets of a pod could not be listed: then call it again.
         """
-        if CfgFlag.OPENERS_KNOWN in self._flags():
+        if CfgFlag.INITIATORS_KNOWN in self._flags():
             return True
         self._settings.flag(CfgFlag.POLICY_AT_SOCKET, on=True)
         found: list[bytes] = []
@@ -68,22 +68,22 @@ class Initiators:
                 "not all initiators of pre-existing connections fit initiators=%d reason=%s", len(found), error
             )
         if not failed:
-            self._settings.flag(CfgFlag.OPENERS_KNOWN, on=True)
+            self._settings.flag(CfgFlag.INITIATORS_KNOWN, on=True)
         return not failed
 
     def noted(self) -> Noted:
         """What is known of initiators now."""
-        if CfgFlag.OPENERS_KNOWN not in self._flags():
+        if CfgFlag.INITIATORS_KNOWN not in self._flags():
             return NOTHING_NOTED
         return Noted(self._table.entries().keys(), complete=True)
 
     def doubt(self) -> None:
         """Have the next `note` find the initiators of pre-existing connections again."""
-        self._settings.flag(CfgFlag.OPENERS_KNOWN, on=False)
+        self._settings.flag(CfgFlag.INITIATORS_KNOWN, on=False)
 
     def forget(self) -> None:
         """Stop noting, and empty the table."""
-        self._settings.flag(CfgFlag.OPENERS_KNOWN | CfgFlag.POLICY_AT_SOCKET, on=False)
+        self._settings.flag(CfgFlag.INITIATORS_KNOWN | CfgFlag.POLICY_AT_SOCKET, on=False)
         self._table.remove(self._table.entries())
 
     def sockets_of(self, pod: Attachment, protocols: Iterable[Protocol]) -> list[Socket]:

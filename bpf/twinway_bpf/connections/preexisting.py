@@ -72,7 +72,7 @@ class Noted:
     """Which TCP sockets connected, as far as that was noted: on the sockets, and here."""
 
     initiators: Container[bytes] = ()
-    """Keys of tw_opener."""
+    """Keys of tw_initiator."""
     complete: bool = False
     """Whether every other socket was accepted."""
 
@@ -87,7 +87,7 @@ NOTHING_NOTED = Noted()
 
 
 def initiator_key(found: Socket) -> bytes:
-    """Key of tw_opener."""
+    """Key of tw_initiator."""
     return found.cookie.to_bytes(8, sys.byteorder)
 
 

@@ -18,7 +18,7 @@ static __always_inline void ct_beside(const struct tw_pkt *pkt, struct tw_conn *
 {
 	struct tw_ct *alias;
 
-	if (!conn->ct || !conn->names->forward || conn->names->hairpin || conn->names->turned ||
+	if (!conn->ct || !conn->names->forward || conn->names->hairpin || conn->names->redirected ||
 	    !(conn->ct->flags & TW_CT_NAT))
 		return;
 	conn->ct = 0;

@@ -37,7 +37,7 @@ struct tw_names {
 	__u8 forward; /* this packet comes from the initiator */
 	__u8 hairpin; /* a pod's connection to itself through a Service */
 	__u8 moved;   /* asked a backend by its own name, and was given another port */
-	__u8 turned; /* meets this hook again, translated; the pod may pretend that, to its own harm */
+	__u8 redirected; /* meets this hook again, translated; the pod may pretend that, to its own harm */
 	__u8 over;     /* enum tw_over: this is the connection's last packet */
 	__u8 fresh;    /* which of them are to be written: TW_FRESH_RECORD, TW_FRESH_ALIAS */
 	__u8 received; /* met where it is received: who sent it, its own bytes say alone */

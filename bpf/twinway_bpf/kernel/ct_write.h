@@ -5,25 +5,25 @@
 
 #include "ct_state.h"
 #include "idle.h"
-#include "worth.h"
+#include "priority.h"
 
 /* What an entry is worth to its share: ct_expired() and more, without a branch. */
-static __always_inline __u64 share_worth(const struct tw_ct_key *key, const struct tw_ct *ct,
-					 __u32 now)
+static __always_inline __u64 share_priority(const struct tw_ct_key *key, const struct tw_ct *ct,
+					    __u32 now)
 {
 	__u64 flags = ct->flags, proto = key->proto;
-	__u64 replied = worth_bit((flags / TW_CT_REPLIED) & 1);
-	__u64 assured = worth_bit((flags / TW_CT_ASSURED) & 1);
-	__u64 both = worth_bit((flags / TW_CT_FIN_BOTH) & 1);
-	__u64 ended = both | worth_bit((flags / TW_CT_RESET) & 1);
-	__u64 idle, worth = TW_WORTH_ASKED + replied + (assured & replied);
+	__u64 replied = opaque((flags / TW_CT_REPLIED) & 1);
+	__u64 assured = opaque((flags / TW_CT_ASSURED) & 1);
+	__u64 both = opaque((flags / TW_CT_FIN_BOTH) & 1);
+	__u64 ended = both | opaque((flags / TW_CT_RESET) & 1);
+	__u64 idle, priority = TW_PRIORITY_ASKED + replied + (assured & replied);
 
-	idle = worth_choose(replied, CT_IDLE_TCP, CT_IDLE_TCP_UNANSWERED);
-	idle = worth_choose((flags / TW_CT_CLOSING) & 1, CT_IDLE_HALF_CLOSED, idle);
-	idle = worth_choose(both, CT_IDLE_CLOSED, idle);
-	idle = worth_choose(-(proto ^ PROTO_TCP) >> 63, CT_IDLE_UDP, idle);
-	worth = worth_choose(ended, TW_WORTH_ENDED, worth);
-	return worth_choose(worth_silent(now - ct->seen, idle), TW_WORTH_OVER, worth);
+	idle = choose(replied, CT_IDLE_TCP, CT_IDLE_TCP_UNANSWERED);
+	idle = choose((flags / TW_CT_CLOSING) & 1, CT_IDLE_HALF_CLOSED, idle);
+	idle = choose(both, CT_IDLE_CLOSED, idle);
+	idle = choose(-(proto ^ PROTO_TCP) >> 63, CT_IDLE_UDP, idle);
+	priority = choose(ended, TW_PRIORITY_ENDED, priority);
+	return choose(is_silent(now - ct->seen, idle), TW_PRIORITY_OVER, priority);
 }
 
 static __always_inline struct tw_ct *share_entry(struct tw_ct_key *key)
@@ -88,16 +88,16 @@ static __always_inline void ct_create_alias(const struct tw_pkt *pkt, struct tw_
 }
 
 /* Write an entry, which takes a place in the share of the pod at whose hook it is written. */
-static __always_inline int ct_insert(struct tw_hold *hold, struct tw_fresh *fresh,
+static __always_inline int ct_insert(struct tw_share_cursor *cursor, struct tw_fresh *fresh,
 				     struct tw_claim *claim)
 {
 	fresh->ct.seen = claim->now;
-	fresh->ct.slot = share_claim(hold, &fresh->key, claim);
+	fresh->ct.slot = share_claim(cursor, &fresh->key, claim);
 	if (!fresh->ct.slot)
 		return TW_DROP_NO_ENTRY;
 	if (!tw_ct_v3.update(&fresh->key, &fresh->ct))
 		return TW_GO_ON;
-	share_full(hold, claim);
+	share_full(cursor, claim);
 	return TW_DROP_NO_ENTRY;
 }
 
@@ -110,7 +110,7 @@ static __always_inline int ct_commit(const struct tw_pkt *pkt, struct tw_names *
 	/* under translation, a packet may bear an address that is not its sender's */
 	const __be32 *sender = pkt->changed ? names->client.addr : pkt->src.addr;
 	struct tw_claim *claim;
-	struct tw_hold hold;
+	struct tw_share_cursor cursor;
 
 	if (!names->fresh)
 		return TW_GO_ON;
@@ -121,12 +121,12 @@ static __always_inline int ct_commit(const struct tw_pkt *pkt, struct tw_names *
 	addr_copy(claim->initiator, sender);
 	claim->received = names->received ? TW_SHARE_RECEIVED : 0;
 	claim->now = names->now;
-	if (!share_open(&hold, claim))
+	if (!share_open(&cursor, claim))
 		return TW_DROP_NO_ENTRY;
 	for (int i = 0; i < 2; i++) {
 		struct tw_fresh *fresh = &names->entry[i];
 
-		if ((names->fresh & (1 << i)) && ct_insert(&hold, fresh, claim))
+		if ((names->fresh & (1 << i)) && ct_insert(&cursor, fresh, claim))
 			return TW_DROP_NO_ENTRY;
 	}
 	return TW_GO_ON;

@@ -20,7 +20,7 @@ static long (*redirect_neigh)(__u32 ifindex, void *params, int plen,
 			      __u64 flags) = (void *)BPF_FUNC_redirect_neigh;
 
 /* On packets that a program of ours sends round to its own device: decided already. */
-#define TW_MARK_TURNED 0x74770000
+#define TW_MARK_REDIRECTED 0x74770000
 
 /* What the node's stack should deal with itself: it answers a TTL that ends here, and owns multicast. */
 static __always_inline bool deliver_needs_stack(const struct tw_pkt *pkt)
@@ -140,17 +140,17 @@ static __always_inline int deliver_inwards(struct __sk_buff *skb, struct tw_pkt 
 }
 
 /* Back to the pod whose egress this is, as if it had come in. */
-static __always_inline int deliver_turn(struct __sk_buff *skb, struct tw_pkt *pkt, bool in_pod)
+static __always_inline int deliver_back(struct __sk_buff *skb, struct tw_pkt *pkt, bool in_pod)
 {
 	if (in_pod) {
-		skb->mark = TW_MARK_TURNED;
+		skb->mark = TW_MARK_REDIRECTED;
 		pkt->action = bpf_redirect(skb->ifindex, BPF_F_INGRESS);
 	} else if (features() & TW_HAS_REDIRECT_PEER) {
 		pkt->action = bpf_redirect_peer(skb->ifindex, 0);
 	} else {
 		pkt->action = bpf_redirect(skb->ifindex, 0);
 	}
-	return TW_PASS_TURNED;
+	return TW_PASS_REDIRECTED;
 }
 
 /* In the pod, a connection to itself: in again by the device that it would leave by. */
@@ -161,7 +161,7 @@ static __always_inline int deliver_to_self(struct __sk_buff *skb, struct tw_pkt 
 	if (bpf_skb_load_bytes(skb, 6, own, sizeof(own)) ||
 	    bpf_skb_store_bytes(skb, 0, own, sizeof(own), 0))
 		return TW_DROP_REWRITE;
-	return deliver_turn(skb, pkt, 1);
+	return deliver_back(skb, pkt, 1);
 }
 
 /*
@@ -203,7 +203,7 @@ static __always_inline int deliver_next_hop(struct __sk_buff *skb, struct tw_pkt
 	}
 	if (found == BPF_FIB_LKUP_RET_NO_NEIGH && fib.ifindex == skb->ifindex) {
 		/* it passes this hook once more, translated as it is */
-		skb->mark = TW_MARK_TURNED;
+		skb->mark = TW_MARK_REDIRECTED;
 		pkt->action = redirect_neigh(skb->ifindex, 0, 0, 0);
 		return TW_PASS_OUT;
 	}

@@ -13,7 +13,8 @@
  * The policy of the pod at this device: tw_ep has it under a key that no address has, made of the
  * host side's index or of the stamp (encode.py). `stamped`: this is the pod's own device.
  */
-static __always_inline void device_turn(struct __sk_buff *skb, struct tw_turn *turn, bool stamped)
+static __always_inline void device_policy(struct __sk_buff *skb, struct tw_pod_policy *policy,
+					  bool stamped)
 {
 	__u32 ifindex = skb->ifindex, stamp = skb->cb[4];
 	__be32 key[4];
@@ -24,7 +25,7 @@ static __always_inline void device_turn(struct __sk_buff *skb, struct tw_turn *t
 	key[1] = 0xffffffff;
 	key[2] = stamped ? 0 : ifindex;
 	key[3] = stamped ? stamp : 0;
-	policy_turn(key, turn);
+	policy_of(key, policy);
 }
 
 /* For a program that stands at either: only a device where a packet comes in is where it came in. */
@@ -36,12 +37,12 @@ static __always_inline bool device_is_pods(const struct __sk_buff *skb)
 /* What parse() could not read: ARP passes; of the rest nobody knows what it says. */
 static __always_inline int device_unread(struct __sk_buff *skb, bool stamped)
 {
-	struct tw_turn turn = {};
+	struct tw_pod_policy policy = {};
 
 	if (skb->protocol == be16(ETH_ARP))
 		return TW_PASS_NOT_IP;
-	device_turn(skb, &turn, stamped);
-	return turn.set ? TW_DROP_NOT_IP : TW_PASS_NOT_IP;
+	device_policy(skb, &policy, stamped);
+	return policy.set ? TW_DROP_NOT_IP : TW_PASS_NOT_IP;
 }
 
 /*
@@ -67,12 +68,12 @@ static __always_inline bool device_node_sends(struct __sk_buff *skb, const struc
 static __always_inline int device_receives(struct __sk_buff *skb, const struct tw_pkt *pkt,
 					   bool stamped)
 {
-	struct tw_turn turn = {};
+	struct tw_pod_policy policy = {};
 	struct tw_ends ends = {};
 	__u64 rule = 0;
 
-	device_turn(skb, &turn, stamped);
-	if (!turn.set)
+	device_policy(skb, &policy, stamped);
+	if (!policy.set)
 		return TW_PASS_FOREIGN;
 	if (pkt->frag)
 		return TW_DROP_FRAGMENT;
@@ -80,7 +81,7 @@ static __always_inline int device_receives(struct __sk_buff *skb, const struct t
 		return TW_PASS_FOREIGN;
 	ends.proto = pkt->proto;
 	ends.port = pkt->dst.port;
-	if (policy_verdict(&turn, TW_INGRESS, pkt->src.addr, &ends, &rule) == TW_ALLOW)
+	if (policy_verdict(&policy, TW_INGRESS, pkt->src.addr, &ends, &rule) == TW_ALLOW)
 		return TW_PASS_FOREIGN;
 	verdict_denied(rule, pkt->dst.addr, TW_INGRESS);
 	return TW_DROP_POLICY_INGRESS;

@@ -47,9 +47,9 @@ static __always_inline int guard_check(struct __sk_buff *skb, struct tw_pkt *pkt
 			return rc;
 	}
 	view_set(&view, pkt, out);
-	if (!out && view.turn.kind != TW_EP_POD)
-		device_turn(skb, &view.turn, device_is_pods(skb));
-	if (!view.turn.set)
+	if (!out && view.policy.kind != TW_EP_POD)
+		device_policy(skb, &view.policy, device_is_pods(skb));
+	if (!view.policy.set)
 		return TW_PASS_STACK;
 	if (!out && view.node)
 		view.node = device_node_sends(skb, pkt, device_is_pods(skb));

@@ -20,7 +20,7 @@ static __always_inline bool guard_is_related(struct __sk_buff *skb, const struct
 		return 0;
 	view_set(&view, quoted, !out);
 	if (quoted->proto == PROTO_TCP) {
-		if (sk_kept(skb, view.local, view.remote, view.turn.netns, 0))
+		if (sk_kept(skb, view.local, view.remote, view.policy.netns, 0))
 			return 1;
 		/* no peer of a connection alone tells the pod of it: nobody else's word will do */
 		if (!out)

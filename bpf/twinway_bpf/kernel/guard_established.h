@@ -47,7 +47,7 @@ static __always_inline bool guard_is_judged(struct __sk_buff *skb)
 		return given->begun;
 	known = tw_skpol_v3.sk_storage_get(sk, 0, 0);
 	cfg = cfg_get();
-	return known && cfg && known->said == said_of(cfg->rev + 1, TW_ALLOW);
+	return known && cfg && known->verdict == verdict_word(cfg->rev + 1, TW_ALLOW);
 }
 
 /* Most packets: of a connection that goes on. */

@@ -26,8 +26,8 @@ static __always_inline void guard_note_cookie(const struct tw_pkt *pkt)
  * Bound to no socket: whoever makes his own segments, with a raw socket or a packet one, has none. The
  * kernel's own resets are such, too, and SYN cookies, which answer what was let in, and TIME_WAIT's.
  */
-static __always_inline int guard_made_up(struct __sk_buff *skb, const struct tw_pkt *pkt,
-					 const struct tw_view *view)
+static __always_inline int guard_without_socket(struct __sk_buff *skb, const struct tw_pkt *pkt,
+						const struct tw_view *view)
 {
 	__u64 rule = 0;
 	__u8 action = judge(view, PROTO_TCP, 1, &rule);
@@ -38,7 +38,7 @@ static __always_inline int guard_made_up(struct __sk_buff *skb, const struct tw_
 	if (judge_is_open(view, PROTO_TCP, 0) && udp_answers(view, PROTO_TCP, TW_UDP_RECEIVED))
 		return TW_GO_ON;
 	if (!glance_begins(pkt->tcp) &&
-	    sk_kept(skb, view->local, view->remote, view->turn.netns, 1))
+	    sk_kept(skb, view->local, view->remote, view->policy.netns, 1))
 		return TW_GO_ON;
 	return judged(view, action, rule, 1);
 }
@@ -66,25 +66,25 @@ static __always_inline int guard_accepted(struct __sk_buff *skb, struct bpf_sock
 {
 	struct tw_cfg *cfg = cfg_get();
 	struct tw_skpol *known = 0;
-	bool opener = begins;
+	bool initiator = begins;
 	__u32 rev = cfg ? cfg->rev + 1 : 0;
 	__u64 rule = 0, cookie;
 	__u8 action;
 
 	if (sk->state != STATE_LISTEN)
 		known = tw_skpol_v3.sk_storage_get(sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-	if (known && !begins && known->said == said_of(rev, TW_ALLOW))
+	if (known && !begins && known->verdict == verdict_word(rev, TW_ALLOW))
 		return TW_GO_ON;
 	if (!begins) {
 		cookie = bpf_get_socket_cookie(skb);
-		opener = tw_opener_v1.lookup(&cookie);
+		initiator = tw_initiator_v1.lookup(&cookie);
 	}
-	action = judge(view, PROTO_TCP, opener, &rule);
+	action = judge(view, PROTO_TCP, initiator, &rule);
 	if (known) {
 		known->rule = rule;
-		known->said = said_of(rev, action);
+		known->verdict = verdict_word(rev, action);
 	}
-	return judged(view, action, rule, opener);
+	return judged(view, action, rule, initiator);
 }
 
 /* A socket that is bound to a device of its namespace is not found from another one: it is remembered. */
@@ -102,13 +102,13 @@ static __always_inline int guard_leaves(struct __sk_buff *skb, const struct tw_p
 	int rc;
 
 	if (!sk)
-		return guard_made_up(skb, pkt, view);
+		return guard_without_socket(skb, pkt, view);
 	sk = bpf_sk_fullsock(sk);
 	/* a request's, which answers what began, or a TIME_WAIT's */
 	if (!sk)
 		return pkt->tcp & TCP_SYN ? judge_way(view, PROTO_TCP, 0) : TW_GO_ON;
 	if (!tcp_is_stream(sk))
-		return guard_made_up(skb, pkt, view);
+		return guard_without_socket(skb, pkt, view);
 	given = tw_sk_v2.sk_storage_get(sk, 0, 0);
 	rc = given ? guard_connected(view, given, begins) : guard_accepted(skb, sk, view, begins);
 	if (!rc && guard_is_hidden(skb, sk))
@@ -142,7 +142,7 @@ static __always_inline int guard_segment(struct __sk_buff *skb, const struct tw_
 		return guard_leaves(skb, pkt, view);
 	/* what a glance could not make out is not known to be kept, either */
 	if (!glance_begins(pkt->tcp) &&
-	    sk_kept(skb, view->local, view->remote, view->turn.netns, 0))
+	    sk_kept(skb, view->local, view->remote, view->policy.netns, 0))
 		return TW_GO_ON;
 	return guard_arrives(pkt, view);
 }

@@ -8,7 +8,7 @@
 
 /* A packet from the pod's side: which pod, which way, and the two ends of it. */
 struct tw_view {
-	struct tw_turn turn; /* the pod's; set 0: no pod, or under no policy */
+	struct tw_pod_policy policy; /* the pod's; set 0: no pod, or under no policy */
 	const struct tw_end *local;
 	const struct tw_end *remote;
 	bool node; /* the peer is the node itself */
@@ -19,7 +19,7 @@ static __always_inline void view_set(struct tw_view *view, const struct tw_pkt *
 	view->local = out ? &pkt->src : &pkt->dst;
 	view->remote = out ? &pkt->dst : &pkt->src;
 	view->node = ep_is_node(view->remote->addr);
-	policy_turn(view->local->addr, &view->turn);
+	policy_of(view->local->addr, &view->policy);
 }
 
 /*
@@ -34,7 +34,7 @@ static __always_inline __u8 judge(const struct tw_view *view, __u8 proto, bool e
 		return TW_ALLOW;
 	ends.proto = proto;
 	ends.port = egress ? view->remote->port : view->local->port;
-	return policy_verdict(&view->turn, egress ? TW_EGRESS : TW_INGRESS, view->remote->addr,
+	return policy_verdict(&view->policy, egress ? TW_EGRESS : TW_INGRESS, view->remote->addr,
 			      &ends, rule);
 }
 

@@ -37,7 +37,7 @@ static __always_inline bool ep_is_pod(const struct tw_ep *ep)
 
 /*
  * Is it the node's own address? What is read of an element that was replaced may be another address's
- * (policy_turn()): it counts only if it says so twice.
+ * (policy_of()): it counts only if it says so twice.
  */
 static __always_inline bool ep_is_node(const __be32 *addr)
 {
@@ -50,7 +50,7 @@ static __always_inline bool ep_is_node(const __be32 *addr)
 }
 
 /* What policy a pod is under, and by which generation of classes; set 0: by none, or no pod. */
-struct tw_turn {
+struct tw_pod_policy {
 	__u64 set;
 	__u8 gen;
 	__u8 kind; /* enum tw_ep_kind; 0: nobody's address */
@@ -58,39 +58,39 @@ struct tw_turn {
 	__s32 netns; /* as tw_ep.netns */
 };
 
-#define TURN_TRIES 2
+#define POLICY_TRIES 2
 
 /*
  * Read them as one. The kernel gives an element that was replaced to the next update, of another
  * pod perhaps, while programs still read it (htab_map_update_elem): what was read counts only if
  * this is the pod's element afterwards, too. Else the pod is turning just now, twice: closed.
  */
-static __always_inline void policy_turn(const __be32 *addr, struct tw_turn *turn)
+static __always_inline void policy_of(const __be32 *addr, struct tw_pod_policy *policy)
 {
 	const volatile struct tw_ep *ep, *again;
 
 #pragma unroll
-	for (int i = 0; i < TURN_TRIES; i++) {
+	for (int i = 0; i < POLICY_TRIES; i++) {
 		ep = ep_get(addr);
 		if (!ep) {
-			turn->set = 0;
-			turn->kind = 0;
+			policy->set = 0;
+			policy->kind = 0;
 			return;
 		}
-		turn->kind = ep->kind;
-		turn->gen = ep->gen;
-		turn->netns = ep->netns;
-		turn->set = ep->policy;
+		policy->kind = ep->kind;
+		policy->gen = ep->gen;
+		policy->netns = ep->netns;
+		policy->set = ep->policy;
 		again = ep_get(addr);
-		if (again == ep && again->policy == turn->set && again->gen == turn->gen &&
-		    again->kind == turn->kind && again->netns == turn->netns) {
-			if (turn->kind != TW_EP_POD)
-				turn->set = 0;
+		if (again == ep && again->policy == policy->set && again->gen == policy->gen &&
+		    again->kind == policy->kind && again->netns == policy->netns) {
+			if (policy->kind != TW_EP_POD)
+				policy->set = 0;
 			return;
 		}
 	}
-	turn->kind = TW_EP_POD;
-	turn->set = TW_FENCED;
+	policy->kind = TW_EP_POD;
+	policy->set = TW_DENY_ALL;
 }
 
 static __always_inline __u64 policy_class(const __be32 *addr, __u8 gen)
@@ -107,7 +107,7 @@ static __always_inline __u64 policy_class(const __be32 *addr, __u8 gen)
 }
 
 /* What a pod's policy says of a peer in one direction; the rule is told in any case. */
-static __always_inline __u32 policy_verdict(const struct tw_turn *turn, __u8 direction,
+static __always_inline __u32 policy_verdict(const struct tw_pod_policy *policy, __u8 direction,
 					    const __be32 *peer, const struct tw_ends *ends,
 					    __u64 *rule)
 {
@@ -115,8 +115,8 @@ static __always_inline __u32 policy_verdict(const struct tw_turn *turn, __u8 dir
 	struct tw_verdict *verdict;
 
 	key.prefixlen = VERDICT_PREFIX;
-	key.set = turn->set;
-	key.class_id = policy_class(peer, turn->gen);
+	key.set = policy->set;
+	key.class_id = policy_class(peer, policy->gen);
 	key.direction = direction;
 	if (ends->proto == PROTO_TCP || ends->proto == PROTO_UDP || ends->proto == PROTO_SCTP) {
 		key.proto = ends->proto;
@@ -141,11 +141,11 @@ static __always_inline __u32 policy_verdict(const struct tw_turn *turn, __u8 dir
  */
 static __always_inline int policy_judge(const struct tw_ends *ends)
 {
-	struct tw_turn from = {}, to = {};
+	struct tw_pod_policy from = {}, to = {};
 	__u64 rule;
 
-	policy_turn(ends->from, &from);
-	policy_turn(ends->to, &to);
+	policy_of(ends->from, &from);
+	policy_of(ends->to, &to);
 	if (from.set && policy_verdict(&from, TW_EGRESS, ends->to, ends, &rule) != TW_ALLOW) {
 		verdict_denied(rule, ends->from, TW_EGRESS);
 		return TW_DROP_POLICY_EGRESS;

@@ -36,7 +36,7 @@ static __always_inline int probe_answer(struct __sk_buff *skb, struct tw_pkt *pk
 	if (!leaves)
 		return TW_DROP_PROBE;
 	pkt->action = bpf_redirect(skb->ifindex, BPF_F_INGRESS);
-	return TW_PASS_TURNED;
+	return TW_PASS_REDIRECTED;
 }
 
 #endif

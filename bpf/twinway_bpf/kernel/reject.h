@@ -115,7 +115,7 @@ struct tcp_head {
 };
 
 /* Give the packet's ends each other's place; no checksum notices. */
-static __always_inline int reject_turn_ends(struct __sk_buff *skb, const struct tw_pkt *pkt)
+static __always_inline int reject_swap_ends(struct __sk_buff *skb, const struct tw_pkt *pkt)
 {
 	__be16 ports[2] = {pkt->dst.port, pkt->src.port};
 	__be32 pair[8];
@@ -154,7 +154,7 @@ static __always_inline int reject_tcp(struct __sk_buff *skb, const struct tw_pkt
 	    bpf_l4_csum_replace(skb, pkt->l4 + 16, old.offset_flags, new.offset_flags, 2) ||
 	    bpf_skb_store_bytes(skb, at, &new, sizeof(new), 0))
 		return TW_DROP_REWRITE;
-	return reject_turn_ends(skb, pkt);
+	return reject_swap_ends(skb, pkt);
 }
 
 static __always_inline int reject_icmp(struct __sk_buff *skb, const struct tw_pkt *pkt,
@@ -174,14 +174,15 @@ static __always_inline int reject_icmp(struct __sk_buff *skb, const struct tw_pk
 static __always_inline int reject(struct __sk_buff *skb, const struct tw_pkt *pkt,
 				  struct reject_message *msg)
 {
-	__u8 mac[12], turned[12];
+	__u8 mac[12], swapped[12];
 	int rc = pkt->proto == PROTO_TCP ? reject_tcp(skb, pkt) : reject_icmp(skb, pkt, msg);
 
 	if (rc || bpf_skb_load_bytes(skb, 0, mac, sizeof(mac)))
 		return TW_DROP_REWRITE;
-	__builtin_memcpy(turned, mac + 6, 6);
-	__builtin_memcpy(turned + 6, mac, 6);
-	return bpf_skb_store_bytes(skb, 0, turned, sizeof(turned), 0) ? TW_DROP_REWRITE : TW_GO_ON;
+	__builtin_memcpy(swapped, mac + 6, 6);
+	__builtin_memcpy(swapped + 6, mac, 6);
+	return bpf_skb_store_bytes(skb, 0, swapped, sizeof(swapped), 0) ? TW_DROP_REWRITE
+									: TW_GO_ON;
 }
 
 #endif

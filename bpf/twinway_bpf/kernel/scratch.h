@@ -32,7 +32,7 @@ static __always_inline struct tw_scratch *scratch_get(void)
 	scratch->names.given.port = 0;
 	scratch->names.hairpin = 0;
 	scratch->names.moved = 0;
-	scratch->names.turned = 0;
+	scratch->names.redirected = 0;
 	scratch->names.over = 0;
 	scratch->names.received = 0;
 	scratch->names.fresh = 0;

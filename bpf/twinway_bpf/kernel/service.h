@@ -17,7 +17,7 @@ struct tw_choice {
 
 /*
  * One backend of a set; not 0: the set has gone meanwhile. An element that was removed may be another
- * key's by now (policy_turn()): what was read of it counts only if both keys still lead to the same.
+ * key's by now (policy_of()): what was read of it counts only if both keys still lead to the same.
  */
 static __always_inline int service_pick(__u64 set, __u32 slot, struct tw_choice *out)
 {
@@ -66,7 +66,7 @@ static __always_inline int service_try(const struct tw_fe_key *key, __u32 random
 		return service_address(key->addr) ? TW_REJECT_NO_PORT : TW_GO_ON;
 	set = fe->set;
 	count = fe->count;
-	/* an element that was replaced may be another frontend's by now: policy_turn() */
+	/* an element that was replaced may be another frontend's by now: policy_of() */
 	if (tw_fe_v1.lookup((struct tw_fe_key *)key) != fe || fe->set != set || fe->count != count)
 		return TW_DROP_RACE;
 	if (!count)

@@ -18,7 +18,7 @@
  *
  * To be defined before, because BCC takes no table by another name: SHARE_ENTRY, the type of a table's
  * values, with `seen` and `slot`, its keys being of struct tw_ct_key; SHARE_LIMIT, a key of tw_limit;
- * share_worth(); and what share_entry(), share_evict(), share_find() and share_make() do below. One
+ * share_priority(); and what share_entry(), share_evict(), share_find() and share_make() do below. One
  * table a program.
  */
 #ifndef TW_SHARE_H
@@ -59,7 +59,7 @@ static __always_inline struct tw_claim *claim_get(void)
 }
 
 /* A share while places in it are claimed. verifier: pointers into maps may stand on the stack alone. */
-struct tw_hold {
+struct tw_share_cursor {
 	struct tw_share *first;	 /* its window 0 */
 	struct tw_share *window; /* the one that claim->at names */
 };
@@ -76,23 +76,24 @@ static __always_inline struct tw_share *share_window(struct tw_claim *claim)
 }
 
 /* Look up a share, whose pod is written in claim->at. */
-static __always_inline bool share_open(struct tw_hold *hold, struct tw_claim *claim)
+static __always_inline bool share_open(struct tw_share_cursor *cursor, struct tw_claim *claim)
 {
 	claim->at.window = claim->received;
-	hold->first = share_window(claim);
-	hold->window = hold->first;
-	return hold->first;
+	cursor->first = share_window(claim);
+	cursor->window = cursor->first;
+	return cursor->first;
 }
 
 /* Go to another window. Several new entries in a row often come into one. */
-static __always_inline bool share_turn(struct tw_hold *hold, __u32 number, struct tw_claim *claim)
+static __always_inline bool share_goto(struct tw_share_cursor *cursor, __u32 number,
+				       struct tw_claim *claim)
 {
 	number |= claim->received;
 	if (claim->at.window != number) {
 		claim->at.window = number;
-		hold->window = share_window(claim);
+		cursor->window = share_window(claim);
 	}
-	return hold->window;
+	return cursor->window;
 }
 
 static __always_inline __u32 share_limit(void)
@@ -121,23 +122,23 @@ static __always_inline bool share_is_empty(const struct tw_ct_key *way)
 
 /*
  * How little the entry of a way would be missed; a way whose entry is gone becomes an empty one. verifier:
- * computed rather than branched on, here and in worth.h: each branch would double what it walks, in each way.
+ * computed rather than branched on, here and in priority.h: each branch would double what it walks, in each way.
  */
 static __always_inline __u64 share_score(struct tw_ct_key *way, __u32 slot,
 					 const struct tw_claim *claim)
 {
 	SHARE_ENTRY *entry = share_entry(way);
-	__u64 worth, another;
+	__u64 priority, another;
 
 	if (!entry || entry->slot != slot) {
 		__builtin_memset(way, 0, sizeof(*way));
 		return claim->none;
 	}
-	worth = share_worth(way, entry, claim->now);
+	priority = share_priority(way, entry, claim->now);
 	another = share_differs(way->end[0].addr, claim->initiator) &
 		  share_differs(way->end[1].addr, claim->initiator);
-	worth += another * worth_lives(worth) * TW_WORTH_ANOTHERS;
-	return (worth << 24) | (~(claim->now - entry->seen) & SHARE_AGE);
+	priority += another * priority_lives(priority) * TW_PRIORITY_ANOTHERS;
+	return (priority << 24) | (~(claim->now - entry->seen) & SHARE_AGE);
 }
 
 /* Is there an empty way? Then it is the best. */
@@ -163,7 +164,7 @@ static __always_inline void share_choose(struct tw_share *window, __u32 slot, bo
 	claim->best = 0;
 	for (__u32 i = 0; i < TW_SHARE_WAYS; i++) {
 		score = share_score(&window->way[i], slot + i, claim);
-		less = worth_bit((score - claim->score) >> 63);
+		less = opaque((score - claim->score) >> 63);
 		claim->best += less * (i - claim->best);
 		claim->score += less * (score - claim->score);
 	}
@@ -200,62 +201,62 @@ static __always_inline bool share_may_grow(const struct tw_share *first)
 }
 
 /* Go to the way that was never used, and is the next to be. */
-static __always_inline bool share_grow(struct tw_hold *hold, struct tw_claim *claim)
+static __always_inline bool share_grow(struct tw_share_cursor *cursor, struct tw_claim *claim)
 {
-	__u32 used = hold->first->used + TW_SHARE_WAYS;
+	__u32 used = cursor->first->used + TW_SHARE_WAYS;
 
-	if (!share_turn(hold, used / TW_SHARE_WAYS, claim))
+	if (!share_goto(cursor, used / TW_SHARE_WAYS, claim))
 		return 0;
-	hold->first->used++;
+	cursor->first->used++;
 	claim->best = used % TW_SHARE_WAYS;
 	return 1;
 }
 
 /* Go to a way of a window all of whose ways were used: an empty one, or one that is vacated. */
-static __always_inline bool share_replace(struct tw_hold *hold, struct tw_claim *claim)
+static __always_inline bool share_replace(struct tw_share_cursor *cursor, struct tw_claim *claim)
 {
-	__u32 number = bpf_get_prandom_u32() % (hold->first->used / TW_SHARE_WAYS + 1);
-	bool full = hold->first->full == claim->now + 1;
+	__u32 number = bpf_get_prandom_u32() % (cursor->first->used / TW_SHARE_WAYS + 1);
+	bool full = cursor->first->full == claim->now + 1;
 
-	if (!share_turn(hold, number, claim))
+	if (!share_goto(cursor, number, claim))
 		return 0;
-	if (!full && share_has_empty(hold->window, claim))
+	if (!full && share_has_empty(cursor->window, claim))
 		return 1;
-	share_choose(hold->window, share_slot(claim), full, claim);
-	if (claim->score >= TW_WORTH_ASKED << 24 && !full && share_may_grow(hold->first)) {
-		hold->first->growth = SHARE_GROWTH;
-		return share_grow(hold, claim);
+	share_choose(cursor->window, share_slot(claim), full, claim);
+	if (claim->score >= TW_PRIORITY_ASKED << 24 && !full && share_may_grow(cursor->first)) {
+		cursor->first->growth = SHARE_GROWTH;
+		return share_grow(cursor, claim);
 	}
 	if (claim->score)
-		share_vacate(hold->window, claim);
+		share_vacate(cursor->window, claim);
 	return 1;
 }
 
 /* A slot for a new entry of this key in an open share; 0: none is to be had. */
-static __always_inline __u32 share_claim(struct tw_hold *hold, const struct tw_ct_key *key,
-					 struct tw_claim *claim)
+static __always_inline __u32 share_claim(struct tw_share_cursor *cursor,
+					 const struct tw_ct_key *key, struct tw_claim *claim)
 {
 	bool found;
 	__u32 best;
 
-	if (hold->first->growth && share_may_grow(hold->first)) {
-		hold->first->growth--;
-		found = share_grow(hold, claim);
+	if (cursor->first->growth && share_may_grow(cursor->first)) {
+		cursor->first->growth--;
+		found = share_grow(cursor, claim);
 	} else {
-		found = share_replace(hold, claim);
+		found = share_replace(cursor, claim);
 	}
 	if (!found)
 		return 0;
 	best = share_best(claim);
-	hold->window->way[best] = *key;
+	cursor->window->way[best] = *key;
 	return share_slot(claim) + best;
 }
 
 /* The table was full: for a moment, what is new in this share takes the place of what is there. */
-static __always_inline void share_full(struct tw_hold *hold, const struct tw_claim *claim)
+static __always_inline void share_full(struct tw_share_cursor *cursor, const struct tw_claim *claim)
 {
-	hold->first->full = claim->now + 1;
-	hold->first->growth = 0;
+	cursor->first->full = claim->now + 1;
+	cursor->first->growth = 0;
 }
 
 #endif

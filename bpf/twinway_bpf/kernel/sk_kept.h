@@ -19,7 +19,7 @@ static __always_inline bool sk_has_begun(struct bpf_sock *sk)
 	if (given)
 		return given->begun;
 	known = tw_skpol_v3.sk_storage_get(sk, 0, 0);
-	return known && known->said >> 32 == TW_ALLOW;
+	return known && known->verdict >> 32 == TW_ALLOW;
 }
 
 /*

@@ -16,10 +16,10 @@
  * socket cookie -> nothing: sockets that connected before anybody noted it on them (tw_sk).
  * Written by the agent when policy comes. Missing: see there.
  */
-BPF_F_TABLE("hash", __u64, __u8, tw_opener_v1, 65536, 1 /* BPF_F_NO_PREALLOC */);
+BPF_F_TABLE("hash", __u64, __u8, tw_initiator_v1, 65536, 1 /* BPF_F_NO_PREALLOC */);
 
 /* One judgement in one word. */
-static __always_inline __u64 said_of(__u32 rev, __u8 action)
+static __always_inline __u64 verdict_word(__u32 rev, __u8 action)
 {
 	return rev | (__u64)action << 32;
 }

@@ -21,7 +21,7 @@ static __always_inline bool tcp_was_allowed(struct bpf_sock *sk, __u32 rev, bool
 	if (sk->state == STATE_LISTEN)
 		return out;
 	known = tw_skpol_v3.sk_storage_get(sk, 0, 0);
-	return known && known->said == said_of(rev, TW_ALLOW);
+	return known && known->verdict == verdict_word(rev, TW_ALLOW);
 }
 
 /* No policy concerns it, under this revision. */
@@ -30,12 +30,12 @@ static __always_inline void tcp_let_go(struct bpf_sock *sk, __u32 rev)
 	struct tw_skpol *known = tw_skpol_v3.sk_storage_get(sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 
 	if (known)
-		known->said = said_of(rev, TW_ALLOW);
+		known->verdict = verdict_word(rev, TW_ALLOW);
 }
 
 /* Did the socket connect? Else it was accepted. `given` is what is noted of it, or NULL. */
-static __always_inline bool tcp_is_opener(struct __sk_buff *skb, struct bpf_sock *sk,
-					  struct tw_sk **given)
+static __always_inline bool tcp_is_initiator(struct __sk_buff *skb, struct bpf_sock *sk,
+					     struct tw_sk **given)
 {
 	__u64 cookie;
 
@@ -43,7 +43,7 @@ static __always_inline bool tcp_is_opener(struct __sk_buff *skb, struct bpf_sock
 	if (*given)
 		return 1;
 	cookie = bpf_get_socket_cookie(skb);
-	return tw_opener_v1.lookup(&cookie);
+	return tw_initiator_v1.lookup(&cookie);
 }
 
 static __always_inline int tcp_check(struct __sk_buff *skb, const struct tw_pkt *pkt,
@@ -51,7 +51,7 @@ static __always_inline int tcp_check(struct __sk_buff *skb, const struct tw_pkt 
 {
 	struct tw_skpol *known = 0;
 	struct tw_sk *given = 0;
-	bool opener = 0;
+	bool initiator = 0;
 	__u8 action;
 	__u64 rule = 0;
 
@@ -63,18 +63,18 @@ static __always_inline int tcp_check(struct __sk_buff *skb, const struct tw_pkt 
 		known = tw_skpol_v3.sk_storage_get(sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 		if (!known)
 			return TW_DROP_NO_ENTRY;
-		opener = tcp_is_opener(skb, sk, &given);
-		if ((__u32)known->said == rev)
-			return judged(view, known->said >> 32, known->rule, opener);
+		initiator = tcp_is_initiator(skb, sk, &given);
+		if ((__u32)known->verdict == rev)
+			return judged(view, known->verdict >> 32, known->rule, initiator);
 	}
-	action = judge(view, PROTO_TCP, opener, &rule);
+	action = judge(view, PROTO_TCP, initiator, &rule);
 	if (known) {
 		known->rule = rule;
-		known->said = said_of(rev, action);
+		known->verdict = verdict_word(rev, action);
 	}
 	if (given && action != TW_ALLOW)
 		given->begun = 0;
-	return judged(view, action, rule, opener);
+	return judged(view, action, rule, initiator);
 }
 
 static __always_inline int parse_at_socket(struct __sk_buff *skb, struct tw_pkt *pkt)
@@ -102,13 +102,13 @@ static __always_inline int skb_check(struct __sk_buff *skb, struct bpf_sock *sk,
 	if (rc)
 		return rc;
 	view_set(&view, &pkt, out);
-	if (!view.turn.set) {
+	if (!view.policy.set) {
 		if (tcp_is_stream(sk) && sk->state != STATE_LISTEN)
 			tcp_let_go(sk, rev);
 		return TW_GO_ON;
 	}
 	/* a pod whose device cannot be guarded: nothing that begins is judged there */
-	if (view.turn.set == TW_FENCED)
+	if (view.policy.set == TW_DENY_ALL)
 		return out ? TW_DROP_POLICY_EGRESS : TW_DROP_POLICY_INGRESS;
 	if (addr_equal(pkt.src.addr, pkt.dst.addr))
 		return out ? self_check(sk, &pkt) : TW_GO_ON;

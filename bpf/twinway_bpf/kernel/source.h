@@ -67,7 +67,7 @@ static __always_inline bool source_is_still_own(struct __sk_buff *skb, const __b
 	if (known->places == places && known->ifindex == ifindex && known->stamp == stamp &&
 	    addr_equal(known->addr, addr))
 		return 1;
-	/* asked twice, for it stays: an element that was replaced may be another pod's (policy_turn()) */
+	/* asked twice, for it stays: an element that was replaced may be another pod's (policy_of()) */
 	if (!source_is_own(skb, addr) || !source_is_own(skb, addr))
 		return 0;
 	known->places = 0;
@@ -78,7 +78,7 @@ static __always_inline bool source_is_still_own(struct __sk_buff *skb, const __b
 	return 1;
 }
 
-static __always_inline int source_says(const struct tw_pkt *pkt, bool own)
+static __always_inline int source_verdict(const struct tw_pkt *pkt, bool own)
 {
 	if (own)
 		return TW_GO_ON;
@@ -87,7 +87,7 @@ static __always_inline int source_says(const struct tw_pkt *pkt, bool own)
 
 static __always_inline int source_check(struct __sk_buff *skb, const struct tw_pkt *pkt)
 {
-	return source_says(pkt, source_is_own(skb, pkt->src.addr));
+	return source_verdict(pkt, source_is_own(skb, pkt->src.addr));
 }
 
 #endif

@@ -42,7 +42,7 @@ static __always_inline int refuse(struct __sk_buff *skb, struct tw_scratch *scra
 	rc = reject(skb, &scratch->pkt, &scratch->message);
 	if (rc)
 		return rc;
-	deliver_turn(skb, &scratch->pkt, in_pod);
+	deliver_back(skb, &scratch->pkt, in_pod);
 	return reason;
 }
 
@@ -69,7 +69,7 @@ static __always_inline int from_pod(struct __sk_buff *skb, struct tw_scratch *sc
 		return rc;
 	if (!cfg)
 		return TW_DROP_NO_ENTRY;
-	rc = source_says(&scratch->pkt, source_is_still_own(skb, scratch->pkt.src.addr));
+	rc = source_verdict(&scratch->pkt, source_is_still_own(skb, scratch->pkt.src.addr));
 	if (rc)
 		return rc;
 	rc = pod_sends(skb, scratch, conn, cfg, in_pod);
@@ -148,9 +148,9 @@ int tw_uplink_in(struct __sk_buff *skb)
 }
 
 /* Sent here by one of our programs, on this very device? Its mark ends here. */
-static __always_inline bool turned(struct __sk_buff *skb)
+static __always_inline bool redirected(struct __sk_buff *skb)
 {
-	if (skb->mark != TW_MARK_TURNED)
+	if (skb->mark != TW_MARK_REDIRECTED)
 		return 0;
 	skb->mark = 0;
 	return 1;
@@ -166,7 +166,7 @@ int tw_pod_out(struct __sk_buff *skb)
 	if (!scratch)
 		return no_scratch();
 	conn.names = &scratch->names;
-	scratch->names.turned = turned(skb);
+	scratch->names.redirected = redirected(skb);
 	rc = from_pod(skb, scratch, &conn, 1);
 	if (!rc && scratch->names.hairpin)
 		rc = deliver_to_self(skb, &scratch->pkt);
@@ -185,10 +185,10 @@ int tw_pod_in(struct __sk_buff *skb)
 
 	if (!scratch)
 		return no_scratch();
-	if (turned(skb)) {
+	if (redirected(skb)) {
 		/* no mark comes from another namespace: this is our own answer, or a hairpin */
 		scratch->pkt.action = TC_ACT_UNSPEC;
-		return finish(scratch, TW_PASS_TURNED);
+		return finish(scratch, TW_PASS_REDIRECTED);
 	}
 	/* the agent's socket is in the pod's namespace, too */
 	if (went_around(skb))

@@ -61,7 +61,7 @@ enum tw_ep_kind {
 	TW_EP_NODE = 2,
 };
 
-#define TW_FENCED 1 /* the policy set that says nothing, so that everything is denied */
+#define TW_DENY_ALL 1 /* the policy set that says nothing, so that everything is denied */
 
 struct tw_addr {
 	__be32 addr[4];
@@ -183,7 +183,7 @@ struct tw_source {
 enum tw_cfg_flag {
 	TW_CFG_PODS_AT_SOCKET = 1,   /* pods' own sockets are served; else the host's alone */
 	TW_CFG_POLICY_AT_SOCKET = 2, /* some pod is under a policy: who connects by TCP is noted */
-	TW_CFG_OPENERS_KNOWN = 4,    /* for the agent: who connected before is in tw_opener */
+	TW_CFG_INITIATORS_KNOWN = 4, /* for the agent: who connected before is in tw_initiator */
 };
 
 /* Keys of tw_limit. */
@@ -221,12 +221,12 @@ struct tw_sk {
 };
 
 /*
- * What policy says of a TCP socket's connection: of tw_skpol. `said` is one word, so that whoever
+ * What policy says of a TCP socket's connection: of tw_skpol. `verdict` is one word, so that whoever
  * reads it reads one judgement, whichever processors judge at the same time.
  */
 struct tw_skpol {
-	__u64 said; /* rev + 1 | enum tw_action << 32; 0: nothing */
-	__u64 rule; /* that denied, if one did */
+	__u64 verdict; /* rev + 1 | enum tw_action << 32; 0: nothing */
+	__u64 rule;    /* that denied, if one did */
 };
 
 enum tw_udp_flag {

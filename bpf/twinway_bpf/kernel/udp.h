@@ -9,7 +9,7 @@
 
 #include "idle.h"
 #include "judge.h"
-#include "worth.h"
+#include "priority.h"
 
 /*
  * (pod's end, peer, protocol) -> who spoke first.
@@ -23,22 +23,22 @@ BPF_F_TABLE("hash", struct tw_share_key, struct tw_share, tw_udp_share_v2, 65536
 
 /*
  * How long a note counts, as the same flow does in tw_ct (ct_expired): what is noted of TCP stands for
- * a connection. verifier: computed, as in worth.h.
+ * a connection. verifier: computed, as in priority.h.
  */
 static __always_inline __u64 udp_idle(__u8 proto, __u64 answered)
 {
 	__u64 tcp = ((__u64)(proto ^ PROTO_TCP) - 1) >> 63;
-	__u64 idle = worth_choose(answered & 1, CT_IDLE_TCP, CT_IDLE_TCP_UNANSWERED);
+	__u64 idle = choose(answered & 1, CT_IDLE_TCP, CT_IDLE_TCP_UNANSWERED);
 
-	return worth_choose(tcp, idle, CT_IDLE_UDP);
+	return choose(tcp, idle, CT_IDLE_UDP);
 }
 
-static __always_inline __u64 share_worth(const struct tw_ct_key *key, const struct tw_udp *udp,
-					 __u32 now)
+static __always_inline __u64 share_priority(const struct tw_ct_key *key, const struct tw_udp *udp,
+					    __u32 now)
 {
-	__u64 silent = worth_silent(now - udp->seen, udp_idle(key->proto, udp->answered));
+	__u64 silent = is_silent(now - udp->seen, udp_idle(key->proto, udp->answered));
 
-	return worth_choose(silent, TW_WORTH_OVER, TW_WORTH_ASKED + (udp->answered & 1));
+	return choose(silent, TW_PRIORITY_OVER, TW_PRIORITY_ASKED + (udp->answered & 1));
 }
 
 static __always_inline struct tw_udp *share_entry(struct tw_ct_key *key)
@@ -125,7 +125,7 @@ static __always_inline void udp_insert(struct tw_ct_key *key, __u8 flag, __u32 s
 	struct tw_udp fresh = {.flags = flag, .slot = slot};
 	bool received = flag == TW_UDP_RECEIVED;
 	struct tw_claim *claim = claim_get();
-	struct tw_hold hold;
+	struct tw_share_cursor cursor;
 
 	if (!claim)
 		return;
@@ -134,12 +134,12 @@ static __always_inline void udp_insert(struct tw_ct_key *key, __u8 flag, __u32 s
 	addr_copy(claim->at.addr, key->end[0].addr);
 	addr_copy(claim->initiator, key->end[received].addr);
 	fresh.seen = claim->now;
-	if (!share_open(&hold, claim))
+	if (!share_open(&cursor, claim))
 		return;
 	if (!slot)
-		fresh.slot = share_claim(&hold, key, claim);
+		fresh.slot = share_claim(&cursor, key, claim);
 	if (fresh.slot && tw_udp_v4.update(key, &fresh))
-		share_full(&hold, claim);
+		share_full(&cursor, claim);
 }
 
 /* Remember what is to be remembered of a packet that passes. */

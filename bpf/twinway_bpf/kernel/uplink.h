@@ -39,7 +39,7 @@ static __always_inline bool uplink_is_away(const __be32 *addr)
 }
 
 /* Sources that the stack refuses to forward: loopback, groups, none, link-local. RFC 6890, RFC 4291. */
-static __always_inline bool uplink_is_odd(const struct tw_pkt *pkt)
+static __always_inline bool uplink_is_martian(const struct tw_pkt *pkt)
 {
 	const __be32 *src = pkt->src.addr;
 	__u8 first = (__u8)src[3];
@@ -52,7 +52,7 @@ static __always_inline bool uplink_is_odd(const struct tw_pkt *pkt)
 /* TW_PASS_STACK: the stack refuses it; a source of ours it would let in over IPv6. */
 static __always_inline int uplink_check(struct __sk_buff *skb, const struct tw_pkt *pkt)
 {
-	if (skb->pkt_type != PACKET_HOST || uplink_is_odd(pkt))
+	if (skb->pkt_type != PACKET_HOST || uplink_is_martian(pkt))
 		return TW_PASS_STACK;
 	return uplink_is_away(pkt->src.addr) ? TW_GO_ON : TW_DROP_SPOOFED;
 }

@@ -9,7 +9,9 @@ from pydantic import Field, field_validator
 
 from twinway.driver import DriverOptions
 
-SIZED = frozenset({"fe", "slot", "be", "ep", "class", "verdict", "ct", "ct_share", "udp", "udp_share", "opener"})
+SIZED = frozenset(
+    {"fe", "slot", "be", "ep", "class", "verdict", "ct", "ct_share", "udp", "udp_share", "initiator"}
+)
 """Tables whose capacity can be configured."""
 
 

@@ -173,7 +173,7 @@ class SkPol(ctypes.Structure):
     """struct tw_skpol."""
 
     _fields_ = (
-        ("said", u64),
+        ("verdict", u64),
         ("rule", u64),
     )
 
@@ -236,7 +236,7 @@ class CfgFlag(IntFlag):
 
     PODS_AT_SOCKET = 1
     POLICY_AT_SOCKET = 2
-    OPENERS_KNOWN = 4
+    INITIATORS_KNOWN = 4
 
 
 class Reason(IntEnum):
@@ -250,7 +250,7 @@ class Reason(IntEnum):
     PASS_PEER = 5
     PASS_OUT = 6
     PASS_FOREIGN = 7
-    PASS_TURNED = 8
+    PASS_REDIRECTED = 8
     SOCKET_SERVED = 9
     SOCKET_PASSED = 10
     REJECT_NO_BACKEND = 16

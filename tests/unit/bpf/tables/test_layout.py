@@ -95,7 +95,7 @@ def test_mirrored_enums_are_whole() -> None:
 
 def test_deny_all_is_the_models() -> None:
     """The set that denies everything has one id on both sides."""
-    assert compiled(f'_Static_assert(TW_FENCED == {DENY_ALL}, "mirror");\n') == []
+    assert compiled(f'_Static_assert(TW_DENY_ALL == {DENY_ALL}, "mirror");\n') == []
 
 
 def _doctored(**changes: object) -> Structs:

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Frames of a pod that did not meet the programs at its own device: a socket that hands them to the driver
- * (PACKET_QDISC_BYPASS, AF_XDP) by a call that no program sees, or another device that the pod made. They lack
- * the mark that a pod's stamp leaves (stamp.py), and their socket is in the pod's namespace. The mark stands in
- * the control block, which no program of a pod can write.
+ * Detects frames that bypassed the programs at their pod's own device. A pod can send such frames through a
+ * socket that hands them to the driver (PACKET_QDISC_BYPASS, AF_XDP) by a call that no program sees, or through
+ * a second device that it made. Their socket is in the pod's namespace, but they lack the mark that the pod's
+ * stamp leaves (stamp.py). The mark is in the control block, which no process in a pod can write.
  */
 #ifndef TW_AROUND_H
 #define TW_AROUND_H
@@ -14,12 +14,12 @@
 #define TW_STAMPED 0x74777374 /* stamp.py has the same */
 
 /*
- * netns cookie -> nothing: the namespaces of this node's pods that have their hooks inside.
- * Written by the agent once these stand. Missing: not one of them. Full: the agent says so.
+ * netns cookie -> nothing: the namespaces of this node's pods whose hooks are inside the namespace.
+ * Written by the agent after the hooks are attached. Missing: any other namespace. Full: the agent reports it.
  */
 BPF_F_TABLE("hash", __u64, __u8, tw_netns_v1, 4096, NO_PREALLOC);
 
-/* What comes off a wire has no socket, and what went the right way has the mark: both are told by two loads. */
+/* Frames from the wire have no socket, and frames that met the programs have the mark: two loads decide most. */
 static __always_inline bool went_around(struct __sk_buff *skb)
 {
 	__u64 cookie;

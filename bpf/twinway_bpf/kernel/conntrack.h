@@ -2,13 +2,14 @@
 /*
  * The connection table. A connection through a Service has two entries:
  *
- *     record  (client, backend) -> peer = Service     found by replies, and by what is translated
- *     alias   (client, Service) -> peer = backend     found by what the client sends
+ *     record  (client, backend) -> (client, Service)     found by replies, and by translated packets
+ *     alias   (client, Service) -> (client, backend)     found by packets of the client
  *
- * Neither is right alone, and each makes the other again: the client writes a record
- * that was evicted, and finds the same backend without its alias, because the choice is a hash of
- * the connection over a sorted set. So an eviction costs a look-up, not a connection. Both are
- * renewed together, once in a unit of time: in between, an alias answers for its record.
+ * The client's end differs between the two if its source is translated. Each entry lets the other be made
+ * again. A packet of the client writes a record that was evicted. Without an alias it finds the same backend,
+ * because the choice is a hash of the connection over a sorted set. So an eviction costs a look-up, not a
+ * connection. Both entries are renewed together, once in a unit of time. In between, the alias answers for
+ * its record.
  */
 #ifndef TW_CONNTRACK_H
 #define TW_CONNTRACK_H
@@ -16,7 +17,7 @@
 #include "ct_name.h"
 #include "ct_write.h"
 
-/* The record that belongs to the packet's own addresses, or the alias it leads through. */
+/* Look up the entry that the packet's ends lead to: a record or an alias. */
 static __always_inline void ct_find(const struct tw_pkt *pkt, struct tw_conn *conn)
 {
 	bool first = ct_key(&conn->names->key, &pkt->src, &pkt->dst, pkt->proto);

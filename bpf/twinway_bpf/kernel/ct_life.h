@@ -25,8 +25,9 @@ static __always_inline bool is_syn(const struct tw_pkt *pkt)
 }
 
 /*
- * A SYN opens a connection anew, unless it repeats the one that is opening or open. While that is
- * half closed, its other end refuses the SYN, or has forgotten: then its SYN-ACK opens it anew.
+ * A SYN opens a connection anew, unless it repeats the one that is being opened or is open. If the connection
+ * is half closed, the responder either refuses the SYN or has forgotten the connection. In the second case
+ * its SYN-ACK opens it anew.
  */
 static __always_inline bool ct_reopens(const struct tw_ct *ct, const struct tw_pkt *pkt,
 				       bool forward)
@@ -37,8 +38,8 @@ static __always_inline bool ct_reopens(const struct tw_ct *ct, const struct tw_p
 }
 
 /*
- * What a TCP segment says of its connection. A RST may be forged, or out of its window, which we do
- * not know: it shortens nothing, and what is sent after it says that it was not obeyed.
+ * The flags of a connection after a TCP segment. A RST may be forged or out of the window, which is not
+ * tracked: it shortens no timeout, and a later segment shows that the receiver ignored it.
  */
 static __always_inline __u16 ct_flags_tcp(const struct tw_pkt *pkt, __u16 flags, bool forward)
 {
@@ -52,7 +53,7 @@ static __always_inline __u16 ct_flags_tcp(const struct tw_pkt *pkt, __u16 flags,
 	return pkt->tcp & TCP_FIN ? flags | TW_CT_CLOSING : flags;
 }
 
-/* Note that a packet passed. Writes as little as it can: the entry is shared by all CPUs. */
+/* Record that a packet passed. It writes only what changed, because all CPUs share the entry. */
 static __always_inline void ct_touch(const struct tw_pkt *pkt, const struct tw_conn *conn)
 {
 	struct tw_ct *ct = conn->ct;

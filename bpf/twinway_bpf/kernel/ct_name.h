@@ -9,10 +9,10 @@
 #include "ct_life.h"
 
 /*
- * A pod's own packet to a backend by its address meets the record of a connection from the same
- * port to that backend through a Service. Replies could not be told apart, so this one goes on from
- * another port (as nf_nat does), with an alias beside the record. In the middle of a connection it
- * is too late for that: then the record is an old one, which is taken over.
+ * A pod asks a backend by its own address, from a port that has a connection to the same backend through a
+ * Service. Replies of the two could not be told apart, so this connection gets another port, and an alias
+ * beside the record. If the packet does not open a connection, it is too late for that: the record is stale
+ * then, and is taken over.
  */
 static __always_inline void ct_beside(const struct tw_pkt *pkt, struct tw_conn *conn)
 {
@@ -35,10 +35,10 @@ static __always_inline void ct_beside(const struct tw_pkt *pkt, struct tw_conn *
 	conn->names->moved = 1;
 }
 
-#define PORT_TRIES 3 /* then the packet is dropped: three others have the name */
+#define PORT_TRIES 3 /* then the packet is dropped */
 #define PORT_FIRST 32768
 
-/* May another connection have its name? Not while it is half closed, or may have outlived a RST. */
+/* May another connection take this name? Not while this one is half closed, or may have survived a RST. */
 static __always_inline bool ct_gives_name(const struct tw_ct *ct, __u32 now)
 {
 	if (ct->flags & TW_CT_FIN_BOTH)
@@ -47,8 +47,8 @@ static __always_inline bool ct_gives_name(const struct tw_ct *ct, __u32 now)
 }
 
 /*
- * May the connection have the name (client, backend) that pkt bears? Also finds its record, where
- * that is there already. Of another Service with this backend, or asked directly: somebody else's.
+ * May the connection have the name (client, backend) that pkt bears? Also finds its record, if there is one.
+ * A record with other original ends belongs to another connection.
  */
 static __always_inline bool ct_take_name(const struct tw_pkt *pkt, struct tw_conn *conn)
 {
@@ -66,8 +66,9 @@ static __always_inline bool ct_take_name(const struct tw_pkt *pkt, struct tw_con
 }
 
 /*
- * Settle the port that the backend sees: the one that the client was given before, else its own, unless
- * another connection has that there. By hash, like the backend: a lost alias is made again as it was.
+ * Choose the client's port that the backend sees: the one that the client was given before, else its own
+ * port, else a free one. The choice is a hash, like that of the backend, so that a lost alias is made again
+ * as it was.
  */
 static __always_inline int ct_name(struct tw_pkt *pkt, struct tw_conn *conn, __u32 hash)
 {
@@ -76,7 +77,7 @@ static __always_inline int ct_name(struct tw_pkt *pkt, struct tw_conn *conn, __u
 	conn->ct = 0;
 #pragma unroll
 	for (int i = 0; i < PORT_TRIES; i++) {
-		/* a name that was given is no longer asked for: this connection is the newer */
+		/* a port that was given before is kept: this connection is the newer one */
 		if (ct_take_name(pkt, conn) || given)
 			return TW_GO_ON;
 		pkt->src.port = be16((__u16)(PORT_FIRST + (hash & (PORT_FIRST - 1))));

@@ -6,7 +6,7 @@
 #include "parse.h"
 #include "service.h"
 
-/* An entry that is to be written when all is decided. */
+/* An entry that is written once everything is decided. */
 struct tw_fresh {
 	struct tw_ct_key key;
 	struct tw_ct ct;
@@ -15,7 +15,7 @@ struct tw_fresh {
 #define TW_FRESH_RECORD 1
 #define TW_FRESH_ALIAS 2
 
-/* Which entries end with a connection. Kept apart from them. verifier: their pointers end before. */
+/* Which entries end with a connection. verifier: pointers to them do not live as long as this. */
 enum tw_over {
 	TW_OVER_NOT = 0,
 	TW_OVER_DIRECT = 1,  /* the record alone */
@@ -23,27 +23,26 @@ enum tw_over {
 	TW_OVER_BY_NAME = 3, /* or that of a backend asked by its own name */
 };
 
-/* What is known of a packet's connection, apart from its entries. */
+/* What is known of a packet's connection, beside its entries. */
 struct tw_names {
-	struct tw_ct_key key; /* of the record */
-	struct tw_end client; /* of a translated connection: the ends that the client wrote */
-	struct tw_end vip;
-	struct tw_end
-		given; /* what the client is called after translation; port 0: not chosen yet */
-	struct tw_choice choice;  /* and its peer */
-	struct tw_fresh entry[2]; /* its record and its alias, where they are new */
+	struct tw_ct_key key;	  /* of the record */
+	struct tw_end client;	  /* if translated: the ends that the client wrote, */
+	struct tw_end vip;	  /* its own and the Service's */
+	struct tw_end given;	  /* the client's end after translation; port 0: not chosen yet */
+	struct tw_choice choice;  /* the backend */
+	struct tw_fresh entry[2]; /* the record and the alias, if they are new */
 	__u32 now;
-	/* verifier: these are here, and not on the stack, lest it walk each combination of them */
+	/* verifier: in memory and not on the stack, because it would walk each combination of values */
 	__u8 forward; /* this packet comes from the initiator */
 	__u8 hairpin; /* a pod's connection to itself through a Service */
-	__u8 moved;   /* asked a backend by its own name, and was given another port */
-	__u8 redirected; /* meets this hook again, translated; the pod may pretend that, to its own harm */
+	__u8 moved; /* the client asked a backend by its own address, and was given another port */
+	__u8 redirected; /* meets this hook again after translation; a pod that forges this harms only itself */
 	__u8 over;     /* enum tw_over: this is the connection's last packet */
-	__u8 fresh;    /* which of them are to be written: TW_FRESH_RECORD, TW_FRESH_ALIAS */
-	__u8 received; /* met where it is received: who sent it, its own bytes say alone */
+	__u8 fresh;    /* which entries to write: TW_FRESH_RECORD, TW_FRESH_ALIAS */
+	__u8 received; /* met at the receiver: its source address was not checked */
 };
 
-/* verifier: pointers into maps may stand on the stack alone, so this does */
+/* verifier: pointers to map values may only be on the stack */
 struct tw_conn {
 	struct tw_names *names;
 	struct tw_ct *ct;    /* the record; NULL: none yet */

@@ -7,7 +7,7 @@
 #include "idle.h"
 #include "priority.h"
 
-/* What an entry is worth to its share: ct_expired() and more, without a branch. */
+/* The eviction priority of an entry. It includes ct_expired(), without a branch. */
 static __always_inline __u64 share_priority(const struct tw_ct_key *key, const struct tw_ct *ct,
 					    __u32 now)
 {
@@ -50,7 +50,7 @@ static __always_inline void share_make(const struct tw_share_key *at, struct tw_
 #define SHARE_LIMIT TW_LIMIT_CT
 #include "share.h"
 
-/* Have the record of a new connection written: pkt holds its real ends, names->vip what the client wrote. */
+/* Prepare the record of a new connection; pkt holds its ends after translation. */
 static __always_inline void ct_create(const struct tw_pkt *pkt, struct tw_names *names, __u32 rev)
 {
 	struct tw_ct *ct = &names->entry[0].ct;
@@ -69,7 +69,7 @@ static __always_inline void ct_create(const struct tw_pkt *pkt, struct tw_names 
 	names->fresh |= TW_FRESH_RECORD;
 }
 
-/* Have the alias written: from the ends that the client wrote to those of the record. */
+/* Prepare the alias: from the ends that the client wrote to those of the record. */
 static __always_inline void ct_create_alias(const struct tw_pkt *pkt, struct tw_names *names,
 					    __u32 rev)
 {
@@ -87,7 +87,7 @@ static __always_inline void ct_create_alias(const struct tw_pkt *pkt, struct tw_
 	names->fresh |= TW_FRESH_ALIAS;
 }
 
-/* Write an entry, which takes a place in the share of the pod at whose hook it is written. */
+/* Write an entry into the share that claim->at names. */
 static __always_inline int ct_insert(struct tw_share_cursor *cursor, struct tw_fresh *fresh,
 				     struct tw_claim *claim)
 {
@@ -102,12 +102,12 @@ static __always_inline int ct_insert(struct tw_share_cursor *cursor, struct tw_f
 }
 
 /*
- * Write what is new. Apart from what decides, and from memory: verifier: else it walks this for each
- * way there.
+ * Write new entries. verifier: this is apart from the decisions and reads from memory, because it would
+ * walk it once for each path that leads here.
  */
 static __always_inline int ct_commit(const struct tw_pkt *pkt, struct tw_names *names)
 {
-	/* under translation, a packet may bear an address that is not its sender's */
+	/* a translated packet may bear an address that is not its sender's */
 	const __be32 *sender = pkt->changed ? names->client.addr : pkt->src.addr;
 	struct tw_claim *claim;
 	struct tw_share_cursor cursor;

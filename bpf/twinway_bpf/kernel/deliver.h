@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Where a packet goes once it is decided. At a pod's host side: straight into another pod, or out
- * of the device that the node's routes name, past the host's stack and netfilter. Inside a pod:
- * on its way, but with the next hop that its new destination needs.
+ * Delivers a packet that was allowed. At a pod's host side it goes straight into another pod, or out of the
+ * device that the node's routes select, and bypasses the host's stack and netfilter. Inside a pod it goes its
+ * way, with the next hop that its new destination needs.
  */
 #ifndef TW_DELIVER_H
 #define TW_DELIVER_H
@@ -19,10 +19,10 @@
 static long (*redirect_neigh)(__u32 ifindex, void *params, int plen,
 			      __u64 flags) = (void *)BPF_FUNC_redirect_neigh;
 
-/* On packets that a program of ours sends round to its own device: decided already. */
+/* The mark of packets that a program redirects to its own device after it decided on them. */
 #define TW_MARK_REDIRECTED 0x74770000
 
-/* What the node's stack should deal with itself: it answers a TTL that ends here, and owns multicast. */
+/* Must the node's stack handle it? It answers expired TTLs, and owns multicast. */
 static __always_inline bool deliver_needs_stack(const struct tw_pkt *pkt)
 {
 	__u8 first = pkt->v6 ? (__u8)pkt->dst.addr[0] : (__u8)pkt->dst.addr[3];
@@ -30,7 +30,7 @@ static __always_inline bool deliver_needs_stack(const struct tw_pkt *pkt)
 	return pkt->ttl <= 1 || (pkt->v6 ? first == 0xff || first == 0xfe : first >= 224);
 }
 
-/* Let the packet be one hop older, and on its way to a neighbour's MAC `to`; NULL: not known yet. */
+/* Decrement the TTL, and address the neighbour's MAC `to`; NULL: not known yet. */
 static __always_inline int deliver_hop(struct __sk_buff *skb, const struct tw_pkt *pkt,
 				       const void *to, const void *from)
 {
@@ -79,7 +79,7 @@ static __always_inline long deliver_route(struct __sk_buff *skb, const struct tw
 	fib->l4_protocol = pkt->proto;
 	fib->sport = pkt->src.port;
 	fib->dport = pkt->dst.port;
-	/* segments of a GSO packet fit; a single packet may not, and then the stack says so */
+	/* segments of a GSO packet fit; if a single packet does not, the stack reports that */
 	fib->tot_len = skb->gso_segs > 1 ? 0 : pkt->len;
 	if (pkt->v6) {
 		fib->family = FAMILY_INET6;
@@ -93,7 +93,7 @@ static __always_inline long deliver_route(struct __sk_buff *skb, const struct tw
 	return bpf_fib_lookup(skb, fib, sizeof(*fib), flags);
 }
 
-/* Out of the node by its own routes and rules; whatever they do not simply forward, the stack handles. */
+/* Send it out by the node's routes and rules. What they do not simply forward goes to the stack. */
 static __always_inline int deliver_out(struct __sk_buff *skb, struct tw_pkt *pkt)
 {
 	struct bpf_fib_lookup fib = {};
@@ -129,7 +129,7 @@ static __always_inline int deliver_from_host_side(struct __sk_buff *skb, struct 
 	return TW_PASS_STACK;
 }
 
-/* From the network, for a pod of this node: into it, unless the stack has something to say. */
+/* A packet from the network for a pod of this node: deliver it, unless the stack must handle it. */
 static __always_inline int deliver_inwards(struct __sk_buff *skb, struct tw_pkt *pkt)
 {
 	struct tw_ep *ep = ep_get(pkt->dst.addr);
@@ -139,7 +139,7 @@ static __always_inline int deliver_inwards(struct __sk_buff *skb, struct tw_pkt 
 	return deliver_peer(skb, pkt, ep);
 }
 
-/* Back to the pod whose egress this is, as if it had come in. */
+/* Send the packet back to the pod that sent it, as if it had come in. */
 static __always_inline int deliver_back(struct __sk_buff *skb, struct tw_pkt *pkt, bool in_pod)
 {
 	if (in_pod) {
@@ -153,7 +153,7 @@ static __always_inline int deliver_back(struct __sk_buff *skb, struct tw_pkt *pk
 	return TW_PASS_REDIRECTED;
 }
 
-/* In the pod, a connection to itself: in again by the device that it would leave by. */
+/* Inside the pod, a connection to itself: redirect it into the device that it would leave by. */
 static __always_inline int deliver_to_self(struct __sk_buff *skb, struct tw_pkt *pkt)
 {
 	__u8 own[6];
@@ -165,9 +165,9 @@ static __always_inline int deliver_to_self(struct __sk_buff *skb, struct tw_pkt 
 }
 
 /*
- * In the pod, for a pod on the same parent or for the node: the MAC by which the device finds it,
- * so that the parent's wire never sees the packet; NULL: it is elsewhere. Routes are not asked, for
- * a namespace that does not forward, as no pod does, gets no answer.
+ * Inside the pod, the MAC of a destination on the same parent, which is another pod or the node, so that the
+ * packet does not leave the parent; NULL: it is elsewhere. The routes cannot tell, because a namespace that
+ * does not forward gets no answer from bpf_fib_lookup().
  */
 static __always_inline const __u8 *deliver_beside(const struct tw_pkt *pkt)
 {
@@ -184,8 +184,8 @@ static __always_inline const __u8 *deliver_beside(const struct tw_pkt *pkt)
 }
 
 /*
- * In the pod, after translation: the stack chose the next hop for the Service's address. What is not
- * beside it has the one that its routes name; where the neighbour is not known yet, the kernel finds it.
+ * Inside the pod, after translation: the stack chose the next hop for the Service's address. A backend that is
+ * not on the same parent gets the next hop of its route; the kernel resolves a neighbour that is not known.
  */
 static __always_inline int deliver_next_hop(struct __sk_buff *skb, struct tw_pkt *pkt)
 {
@@ -202,7 +202,7 @@ static __always_inline int deliver_next_hop(struct __sk_buff *skb, struct tw_pkt
 		return TW_PASS_STACK;
 	}
 	if (found == BPF_FIB_LKUP_RET_NO_NEIGH && fib.ifindex == skb->ifindex) {
-		/* it passes this hook once more, translated as it is */
+		/* it meets this hook once more, already translated */
 		skb->mark = TW_MARK_REDIRECTED;
 		pkt->action = redirect_neigh(skb->ifindex, 0, 0, 0);
 		return TW_PASS_OUT;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What comes in at a pod's own device is for that pod, whatever address it bears: broadcast,
- * multicast, link-local, or none at all. Who the pod is then its device tells, not the packet.
+ * A packet that arrives at a pod's own device is for that pod, even if its destination is a broadcast,
+ * multicast or link-local address. The device identifies the pod then, not the packet.
  */
 #ifndef TW_DEVICE_H
 #define TW_DEVICE_H
@@ -10,8 +10,8 @@
 #include "policy.h"
 
 /*
- * The policy of the pod at this device: tw_ep has it under a key that no address has, made of the
- * host side's index or of the stamp (encode.py). `stamped`: this is the pod's own device.
+ * Look up the policy of the pod at this device. tw_ep has it under a key that is no valid address and
+ * contains the index of the host side or the stamp (encode.py). `stamped`: this is the pod's own device.
  */
 static __always_inline void device_policy(struct __sk_buff *skb, struct tw_pod_policy *policy,
 					  bool stamped)
@@ -28,13 +28,13 @@ static __always_inline void device_policy(struct __sk_buff *skb, struct tw_pod_p
 	policy_of(key, policy);
 }
 
-/* For a program that stands at either: only a device where a packet comes in is where it came in. */
+/* For a program attached at either kind of device: a pod's own device is the one that the packet came in by. */
 static __always_inline bool device_is_pods(const struct __sk_buff *skb)
 {
 	return skb->ingress_ifindex == skb->ifindex;
 }
 
-/* What parse() could not read: ARP passes; of the rest nobody knows what it says. */
+/* A packet that parse() could not read. ARP passes; anything else cannot be judged. */
 static __always_inline int device_unread(struct __sk_buff *skb, bool stamped)
 {
 	struct tw_pod_policy policy = {};
@@ -46,8 +46,8 @@ static __always_inline int device_unread(struct __sk_buff *skb, bool stamped)
 }
 
 /*
- * Does a packet under the node's address come from the node? At a host side it has not come in by
- * any device; on a shared parent it bears the MAC of the node's own device there, if that is known.
+ * Does a packet with the node's address come from the node? At a host side, the node's own packets have
+ * not come in by any device. On a shared parent they have the MAC of the node's device, if that is known.
  */
 static __always_inline bool device_node_sends(struct __sk_buff *skb, const struct tw_pkt *pkt,
 					      bool stamped)
@@ -64,7 +64,7 @@ static __always_inline bool device_node_sends(struct __sk_buff *skb, const struc
 	       mac_equal(mac, ep->host_mac);
 }
 
-/* Judge what comes in under no pod's address: without a connection, since its answer has none, either. */
+/* Judge a packet whose destination is no pod's address. No connection is recorded, because no reply would match. */
 static __always_inline int device_receives(struct __sk_buff *skb, const struct tw_pkt *pkt,
 					   bool stamped)
 {

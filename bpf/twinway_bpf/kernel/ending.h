@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The end of a TCP connection. When each end has acknowledged the other's FIN, nothing is to come,
- * and both entries go: a table that holds the living alone evicts none of them, and what is new is
- * written where the processor's caches still are. What ends otherwise is left to time.
+ * The end of a TCP connection. When each end has acknowledged the other's FIN, both entries are removed. Then
+ * the table holds live connections only, and new entries reuse memory that is still in the processor's
+ * cache. Connections that end otherwise expire.
  */
 #ifndef TW_ENDING_H
 #define TW_ENDING_H
@@ -15,7 +15,7 @@ struct tcp_place {
 	__u8 offset; /* of the data, in units of 4 bytes, in the upper half */
 };
 
-/* The number that acknowledges all of this segment, its FIN included. */
+/* The acknowledgement number that covers this segment and its FIN. */
 static __always_inline __u32 ending_after(const struct tw_pkt *pkt, const struct tcp_place *tcp)
 {
 	__u32 headers = pkt->l4 - ETH_HLEN + (tcp->offset >> 4) * 4;
@@ -30,7 +30,7 @@ static __always_inline enum tw_over ending_over(const struct tw_ct *ct)
 	return ct->backend ? TW_OVER_SERVICE : TW_OVER_BY_NAME;
 }
 
-/* Follow a record that is closing; answers whether this packet is the last one. */
+/* Follow a closing connection; the result tells whether this packet is its last one. */
 static __always_inline enum tw_over ending_follow(struct __sk_buff *skb, const struct tw_pkt *pkt,
 						  struct tw_ct *ct, bool forward)
 {
@@ -54,7 +54,7 @@ static __always_inline enum tw_over ending_follow(struct __sk_buff *skb, const s
 	return TW_OVER_NOT;
 }
 
-/* Remove what is known of a connection through whose record pkt, the last one, has come. */
+/* Remove the entries of a connection whose last packet is pkt. */
 static __always_inline void ending_forget(struct tw_pkt *pkt, struct tw_names *names)
 {
 	struct tw_ct_key *key = &names->key;
@@ -62,7 +62,7 @@ static __always_inline void ending_forget(struct tw_pkt *pkt, struct tw_names *n
 	tw_ct_v3.delete(key);
 	if (names->over == TW_OVER_DIRECT)
 		return;
-	/* the client's names for both: a reply has them by now */
+	/* the ends that the client wrote; a reply has them already */
 	if (names->forward) {
 		end_copy(&pkt->src, &names->client);
 		end_copy(&pkt->dst, &names->vip);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A first look at a packet, for programs that let most of them pass: is it a TCP segment that begins
- * nothing, linear as headers nearly always are, with nothing before its ports to be walked through?
+ * A quick look at a packet, for programs that let most packets pass: is it a TCP segment other than a SYN, with
+ * linear headers and no options or extensions before its ports?
  */
 #ifndef TW_GLANCE_H
 #define TW_GLANCE_H
@@ -34,7 +34,7 @@ static __always_inline bool glance4_goes_on(struct __sk_buff *skb, struct tw_end
 		return 0;
 	if (head->ip.frag_off & be16(IP4_MORE_FRAGMENTS | IP4_OFFSET))
 		return 0;
-	/* flags behind its end are nobody's */
+	/* flags beyond the end of the packet do not count */
 	if (be16(head->ip.tot_len) < sizeof(*head))
 		return 0;
 	addr_map4(src->addr, head->ip.saddr);
@@ -62,7 +62,7 @@ static __always_inline bool glance6_goes_on(struct __sk_buff *skb, struct tw_end
 	return !glance_begins(head->tcp.flags);
 }
 
-/* A segment that goes on, and its ends. 0: look closer. */
+/* Is it such a segment? Also its ends. 0: a closer look is needed. */
 static __always_inline bool glance_goes_on(struct __sk_buff *skb, struct tw_end *src,
 					   struct tw_end *dst)
 {

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Beside policy at sockets, at the device of a pod under a policy: what begins there, and what no
- * socket answers for.
+ * The guard at the device of a pod under a policy. It complements policy at sockets, and judges new
+ * connections and packets without a matching socket.
  *
- * TCP: beginnings are judged, so that a denied port is silent even where nobody listens; what goes on
- * is left to its socket, if that is one that can only go on. Everything else is judged packet by
- * packet, in its own direction: where that is denied, it must answer something that passed (udp.h).
+ * TCP: see guard_tcp.h. Every other packet is judged by itself, in its own direction. If that direction is
+ * denied, the packet must answer one that passed (udp.h).
  *
  *     host side of a veth: tw_guard_to (egress), tw_guard_from (ingress); else the pod's own device
  *     the pod's loopback: tw_guard_lo (ingress), tw_guard_self (egress)
@@ -36,7 +35,7 @@ static __always_inline int guard_check(struct __sk_buff *skb, struct tw_pkt *pkt
 
 	if (out)
 		rc = link_from_pod(skb, pkt, rc);
-	/* nobody knows what it says, and the guard stands where policy is */
+	/* it cannot be judged, and this pod is under a policy */
 	if (rc == TW_PASS_NOT_IP && skb->protocol != be16(ETH_ARP))
 		return TW_DROP_NOT_IP;
 	if (rc)
@@ -64,6 +63,7 @@ static __always_inline int guard_check(struct __sk_buff *skb, struct tw_pkt *pkt
 	return TW_PASS_STACK;
 }
 
+/* The one exit. Passed packets are not counted, because nearly all pass. */
 static __always_inline int guard_ends(int reason)
 {
 	if (reason < TW_FIRST_DROPPED)

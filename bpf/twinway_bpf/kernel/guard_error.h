@@ -7,8 +7,9 @@
 #include "udp.h"
 
 /*
- * Is there what an error quotes? It is told to whom sent that, by the pod of what was sent to it. Of
- * TCP a connection that is kept; of others something remembered, or nothing that would have been.
+ * Does the packet that an error quotes belong to traffic that exists? The error must go to the sender of the
+ * quoted packet, and an error from a pod must quote a packet sent to that pod. For TCP, the kernel must keep
+ * the connection. For other protocols, the flow must be remembered, or open in both directions.
  */
 static __always_inline bool guard_is_related(struct __sk_buff *skb, const struct tw_pkt *pkt,
 					     const struct tw_pkt *quoted, bool out)
@@ -22,7 +23,7 @@ static __always_inline bool guard_is_related(struct __sk_buff *skb, const struct
 	if (quoted->proto == PROTO_TCP) {
 		if (sk_kept(skb, view.local, view.remote, view.policy.netns, 0))
 			return 1;
-		/* no peer of a connection alone tells the pod of it: nobody else's word will do */
+		/* routers report errors, too, but only about a connection that the pod began */
 		if (!out)
 			return udp_answers(&view, PROTO_TCP, TW_UDP_SENT);
 	}
@@ -32,7 +33,7 @@ static __always_inline bool guard_is_related(struct __sk_buff *skb, const struct
 	       udp_answers(&view, quoted->proto, out ? TW_UDP_RECEIVED : TW_UDP_SENT);
 }
 
-/* An error that tells of nothing that is there is a packet like any other. */
+/* An error about no known traffic is judged like any other packet. */
 static __always_inline int guard_error(struct __sk_buff *skb, const struct tw_pkt *pkt,
 				       const struct tw_view *view, bool out)
 {

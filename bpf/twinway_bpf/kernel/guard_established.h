@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The short way of most packets: segments of a connection that policy let begin. */
+/* The fast path of the guard: segments of an established connection that policy allowed. */
 #ifndef TW_GUARD_ESTABLISHED_H
 #define TW_GUARD_ESTABLISHED_H
 
@@ -8,7 +8,7 @@
 #include "kept.h"
 #include "source.h"
 
-/* Of a connection that the pod's kernel keeps, or kept a moment ago? */
+/* Does the pod's kernel keep this connection, or did it within the last second? */
 static __always_inline bool guard_is_kept(struct __sk_buff *skb, struct tw_kept *wanted)
 {
 	struct tw_kept *known = kept_place(wanted);
@@ -29,7 +29,7 @@ static __always_inline bool guard_is_kept(struct __sk_buff *skb, struct tw_kept 
 	return 1;
 }
 
-/* Of a socket whose connection was judged, and its address with it? */
+/* Was the connection of the sending socket judged, and its source address checked with it? */
 static __always_inline bool guard_is_judged(struct __sk_buff *skb)
 {
 	struct bpf_sock *sk = skb->sk;
@@ -50,12 +50,11 @@ static __always_inline bool guard_is_judged(struct __sk_buff *skb)
 	return known && cfg && known->verdict == verdict_word(cfg->rev + 1, TW_ALLOW);
 }
 
-/* Most packets: of a connection that goes on. */
+/* Does the packet pass without a closer look? Most do. */
 static __always_inline bool guard_goes_on(struct __sk_buff *skb, bool out)
 {
 	struct tw_kept seen = {};
 
-	/* what leaves is not asked for by its ends */
 	if (!glance_goes_on(skb, &seen.remote, &seen.local))
 		return 0;
 	return out ? guard_is_judged(skb) : guard_is_kept(skb, &seen);

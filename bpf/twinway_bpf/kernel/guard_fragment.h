@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Fragments at the guard. */
+/* Fragments at the guard: the first one of a datagram is judged, and the others follow it. */
 #ifndef TW_GUARD_FRAGMENT_H
 #define TW_GUARD_FRAGMENT_H
 
 #include "udp.h"
 
 /*
- * Fragments of one datagram, as if they were packets between ports that its identification makes.
- * Its head may have options behind the fragment header: then what follows is not known by it, and lost.
+ * The halves of the datagram's identification take the place of ports, so that all fragments of a datagram
+ * have the same two ends. If the first fragment has options behind its fragment header, the others do not
+ * match it and are dropped.
  */
 static __always_inline int guard_fragment_ends(struct __sk_buff *skb, const struct tw_pkt *pkt,
 					       struct tw_end *local, struct tw_end *remote)
@@ -25,8 +26,8 @@ static __always_inline int guard_fragment_ends(struct __sk_buff *skb, const stru
 }
 
 /*
- * A head is judged, and what follows passes after it alone: else it would carry anything to anybody
- * who reads fragments. Heads go first, as kernels send them.
+ * A later fragment passes only after the first one of its datagram. Otherwise later fragments would carry
+ * any data to a receiver that reads fragments. Kernels send the first fragment first.
  */
 static __always_inline int guard_fragment(struct __sk_buff *skb, const struct tw_pkt *pkt,
 					  const struct tw_view *whole, bool out)

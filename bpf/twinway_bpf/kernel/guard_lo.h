@@ -7,7 +7,7 @@
 #include "sk_self.h"
 #include "source.h"
 
-/* What a pod says to itself through a Service. The rest of its loopback is its own. */
+/* Judge what a pod sends to itself through a Service. Other traffic on its loopback passes. */
 static __always_inline int guard_own(struct __sk_buff *skb)
 {
 	struct tw_pkt pkt = {};
@@ -22,7 +22,7 @@ static __always_inline int guard_own(struct __sk_buff *skb)
 	return self_check(sk, &pkt);
 }
 
-/* Addresses that no packet can come back to from elsewhere: 127.0.0.0/8, and ::/96 (RFC 4291), as sidecars use. */
+/* 127.0.0.0/8 and ::/96 (RFC 4291): sidecars use them, and no packet from elsewhere can bear them. */
 static __always_inline bool guard_is_loopback(const __be32 *addr)
 {
 	if (addr[0] || addr[1])
@@ -39,8 +39,8 @@ static __always_inline bool guard_same_pod(const struct tw_ep *a, const struct t
 }
 
 /*
- * A program can play somebody else to its own pod there, and so begin a connection with him that no
- * device saw begin: TCP for a pod under a policy is from the pod itself.
+ * A process can forge a peer's segments on its own pod's loopback, and so begin a connection with that peer
+ * without any device seeing it begin. So TCP for a pod under a policy must come from the pod itself here.
  */
 static __always_inline int guard_loopback(struct __sk_buff *skb)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * TCP at the guard. What begins is judged, so that a denied port is silent even where nobody listens. What
- * continues a connection is left to its socket, if that socket can only continue one.
+ * TCP at the guard. A SYN is judged here, so that a denied port is silent even if nobody listens on it. A
+ * segment of an established connection is left to its socket, if the socket can have no other connection.
  */
 #ifndef TW_GUARD_TCP_H
 #define TW_GUARD_TCP_H
@@ -11,8 +11,8 @@
 #include "udp.h"
 
 /*
- * A SYN-ACK of no socket is a SYN cookie (tcp_make_synack): nobody but the peer knows of that beginning
- * until it goes on, and the agent must not think that there is none.
+ * A SYN-ACK without a socket is a SYN cookie (tcp_make_synack). Until the peer answers it, only the peer
+ * knows of that connection, so the agent must not assume that there is none.
  */
 static __always_inline void guard_note_cookie(const struct tw_pkt *pkt)
 {
@@ -23,8 +23,8 @@ static __always_inline void guard_note_cookie(const struct tw_pkt *pkt)
 }
 
 /*
- * Bound to no socket: whoever makes his own segments, with a raw socket or a packet one, has none. The
- * kernel's own resets are such, too, and SYN cookies, which answer what was let in, and TIME_WAIT's.
+ * A segment without a socket. Raw and packet sockets send such segments, and so does the kernel itself:
+ * resets, SYN cookies in answer to a SYN that was allowed, and segments of TIME_WAIT.
  */
 static __always_inline int guard_without_socket(struct __sk_buff *skb, const struct tw_pkt *pkt,
 						const struct tw_view *view)
@@ -43,7 +43,7 @@ static __always_inline int guard_without_socket(struct __sk_buff *skb, const str
 	return judged(view, action, rule, 1);
 }
 
-/* A socket that connected: policy, when it last looked, let its connection begin, or looks now. */
+/* A socket that connected. Its verdict is kept on it; a socket that has none is judged now. */
 static __always_inline int guard_connected(const struct tw_view *view, struct tw_sk *given,
 					   bool begins)
 {
@@ -57,9 +57,10 @@ static __always_inline int guard_connected(const struct tw_view *view, struct tw
 }
 
 /*
- * A socket that was accepted, or is older than policy. Whoever made it, and however its connection
- * began: before its first segment leaves it is judged, and held to that until policy changes. A
- * listener has no connection to be held to, and a socket without memory for it is judged by each segment.
+ * A socket that was accepted, or that connected before policy was there. However its connection began, it
+ * is judged before its first segment leaves, and again after each change of policy. Every segment of a
+ * listener is judged, because it has no connection of its own, and so is every segment of a socket whose
+ * storage could not be allocated.
  */
 static __always_inline int guard_accepted(struct __sk_buff *skb, struct bpf_sock *sk,
 					  const struct tw_view *view, bool begins)
@@ -87,7 +88,7 @@ static __always_inline int guard_accepted(struct __sk_buff *skb, struct bpf_sock
 	return judged(view, action, rule, initiator);
 }
 
-/* A socket that is bound to a device of its namespace is not found from another one: it is remembered. */
+/* A lookup from another namespace does not find a socket that is bound to a device: its connection is remembered. */
 static __always_inline bool guard_is_hidden(struct __sk_buff *skb, struct bpf_sock *sk)
 {
 	return sk->bound_dev_if && sk->bound_dev_if != skb->ifindex;
@@ -104,7 +105,7 @@ static __always_inline int guard_leaves(struct __sk_buff *skb, const struct tw_p
 	if (!sk)
 		return guard_without_socket(skb, pkt, view);
 	sk = bpf_sk_fullsock(sk);
-	/* a request's, which answers what began, or a TIME_WAIT's */
+	/* a request socket, which answers a SYN, or TIME_WAIT */
 	if (!sk)
 		return pkt->tcp & TCP_SYN ? judge_way(view, PROTO_TCP, 0) : TW_GO_ON;
 	if (!tcp_is_stream(sk))
@@ -117,8 +118,8 @@ static __always_inline int guard_leaves(struct __sk_buff *skb, const struct tw_p
 }
 
 /*
- * What may begin although the pod could not speak to the peer of itself is answered, also where no
- * socket does. What goes on is of a connection that is kept (guard_goes_on), or begins as well.
+ * A SYN that ingress allows must be answered even if egress is denied and no socket answers it, so it is
+ * remembered. Any other segment here belongs to no connection that the kernel keeps.
  */
 static __always_inline int guard_arrives(const struct tw_pkt *pkt, const struct tw_view *view)
 {
@@ -140,7 +141,7 @@ static __always_inline int guard_segment(struct __sk_buff *skb, const struct tw_
 {
 	if (out)
 		return guard_leaves(skb, pkt, view);
-	/* what a glance could not make out is not known to be kept, either */
+	/* the fast path may not have been able to read the segment */
 	if (!glance_begins(pkt->tcp) &&
 	    sk_kept(skb, view->local, view->remote, view->policy.netns, 0))
 		return TW_GO_ON;

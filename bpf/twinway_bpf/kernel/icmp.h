@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * ICMP errors speak of another packet, which they quote. One that concerns a known connection
- * passes, and says the addresses that its reader knows: RFC 5508 for NATs, done for Services.
+ * ICMP errors quote the packet that caused them. An error about a known connection passes, and is translated to
+ * the addresses that its receiver knows, as RFC 5508 asks of NATs.
  */
 #ifndef TW_ICMP_H
 #define TW_ICMP_H
@@ -10,7 +10,7 @@
 #include "nat.h"
 #include "scratch.h"
 
-/* The client's end in what is quoted: in the connection's other name it may be another. */
+/* Translate the client's end in the quoted packet, if it differs in the other name of the connection. */
 static __always_inline int icmp_client(struct __sk_buff *skb, const struct tw_pkt *pkt,
 				       const struct tw_pkt *quoted, enum tw_side side,
 				       const struct tw_end *client)
@@ -20,7 +20,7 @@ static __always_inline int icmp_client(struct __sk_buff *skb, const struct tw_pk
 	return nat_quoted(skb, pkt, quoted, side, client);
 }
 
-/* A client answers what it took for the Service: the backend is told of its own packet. */
+/* An error from a client about a reply: the backend gets it about its own packet. */
 static __always_inline int icmp_to_backend(struct __sk_buff *skb, struct tw_pkt *pkt,
 					   const struct tw_pkt *quoted, const struct tw_ct *alias)
 {
@@ -35,7 +35,7 @@ static __always_inline int icmp_to_backend(struct __sk_buff *skb, struct tw_pkt 
 	return TW_GO_ON;
 }
 
-/* Somebody answers what became of the client's packet: the client is told of what it wrote. */
+/* An error about a client's packet after translation: the client gets it about the packet that it wrote. */
 static __always_inline int icmp_to_client(struct __sk_buff *skb, struct tw_pkt *pkt,
 					  const struct tw_pkt *quoted, const struct tw_ct *record)
 {
@@ -43,7 +43,7 @@ static __always_inline int icmp_to_client(struct __sk_buff *skb, struct tw_pkt *
 
 	if (!rc)
 		rc = nat_quoted(skb, pkt, quoted, TW_DST, &record->peer);
-	/* a router on the way keeps its own name */
+	/* a router on the way keeps its own address */
 	if (rc || !addr_equal(pkt->src.addr, quoted->dst.addr))
 		return rc;
 	end_copy(&pkt->src, &record->peer);
@@ -52,8 +52,8 @@ static __always_inline int icmp_to_client(struct __sk_buff *skb, struct tw_pkt *
 }
 
 /*
- * Does an error speak of what its reader sent, and one from a pod of what that pod was sent? Else
- * anything could be told to anybody by quoting a connection of somebody else's.
+ * Does the error quote a packet that its receiver sent, and, if a pod sends it, one that the pod received?
+ * Otherwise a pod could send data to any host by quoting a connection of another.
  */
 static __always_inline bool icmp_is_to_sender(const struct tw_pkt *pkt, const struct tw_pkt *quoted,
 					      bool from_pod)
@@ -63,9 +63,9 @@ static __always_inline bool icmp_is_to_sender(const struct tw_pkt *pkt, const st
 }
 
 /*
- * Translate an ICMP error; `related` says whether it concerns a connection that is known, and that
- * the policy of now allows: what caused the error has just passed, so a record that was not judged
- * since policy changed is not the one.
+ * Translate an ICMP error. `related`: it concerns a known connection that the current policy allows. The packet
+ * that caused the error has just passed, so a record that was not judged under the current revision cannot
+ * be its connection's.
  */
 static __always_inline int icmp_related(struct __sk_buff *skb, struct tw_scratch *scratch,
 					const struct tw_cfg *cfg, bool from_pod, bool *related)

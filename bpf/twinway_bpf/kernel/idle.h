@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* How long a connection may be silent before it is over, and the clock that tells. */
+/* Idle timeouts of connections, and their clock. */
 #ifndef TW_IDLE_H
 #define TW_IDLE_H
 
@@ -17,7 +17,7 @@
 #define CT_IDLE_CLOSED 60 /* as long as a TIME_WAIT */
 #define CT_IDLE_UDP 180
 
-/* Units that pass at least once a tick. A clock that is read without asking the hardware will do. */
+/* Now, in those units. A coarse clock suffices, which is read without asking the hardware. */
 static __always_inline __u32 ct_now(void)
 {
 	if (features() & TW_HAS_COARSE_CLOCK)

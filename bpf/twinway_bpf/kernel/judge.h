@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* One pod and one peer, for programs that keep no connections: is this direction open to a beginner? */
+/* Policy for one pod and one peer, for programs that keep no connections. */
 #ifndef TW_JUDGE_H
 #define TW_JUDGE_H
 
 #include "parse.h"
 #include "policy.h"
 
-/* A packet from the pod's side: which pod, which way, and the two ends of it. */
+/* A packet as its pod sees it. */
 struct tw_view {
-	struct tw_pod_policy policy; /* the pod's; set 0: no pod, or under no policy */
+	struct tw_pod_policy policy; /* set 0: no pod, or a pod under no policy */
 	const struct tw_end *local;
 	const struct tw_end *remote;
 	bool node; /* the peer is the node itself */
@@ -23,8 +23,8 @@ static __always_inline void view_set(struct tw_view *view, const struct tw_pkt *
 }
 
 /*
- * May the pod open something to the peer's port (egress), or the peer to the pod's? The direction
- * may be one that only the packet tells: it is looked up, not branched on.
+ * May the pod open a connection to the peer's port (egress), or the peer to the pod's port? The direction
+ * may depend on the packet, so it is part of the key and not a branch.
  */
 static __always_inline __u8 judge(const struct tw_view *view, __u8 proto, bool egress, __u64 *rule)
 {
@@ -38,7 +38,7 @@ static __always_inline __u8 judge(const struct tw_view *view, __u8 proto, bool e
 			      &ends, rule);
 }
 
-/* What becomes of a packet that was judged; a denial is put down to its rule and its pod. */
+/* The reason that a judgement leads to. A denial is counted for its rule and its pod. */
 static __always_inline int judged(const struct tw_view *view, __u8 action, __u64 rule, bool egress)
 {
 	if (action == TW_ALLOW)

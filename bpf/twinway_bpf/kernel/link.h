@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What a pod says on its link without being judged, because no address works without it: ARP and
- * neighbour discovery, under its own name, to the link alone, and with no room for anything else.
+ * ARP and neighbour discovery from a pod pass without a policy check, because no address works without
+ * them. They must bear the pod's own address, stay on the link, and have no room for other data.
  */
 #ifndef TW_LINK_H
 #define TW_LINK_H
@@ -20,22 +20,23 @@
 #define ARP_ETHERNET 1
 #define ARP_LONGEST 60 /* Ethernet's shortest frame: ARP is padded to it */
 
-/* Does `to` lie on the link of a pod that is called `own`? Subnets have 64 bits (RFC 4291). */
+/* Is `to` on the link of the pod with the address `own`? Subnets have 64 bits (RFC 4291). */
 static __always_inline bool link_reaches(const __be32 *own, const __be32 *to)
 {
 	return addr_is_link_local(to) || addr_is_link_group(to) ||
 	       (own[0] == to[0] && own[1] == to[1]) || ep_get(to);
 }
 
-/* Is the address one that this pod may claim? Link-local ones are in no table. */
+/* May this pod claim the address? Link-local addresses are in no table, and any pod may. */
 static __always_inline bool link_is_own(struct __sk_buff *skb, const __be32 *addr)
 {
 	return addr_is_link_local(addr) || source_is_own(skb, addr);
 }
 
 /*
- * An advertisement speaks of an address of the pod's own: a neighbour would believe another one. Who
- * asks from :: whether an address is free does so, too; who asks one neighbour asks for that one.
+ * The target of an advertisement must be the pod's own address, because neighbours believe it. So must the
+ * target of a solicitation from ::, which probes for a duplicate. A solicitation to one neighbour must ask
+ * for that neighbour.
  */
 static __always_inline int link_target(struct __sk_buff *skb, const struct tw_pkt *pkt, __u8 type)
 {
@@ -50,7 +51,7 @@ static __always_inline int link_target(struct __sk_buff *skb, const struct tw_pk
 	return TW_GO_ON;
 }
 
-/* Has it the form of what a stack says, with no more options than that needs? */
+/* Does the message have the form that a stack sends, with no more options than it needs? */
 static __always_inline int link_message(struct __sk_buff *skb, const struct tw_pkt *pkt)
 {
 	__u32 len = pkt->end - pkt->l4, most;
@@ -79,9 +80,9 @@ static __always_inline int link_message(struct __sk_buff *skb, const struct tw_p
 }
 
 /*
- * Neighbour discovery from a pod. What has another form, or leads off the link, is judged like any
- * other message, for a router forwards it whatever its hop limit was; but not what has a link-local
- * source or none.
+ * Neighbour discovery from a pod. A message that has another form, or leaves the link, is judged like any
+ * other packet, because a router forwards it regardless of its hop limit. That does not hold for a
+ * link-local or unspecified source, which no router forwards.
  */
 static __always_inline int link_neighbour(struct __sk_buff *skb, const struct tw_pkt *pkt)
 {
@@ -92,11 +93,11 @@ static __always_inline int link_neighbour(struct __sk_buff *skb, const struct tw
 		return rc;
 	if (!source_is_own(skb, src))
 		return TW_DROP_SPOOFED;
-	/* off the link nobody believes it: a router has lowered its hop limit */
+	/* off the link no receiver accepts it, because a router has lowered its hop limit */
 	return link_reaches(src, pkt->dst.addr) ? rc : TW_GO_ON;
 }
 
-/* ARP from a pod: from its own address, or a probe, from none (RFC 5227). */
+/* ARP from a pod: its sender is the pod's own address, or 0.0.0.0 in a probe (RFC 5227). */
 static __always_inline int link_arp(struct __sk_buff *skb)
 {
 	struct tw_addr sender = {};
@@ -116,8 +117,8 @@ static __always_inline int link_arp(struct __sk_buff *skb)
 }
 
 /*
- * What became of a pod's frame in parse(), and of what it says on its link. In the pod's namespace
- * a packet socket says what skb->protocol is: it has to be what the frame says, too.
+ * Check a frame from a pod after parse(). In the pod's namespace a packet socket chooses skb->protocol,
+ * so it must equal the protocol in the frame.
  */
 static __always_inline int link_from_pod(struct __sk_buff *skb, const struct tw_pkt *pkt,
 					 int parsed)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Options that would let a pod's frames leave past the programs at its device (ADR 0019). Where a pod's
- * device has no host side, those programs stand at its egress in the pod's own namespace, and two kinds
- * of socket, which need no more than CAP_NET_RAW, hand frames to the driver without asking tc egress:
- * a packet socket with PACKET_QDISC_BYPASS, and an AF_XDP socket that sends.
+ * Prevents socket options that would let a pod's frames bypass the programs at its device (ADR 0019). If a
+ * pod's device has no host side, these programs are at its egress in the pod's own namespace. Two kinds of
+ * socket, which need no more than CAP_NET_RAW, hand frames to the driver without tc egress: a packet socket
+ * with PACKET_QDISC_BYPASS, and an AF_XDP socket that sends.
  *
- * Only the level is read of a call that does not concern us; the value of an option is never touched.
+ * Of other calls only the level is read, and values of options are never changed.
  */
 #include "tw_features.h"
 #include "tw_maps.h"
@@ -15,13 +15,13 @@
 #define SOL_XDP 283
 #define XDP_TX_RING 3
 
-/* Longer values are not copied for programs, and the kernel fails the call unless told to go on with its own. */
+/* Longer values are not copied for programs: unless optlen is set to 0, the kernel fails the call. */
 #define COPIED_AT_MOST 4096
 
 #define OPT_REFUSE 0 /* EPERM */
 #define OPT_GO_ON 1
 
-/* Where the kernel does not tell the host's sockets from pods', all are taken for a pod's. */
+/* If the kernel cannot distinguish the host's sockets from pods', all count as pods'. */
 static __always_inline bool opt_is_hosts(struct bpf_sockopt *ctx)
 {
 	struct tw_cfg *cfg;
@@ -39,7 +39,7 @@ int tw_setsockopt(struct bpf_sockopt *ctx)
 	if (ctx->optlen > COPIED_AT_MOST)
 		ctx->optlen = 0;
 	if (level == SOL_PACKET) {
-		/* -1: the call succeeds and the kernel never hears of it: frames take the way of all others */
+		/* -1: the call succeeds without effect, and frames go through tc egress like all others */
 		if (ctx->optname == PACKET_QDISC_BYPASS && !opt_is_hosts(ctx))
 			ctx->optlen = -1;
 		return OPT_GO_ON;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What happens to a packet from a pod and to one for a pod, wherever it is met.
+ * The stages of a packet from a pod and of one for a pod, at every hook.
  *
  *     from: source → fragment → ICMP error │ connection → Service → translate → policy → record
  *     to:              fragment → ICMP error │ connection → policy → record → translate back
@@ -20,9 +20,9 @@
 #include "source.h"
 
 /*
- * What a pod that is given itself sees as its client: its own address would be refused as a
- * martian. A link-local address for IPv4, and for IPv6 one of a range that nobody else has
- * (fd74:7769:6e77:6179::/64, RFC 4193); replies to either pass the pod's own egress.
+ * The client's address that a pod sees if it connects to itself through a Service. The kernel would refuse the
+ * pod's own address as a martian. It is a link-local address for IPv4, and for IPv6 an address of a range
+ * of our own (fd74:7769:6e77:6179::/64, RFC 4193). Replies to either leave through the pod's egress.
  */
 static __always_inline void hairpin_client(__be32 *addr, bool v6)
 {
@@ -36,7 +36,7 @@ static __always_inline void hairpin_client(__be32 *addr, bool v6)
 	addr[3] = be32(1);
 }
 
-/* Let a packet bear other ends. */
+/* Give a packet other ends. */
 static __always_inline void pod_become(struct tw_pkt *pkt, const struct tw_end *src,
 				       const struct tw_end *dst)
 {
@@ -45,7 +45,7 @@ static __always_inline void pod_become(struct tw_pkt *pkt, const struct tw_end *
 	pkt->changed = 1;
 }
 
-/* Fragments have no ports that could be judged or translated: where that matters, they stop here. */
+/* Drop a fragment if a Service or policy would need its ports. */
 static __always_inline int pod_fragment(const struct tw_pkt *pkt)
 {
 	struct tw_ep *ep;
@@ -64,9 +64,9 @@ static __always_inline int pod_fragment(const struct tw_pkt *pkt)
 }
 
 /*
- * May the connection keep the backend that it has? In the middle of TCP in any case: the backend
- * itself ends it. What begins there is given one anew, also from a port that another connection had
- * before: a SYN that is repeated finds the same one, by hash, unless the Service has changed.
+ * May the connection keep its backend? An established TCP connection always does: its backend ends it. A SYN
+ * gets a new choice, even from a port that another connection had before. A retransmitted SYN gets the same
+ * backend, by hash, unless the Service has changed.
  */
 static __always_inline bool pod_keeps_backend(const struct tw_pkt *pkt, const struct tw_conn *conn)
 {
@@ -78,9 +78,8 @@ static __always_inline bool pod_keeps_backend(const struct tw_pkt *pkt, const st
 }
 
 /*
- * Is it clear what becomes of the packet, whatever Services there are? Not for one that opens a
- * connection, nor for one that nobody ever answered: its address may have become a Service's after
- * the client began to ask.
+ * Does the packet belong to a connection whose translation is decided? Not if it opens a connection, or if
+ * nobody has ever answered: its destination may have become a Service's address meanwhile.
  */
 static __always_inline bool pod_is_under_way(const struct tw_pkt *pkt, const struct tw_conn *conn)
 {
@@ -95,7 +94,7 @@ static __always_inline bool pod_is_under_way(const struct tw_pkt *pkt, const str
 	return !!(conn->ct->flags & TW_CT_REPLIED);
 }
 
-/* Give a packet to a Service its backend, the one it had or a new one. */
+/* Choose the backend of a packet to a Service: the one that it has, or a new one. */
 static __always_inline int pod_choose(const struct tw_pkt *pkt, struct tw_conn *conn)
 {
 	struct tw_fe_key key = {};
@@ -117,7 +116,7 @@ static __always_inline int pod_choose(const struct tw_pkt *pkt, struct tw_conn *
 	return rc;
 }
 
-/* Let a packet to a Service be one to its backend, and find that connection's record. */
+/* Translate a packet to a Service, and find the record of its connection. */
 static __always_inline int pod_translate(struct tw_pkt *pkt, struct tw_conn *conn)
 {
 	__u32 hash = ct_hash(pkt);
@@ -141,7 +140,7 @@ static __always_inline int pod_judge(struct __sk_buff *skb, const struct tw_pkt 
 	const struct tw_end *to = conn->names->forward ? &pkt->dst : &pkt->src;
 	struct tw_ends ends = {};
 
-	/* policy knows a client by its own address, whatever its packets bear after translation */
+	/* policy knows a client by its own address, not by a translated one */
 	if (pkt->changed)
 		addr_copy(ends.from, conn->names->client.addr);
 	else if (conn->ct && (conn->ct->flags & TW_CT_NAT))
@@ -164,13 +163,13 @@ static __always_inline void pod_note(struct __sk_buff *skb, const struct tw_pkt 
 		conn->names->over = ending_follow(skb, pkt, conn->ct, conn->names->forward);
 }
 
-/* A RST of no connection that is known: what is late, or answers a segment of none. */
+/* A RST of an unknown connection is late, or answers a segment of no connection. */
 static __always_inline bool opens_nothing(const struct tw_pkt *pkt)
 {
 	return pkt->proto == PROTO_TCP && (pkt->tcp & TCP_RST);
 }
 
-/* Let the connection be known and allowed under the policy of now; else say which side denies it. */
+/* Judge the connection unless that was done under this revision, and record it. */
 static __always_inline int pod_admit(struct __sk_buff *skb, const struct tw_pkt *pkt,
 				     struct tw_conn *conn, const struct tw_cfg *cfg)
 {
@@ -212,7 +211,7 @@ static __always_inline void pod_remember_alias(const struct tw_pkt *pkt, const s
 		alias->flags = (alias->flags & ~same) | flags;
 }
 
-/* A reply gets back the ends that the client wrote. */
+/* Give a reply the ends that the client wrote. */
 static __always_inline void pod_translate_back(struct tw_pkt *pkt, const struct tw_conn *conn)
 {
 	pod_become(pkt, &conn->ct->peer, &conn->ct->client);
@@ -224,9 +223,9 @@ static __always_inline bool pod_is_reply_of_service(const struct tw_conn *conn)
 }
 
 /*
- * Is there nothing to decide about a packet of a client? Its alias was used within this unit of
- * time, and its record with it, under the policy of now. What begins or ends is for the record, which
- * TCP has begun when the client goes on after an answer.
+ * Is everything about a packet of a client decided? Its alias, and so its record, was renewed in this unit of
+ * time under the current policy. Segments that open or close a connection are for the record. So are all TCP
+ * segments until the client has sent one after an answer.
  */
 static __always_inline bool pod_is_settled(const struct tw_pkt *pkt, const struct tw_conn *conn,
 					   const struct tw_cfg *cfg)
@@ -239,7 +238,7 @@ static __always_inline bool pod_is_settled(const struct tw_pkt *pkt, const struc
 	return tw_be_v1.lookup(&conn->names->choice.backend) != 0;
 }
 
-/* What the alias says of the connection, for those that go on from there. */
+/* Copy the ends of the alias, for the stages that follow. */
 static __always_inline void pod_recall(struct tw_conn *conn)
 {
 	if (!conn->alias)
@@ -248,7 +247,7 @@ static __always_inline void pod_recall(struct tw_conn *conn)
 	end_copy(&conn->names->choice.to, &conn->alias->peer);
 }
 
-/* A packet of a pod that is more than one of many. */
+/* A packet of a pod about which something is to be decided. */
 static __always_inline int pod_decide(struct __sk_buff *skb, struct tw_pkt *pkt,
 				      struct tw_conn *conn, const struct tw_cfg *cfg, bool in_pod)
 {
@@ -261,7 +260,7 @@ static __always_inline int pod_decide(struct __sk_buff *skb, struct tw_pkt *pkt,
 		return rc;
 	if (!conn->names->choice.backend && !conn->names->moved) {
 		rc = pod_admit(skb, pkt, conn, cfg);
-		/* in the pod, replies are translated where they come in; but a hairpin's never comes in */
+		/* inside the pod, replies are translated where they come in; those of a hairpin never come in */
 		if (!rc && pod_is_reply_of_service(conn) && (!in_pod || conn->names->hairpin))
 			pod_translate_back(pkt, conn);
 		return rc;
@@ -274,7 +273,7 @@ static __always_inline int pod_decide(struct __sk_buff *skb, struct tw_pkt *pkt,
 	return rc;
 }
 
-/* Everything that is decided about a packet from a pod but where it goes. */
+/* All stages of a packet from a pod except delivery. */
 static __always_inline int pod_sends(struct __sk_buff *skb, struct tw_scratch *scratch,
 				     struct tw_conn *conn, const struct tw_cfg *cfg, bool in_pod)
 {
@@ -298,7 +297,7 @@ static __always_inline int pod_sends(struct __sk_buff *skb, struct tw_scratch *s
 	return TW_GO_ON;
 }
 
-/* Everything that is decided about a packet for a pod of this node. */
+/* All stages of a packet for a pod of this node except delivery. */
 static __always_inline int pod_receives(struct __sk_buff *skb, struct tw_scratch *scratch,
 					struct tw_conn *conn, const struct tw_cfg *cfg)
 {
@@ -315,7 +314,7 @@ static __always_inline int pod_receives(struct __sk_buff *skb, struct tw_scratch
 	}
 	conn->names->received = 1;
 	ct_find(pkt, conn);
-	if (conn->alias) /* a reply that has been translated already, where it was sent */
+	if (conn->alias) /* a reply that was translated where it was sent */
 		return TW_GO_ON;
 	rc = pod_admit(skb, pkt, conn, cfg);
 	if (rc)

@@ -36,8 +36,8 @@ static __always_inline bool ep_is_pod(const struct tw_ep *ep)
 }
 
 /*
- * Is it the node's own address? What is read of an element that was replaced may be another address's
- * (policy_of()): it counts only if it says so twice.
+ * Is it the node's own address? An element that was replaced may belong to another address by now
+ * (policy_of()), so it is read twice.
  */
 static __always_inline bool ep_is_node(const __be32 *addr)
 {
@@ -49,7 +49,7 @@ static __always_inline bool ep_is_node(const __be32 *addr)
 	return again == ep && again->kind == TW_EP_NODE;
 }
 
-/* What policy a pod is under, and by which generation of classes; set 0: by none, or no pod. */
+/* The policy of a pod and its generation of classes; set 0: no policy, or no pod. */
 struct tw_pod_policy {
 	__u64 set;
 	__u8 gen;
@@ -106,7 +106,7 @@ static __always_inline __u64 policy_class(const __be32 *addr, __u8 gen)
 	return gen & 1 ? found->id[1] : found->id[0];
 }
 
-/* What a pod's policy says of a peer in one direction; the rule is told in any case. */
+/* The verdict of a pod's policy about a peer in one direction, and its rule. */
 static __always_inline __u32 policy_verdict(const struct tw_pod_policy *policy, __u8 direction,
 					    const __be32 *peer, const struct tw_ends *ends,
 					    __u64 *rule)

@@ -6,7 +6,7 @@
 #include "net.h"
 #include "verdict.h"
 
-/* A frontend may move to another set while we read: then its old slots are gone, and we ask again. */
+/* A frontend may change to another set while it is read. Then its old slots are gone, and it is read again. */
 #define SERVICE_TRIES 2
 
 struct tw_choice {
@@ -16,8 +16,8 @@ struct tw_choice {
 };
 
 /*
- * One backend of a set; not 0: the set has gone meanwhile. An element that was removed may be another
- * key's by now (policy_of()): what was read of it counts only if both keys still lead to the same.
+ * Choose one backend of a set; not 0: the set has gone meanwhile. The memory of a removed element may belong to
+ * another key by now (policy_of()), so both elements are looked up again after they were read.
  */
 static __always_inline int service_pick(__u64 set, __u32 slot, struct tw_choice *out)
 {
@@ -66,7 +66,7 @@ static __always_inline int service_try(const struct tw_fe_key *key, __u32 random
 		return service_address(key->addr) ? TW_REJECT_NO_PORT : TW_GO_ON;
 	set = fe->set;
 	count = fe->count;
-	/* an element that was replaced may be another frontend's by now: policy_of() */
+	/* a replaced element may belong to another frontend by now: policy_of() */
 	if (tw_fe_v1.lookup((struct tw_fe_key *)key) != fe || fe->set != set || fe->count != count)
 		return TW_DROP_RACE;
 	if (!count)
@@ -76,8 +76,8 @@ static __always_inline int service_try(const struct tw_fe_key *key, __u32 random
 }
 
 /*
- * A backend for what the client wrote. TW_GO_ON with out->backend 0: no Service is concerned.
- * A reason: there is one, and it has no backend, or not this port.
+ * Choose a backend for the address that the client wrote. TW_GO_ON with out->backend 0: it belongs to no
+ * Service. A reason: the Service has no backend, or not this port.
  */
 static __always_inline int service_choose(const struct tw_fe_key *key, __u32 random,
 					  struct tw_choice *out)

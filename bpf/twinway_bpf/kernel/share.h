@@ -1,25 +1,26 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A table that pods fill has a share for each: what a pod begins evicts entries of its own alone.
+ * Each pod has a share of a table. The entries that a pod causes evict only entries of the same share.
  *
  *     (address, window) -> 8 keys      a way holds the key of one entry, which holds the way's slot
  *
- * A new entry takes a way that is empty in one of its share's windows, at random. Where that has none, a
- * pass over its eight keys clears those whose entries are gone, and so serves the next entries, too. While
- * all eight live, new entries take ways that were never used, some of them without another pass, until the
- * share has all its windows; then the entry that is missed least is evicted. So the memory that a share
- * takes follows its pod, and a look-up knows nothing of shares.
+ * A new entry takes an empty way of a random window of its share. If the window has none, a pass over its
+ * eight ways empties those whose entries have gone, which serves later entries, too. If all eight entries
+ * live, the new entry and the next few take ways that were never used, until the share has all of its
+ * windows. Then the entry with the lowest eviction priority value goes (priority.h). So a share takes no
+ * more memory than its pod needs, and look-ups in the table are not concerned.
  *
- * What a pod began counts for it (its source was checked), what others began for the pod that
- * received it, apart. There, an initiator that fills the share evicts its own entries first.
+ * An entry counts for the pod that caused it, because that pod's source address was checked. An entry that
+ * somebody else caused counts for the pod that received the packet, in a second share. There, an initiator
+ * that fills the share evicts its own entries first.
  *
- * Two processors may take one way at once: then one entry has no way any more, is never evicted, and
- * expires like any other. In a share with all its windows that happens a few times in a million.
+ * Two processors may take one way at the same time. Then one of the two entries has no way: it is never
+ * evicted, and expires like any other. In a share with all its windows that happens a few times in a million.
  *
- * To be defined before, because BCC takes no table by another name: SHARE_ENTRY, the type of a table's
- * values, with `seen` and `slot`, its keys being of struct tw_ct_key; SHARE_LIMIT, a key of tw_limit;
- * share_priority(); and what share_entry(), share_evict(), share_find() and share_make() do below. One
- * table a program.
+ * Whoever includes this file defines first, because BCC knows tables by their own names only: SHARE_ENTRY,
+ * the type of the table's values, with `seen` and `slot`; SHARE_LIMIT, a key of tw_limit; share_priority(),
+ * share_entry(), share_evict(), share_find() and share_make(). Keys are of struct tw_ct_key. A program has
+ * one such table.
  */
 #ifndef TW_SHARE_H
 #define TW_SHARE_H
@@ -40,8 +41,8 @@
 struct tw_claim {
 	struct tw_share empty;	/* never written */
 	struct tw_share_key at; /* a window of the share that a new entry takes a way of */
-	__be32 initiator[4];	/* who began */
-	__u32 received;		/* TW_SHARE_RECEIVED: somebody else than the pod; else 0 */
+	__be32 initiator[4];	/* of the connection */
+	__u32 received;		/* TW_SHARE_RECEIVED: the pod is not the initiator; else 0 */
 	__u32 now;
 	__u64 none;  /* the score of a way whose entry is gone */
 	__u64 score; /* of `best` */
@@ -84,7 +85,7 @@ static __always_inline bool share_open(struct tw_share_cursor *cursor, struct tw
 	return cursor->first;
 }
 
-/* Go to another window. Several new entries in a row often come into one. */
+/* Go to another window. Consecutive entries often take ways of the same one. */
 static __always_inline bool share_goto(struct tw_share_cursor *cursor, __u32 number,
 				       struct tw_claim *claim)
 {
@@ -112,7 +113,7 @@ static __always_inline __u64 share_differs(const __be32 *a, const __be32 *b)
 	return -bits >> 63;
 }
 
-/* Of two ends one is the pod's, which has an address. */
+/* One end of every key is a pod's, whose address is not zero. */
 static __always_inline bool share_is_empty(const struct tw_ct_key *way)
 {
 	const __be32 *a = way->end[0].addr, *b = way->end[1].addr;
@@ -121,8 +122,8 @@ static __always_inline bool share_is_empty(const struct tw_ct_key *way)
 }
 
 /*
- * How little the entry of a way would be missed; a way whose entry is gone becomes an empty one. verifier:
- * computed rather than branched on, here and in priority.h: each branch would double what it walks, in each way.
+ * The eviction priority of a way's entry. A way whose entry has gone becomes an empty one. verifier: values
+ * are computed without branches, here and in priority.h, because each branch doubles what it walks.
  */
 static __always_inline __u64 share_score(struct tw_ct_key *way, __u32 slot,
 					 const struct tw_claim *claim)
@@ -153,7 +154,7 @@ static __always_inline bool share_has_empty(const struct tw_share *window, struc
 	return 0;
 }
 
-/* Find the way of a window that is to be taken. Where the table is full, an empty one is of no use. */
+/* Find the way to take. If the table is full, an empty one is of no use. */
 static __always_inline void share_choose(struct tw_share *window, __u32 slot, bool full,
 					 struct tw_claim *claim)
 {
@@ -177,13 +178,13 @@ static __always_inline __u32 share_slot(const struct tw_claim *claim)
 	       (claim->at.window & ~TW_SHARE_RECEIVED) * TW_SHARE_WAYS;
 }
 
-/* verifier: loaded again, for it would walk what follows once for each value that it knows. */
+/* verifier: loaded from memory, because it walks what follows once for each value that it knows. */
 static __always_inline __u32 share_best(const struct tw_claim *claim)
 {
 	return *(const volatile __u64 *)&claim->best & (TW_SHARE_WAYS - 1);
 }
 
-/* Evict the entry that holds the best way, unless that changed hands meanwhile. */
+/* Evict the entry of the best way, unless another entry has taken the way meanwhile. */
 static __always_inline void share_vacate(struct tw_share *window, const struct tw_claim *claim)
 {
 	__u32 best = share_best(claim);
@@ -194,13 +195,13 @@ static __always_inline void share_vacate(struct tw_share *window, const struct t
 		share_evict(way);
 }
 
-/* Has the share ways to come that were never used? */
+/* Does the share have ways that were never used? */
 static __always_inline bool share_may_grow(const struct tw_share *first)
 {
 	return first->used + TW_SHARE_WAYS < share_limit() * TW_SHARE_WAYS;
 }
 
-/* Go to the way that was never used, and is the next to be. */
+/* Go to the next way that was never used. */
 static __always_inline bool share_grow(struct tw_share_cursor *cursor, struct tw_claim *claim)
 {
 	__u32 used = cursor->first->used + TW_SHARE_WAYS;
@@ -212,7 +213,7 @@ static __always_inline bool share_grow(struct tw_share_cursor *cursor, struct tw
 	return 1;
 }
 
-/* Go to a way of a window all of whose ways were used: an empty one, or one that is vacated. */
+/* Go to an empty way of a random window, or vacate one there. */
 static __always_inline bool share_replace(struct tw_share_cursor *cursor, struct tw_claim *claim)
 {
 	__u32 number = bpf_get_prandom_u32() % (cursor->first->used / TW_SHARE_WAYS + 1);
@@ -252,7 +253,7 @@ static __always_inline __u32 share_claim(struct tw_share_cursor *cursor,
 	return share_slot(claim) + best;
 }
 
-/* The table was full: for a moment, what is new in this share takes the place of what is there. */
+/* The table is full: within this unit of time, new entries of this share replace its own. */
 static __always_inline void share_full(struct tw_share_cursor *cursor, const struct tw_claim *claim)
 {
 	cursor->first->full = claim->now + 1;

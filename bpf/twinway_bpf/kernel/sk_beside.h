@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Sockets whose answers could not be told from those of another socket beside them. */
+/* Finds another socket on the same port whose answers could not be distinguished from this one's. */
 #ifndef TW_SK_BESIDE_H
 #define TW_SK_BESIDE_H
 
 #include "sk_ends.h"
 #include "sk_maps.h"
 
-/* The name that a connected socket's peer has for its program. */
+/* Does the process of a connected socket know its peer by this name? */
 static __always_inline bool sock_peer_is_called(struct bpf_sock *sk, const struct tw_end *to,
 						const struct tw_end *name)
 {
@@ -17,7 +17,7 @@ static __always_inline bool sock_peer_is_called(struct bpf_sock *sk, const struc
 	return end_equal(to, name);
 }
 
-/* The socket that has the connection from this socket's own address and port to `to`; to be released. */
+/* The socket with a connection from this socket's address and port to `to`. The caller releases it. */
 static __always_inline struct bpf_sock *sock_beside(struct bpf_sock_addr *ctx,
 						    const struct tw_end *to, __u32 protocol)
 {
@@ -46,9 +46,9 @@ static __always_inline struct bpf_sock *sock_beside(struct bpf_sock_addr *ctx,
 }
 
 /*
- * Is there another socket, on the same port, whose connection to `to` could not be told from this
- * one's? TCP's could not be at all. Missing: sockets that were bound to no address, whose own is
- * not known yet.
+ * Does another socket on the same port have a connection to `to` that could not be distinguished from this
+ * one? TCP allows no such pair at all. This cannot find sockets that are bound to no address, because their
+ * own address is not known yet.
  */
 static __always_inline bool sock_is_shared(struct bpf_sock_addr *ctx, const struct tw_end *to,
 					   const struct tw_end *name)

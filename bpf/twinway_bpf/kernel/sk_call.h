@@ -1,26 +1,26 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A call by which a program names a peer: is it served here, and which backend does it get? */
+/* A socket call that names a peer: is it served here, and which backend does it get? */
 #ifndef TW_SK_CALL_H
 #define TW_SK_CALL_H
 
 #include "sk_beside.h"
 #include "sk_names.h"
 
-/* What a call is about, beside the address that the program wrote. */
+/* A call, beside the address that the process wrote. */
 struct sock_call {
 	struct bpf_sock_addr *ctx;
-	struct tw_peers *peers; /* of a UDP socket; NULL: it asked no Service yet */
+	struct tw_peers *peers; /* of a UDP socket; NULL: it has asked no Service */
 	__u32 now;
-	bool connects; /* else it sends, and may be connected */
+	bool connects; /* else it sends; the socket may be connected */
 };
 
-/* Are this socket's Services served here, or on the path of its packets? */
+/* Are this socket's Services served here? Else its packets are translated by tc. */
 static __always_inline bool sock_is_ours(struct bpf_sock_addr *ctx, const struct tw_cfg *cfg)
 {
 	return (cfg->flags & TW_CFG_PODS_AT_SOCKET) || bpf_get_netns_cookie(ctx) == cfg->host_netns;
 }
 
-/* May the program speak to `to` by this name, so that answers can bear it? */
+/* May the socket call `to` by this name? Only if its answers can be given that name. */
 static __always_inline bool sock_may_call(const struct sock_call *call, const struct tw_end *to,
 					  const struct tw_end *name)
 {
@@ -35,7 +35,7 @@ static __always_inline bool sock_may_call(const struct sock_call *call, const st
 
 #define CHOICES 4
 
-/* A backend for what the program wrote: any, or the next one where the socket cannot have that. */
+/* Choose a random backend, or the next one if the socket cannot use that. */
 static __always_inline int sock_choose(const struct sock_call *call, const struct tw_end *dst,
 				       struct tw_choice *choice)
 {
@@ -59,13 +59,13 @@ static __always_inline int sock_choose(const struct sock_call *call, const struc
 	return rc;
 }
 
-/* A datagram socket asks an address by its own name, which it knows by another, or may come to. */
+/* A datagram socket asks an address directly, which it may know by a Service's name, too. */
 static __always_inline int sock_direct(struct sock_call *call, const struct tw_end *dst)
 {
 	struct bpf_sock *sk = call->ctx->sk;
 	struct tw_choice itself = {};
 
-	/* the kernel itself names the peer when a v6 socket that is connected to IPv4 sends (udpv6_sendmsg) */
+	/* udpv6_sendmsg() names the peer itself if a v6 socket is connected to an IPv4 address */
 	if (!call->connects && sk->family == FAMILY_INET6 && addr_is_mapped(dst->addr) &&
 	    sk->dst_port && sock_is_connected_to(sk, dst))
 		return TW_SOCKET_PASSED;

@@ -5,7 +5,7 @@
 
 #include "sk_call.h"
 
-/* Never anybody's: a connect to it asks the hook whether it is alive, and is refused. */
+/* No host has this address. A connect to it probes whether the hook runs, and is refused. */
 #define PROBE_ADDR 0xa9fe2a02 /* 169.254.42.2 */
 #define PROBE_PORT 29815
 
@@ -24,8 +24,8 @@ static __always_inline bool sock_is_probe(struct bpf_sock_addr *ctx, const struc
 }
 
 /*
- * Where policy is, that a TCP socket connected is for its connection to be judged by. What was said
- * of an earlier one of it is over.
+ * If there is policy, record that a TCP socket connected: its connection is judged as the initiator's. The
+ * verdict on an earlier connection of the socket is deleted.
  */
 static __always_inline bool sock_is_noted(struct bpf_sock_addr *ctx, const struct tw_cfg *cfg)
 {
@@ -36,7 +36,7 @@ static __always_inline bool sock_is_noted(struct bpf_sock_addr *ctx, const struc
 	return 1;
 }
 
-/* What connect() asks for; dst becomes where it goes. Answers why. */
+/* Serve connect(). dst becomes the backend. Returns the reason. */
 static __always_inline int sock_connect(struct bpf_sock_addr *ctx, struct tw_end *dst)
 {
 	struct sock_call call = {.ctx = ctx, .connects = 1};
@@ -46,7 +46,7 @@ static __always_inline int sock_connect(struct bpf_sock_addr *ctx, struct tw_end
 	bool noted;
 	int rc;
 
-	/* whatever an earlier connect of this socket was given is over, also when this one fails */
+	/* an earlier connection of this socket is over, even if this call fails */
 	tw_sk_v2.sk_storage_delete(ctx->sk);
 	if (!cfg)
 		return TW_GO_ON;
@@ -85,7 +85,7 @@ static __always_inline void sock_name_peer(struct bpf_sock *sk, struct tw_end *p
 		end_copy(peer, &given->vip);
 }
 
-/* Who getpeername() should name. What an MPTCP socket was given is on its first TCP socket. */
+/* The peer that getpeername() returns. The storage of an MPTCP connection is on its first TCP socket. */
 static __always_inline void sock_getpeername(struct bpf_sock_addr *ctx, struct tw_end *peer)
 {
 	struct bpf_sock *first;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What sendto() and sendmsg() ask for, and what recvfrom() and recvmsg() answer. */
+/* Serves sendto() and sendmsg(), and gives recvfrom() and recvmsg() the names that the process used. */
 #ifndef TW_SK_DATAGRAM_H
 #define TW_SK_DATAGRAM_H
 
 #include "sk_call.h"
 
-/* What sendto() and sendmsg() name as destination; dst becomes where it goes. Answers why. */
+/* Serve sendto() and sendmsg(). dst becomes the backend. Returns the reason. */
 static __always_inline int sock_sendmsg(struct bpf_sock_addr *ctx, struct tw_end *dst)
 {
 	struct sock_call call = {.ctx = ctx};
@@ -37,14 +37,14 @@ static __always_inline int sock_sendmsg(struct bpf_sock_addr *ctx, struct tw_end
 	return TW_SOCKET_SERVED;
 }
 
-/* Who a datagram came from, as its reader knows them. */
+/* The source of a datagram, by the name that the process used. */
 static __always_inline void sock_recvmsg(struct bpf_sock_addr *ctx, struct tw_end *src)
 {
 	struct tw_sk *given = tw_sk_v2.sk_storage_get(ctx->sk, 0, 0);
 	struct tw_peers *peers;
 	struct tw_peer *peer;
 
-	/* a socket may have been disconnected since (AF_UNSPEC), which no hook sees */
+	/* no hook sees a socket that is disconnected (AF_UNSPEC) */
 	if (given && given->backend && ctx->sk->dst_port && end_equal(&given->to, src)) {
 		end_copy(src, &given->vip);
 		return;

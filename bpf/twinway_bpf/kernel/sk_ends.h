@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Ends of connections as the contexts of the hooks at sockets and the sockets themselves hold them. */
+/* Reads and writes the ends of connections in the contexts of socket hooks and in sockets. */
 #ifndef TW_SK_ENDS_H
 #define TW_SK_ENDS_H
 
 #include "net.h"
 
-/* user_port holds a be16 in the low half of its 32 bits, whatever the UAPI's comment says. */
+/* user_port holds a be16 in its low half; the comment in the UAPI is wrong. */
 static __always_inline void end_from4(struct bpf_sock_addr *ctx, struct tw_end *end)
 {
 	addr_map4(end->addr, ctx->user_ip4);
@@ -36,7 +36,7 @@ static __always_inline void end_to6(struct bpf_sock_addr *ctx, const struct tw_e
 	ctx->user_port = end->port;
 }
 
-/* verifier: each field is loaded from the socket itself, before there is a choice of which */
+/* verifier: each field is loaded from the socket itself, before a branch selects one */
 #define SOCK_LOAD(end, sk, ip4, ip6, mapped)          \
 	do {                                          \
 		__be32 four = (sk)->ip4;              \

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Which TCP connections a pod's kernel keeps, asked of the kernel itself, from wherever the pod's
- * packets are met.
+ * Asks the kernel which TCP connections a pod has, from the place where the pod's packets are met.
  */
 #ifndef TW_SK_KEPT_H
 #define TW_SK_KEPT_H
@@ -10,7 +9,7 @@
 
 #define STATE_SYN_SENT 2 /* BPF_TCP_SYN_SENT */
 
-/* Is the connection of a socket held to a verdict that let it begin? */
+/* Did policy allow the connection of this socket when it was last judged? */
 static __always_inline bool sk_has_begun(struct bpf_sock *sk)
 {
 	struct tw_sk *given = tw_sk_v2.sk_storage_get(sk, 0, 0);
@@ -23,8 +22,9 @@ static __always_inline bool sk_has_begun(struct bpf_sock *sk)
 }
 
 /*
- * A listener keeps none. One that is just connecting keeps one if it was let to begin; `strict`: so
- * does every other socket. A request and a TIME_WAIT are of what was let to.
+ * Does this socket stand for an allowed connection? A listener does not. A connecting socket does if policy
+ * allowed it; with `strict` that is asked of every socket. Request sockets and TIME_WAIT always do, because
+ * their connections were allowed before.
  */
 static __always_inline bool sk_keeps(struct bpf_sock *sk, bool strict)
 {
@@ -38,7 +38,7 @@ static __always_inline bool sk_keeps(struct bpf_sock *sk, bool strict)
 	return !sk || sk_has_begun(sk);
 }
 
-/* `netns`: of tw_ep. A socket that is bound to a device of another namespace is not found. */
+/* `netns`: from tw_ep. A socket that is bound to a device of another namespace is not found. */
 static __always_inline bool sk_kept(struct __sk_buff *skb, const struct tw_end *local,
 				    const struct tw_end *remote, __s32 netns, bool strict)
 {

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * By which name an unconnected UDP socket asks whom, so that an answer bears that name.
+ * The names by which an unconnected UDP socket asked its peers, so that answers get the same name.
  *
- * A datagram tells who sent it and nothing more: a backend that was asked by two names cannot answer by
- * both. So an address has one name at a time, and another one only when no answer is waited for.
+ * A datagram contains its sender's address and no more. So if a socket asks a backend by two names, the name of
+ * an answer is ambiguous. An address has one name at a time, and gets another one only when no answer is
+ * pending.
  */
 #ifndef TW_SK_NAMES_H
 #define TW_SK_NAMES_H
@@ -12,15 +13,15 @@
 #include "service.h"
 #include "sk_peers.h"
 
-#define PEER_PLACES 4 /* where the peer of a Service may be written down */
-#define PEER_WAIT 10  /* units of ct_now(), after which no answer is waited for any more */
+#define PEER_PLACES 4 /* places that the peer of a Service may have */
+#define PEER_WAIT 10  /* units of ct_now() after which no answer is expected */
 
 static __always_inline bool peer_is_waited_for(const struct tw_peer *peer, __u32 now)
 {
 	return peer->waiting && now - peer->asked <= PEER_WAIT;
 }
 
-/* May the address be asked by this name? Not while an answer to another one may come. */
+/* May the address be asked by this name? Not while an answer to another name is pending. */
 static __always_inline bool peer_may_be(struct tw_peers *peers, const struct tw_end *to,
 					const struct tw_end *name, __u32 now)
 {
@@ -29,7 +30,7 @@ static __always_inline bool peer_may_be(struct tw_peers *peers, const struct tw_
 	return !peer || !peer_is_waited_for(peer, now) || end_equal(&peer->vip, name);
 }
 
-/* Where the peer of a Service was written down last, or may be. */
+/* The place that the peer of a Service has, or may take. */
 static __always_inline __u32 peer_place(struct tw_peers *peers, const struct tw_end *vip)
 {
 	__u32 at = peer_hash(vip);
@@ -45,7 +46,7 @@ static __always_inline __u32 peer_place(struct tw_peers *peers, const struct tw_
 	return at;
 }
 
-/* The backend that this socket's last packet to the same Service went to, if it still serves. */
+/* The backend of this socket's last packet to the same Service, if it still serves. */
 static __always_inline struct tw_peer *peer_of_service(struct tw_peers *peers,
 						       const struct tw_end *vip)
 {
@@ -67,7 +68,7 @@ static __always_inline void peer_ask(struct tw_peer *peer, __u32 now)
 	peer->asked = now;
 }
 
-/* Where an address is written down: where it is already, else in place of the one that was asked longest ago. */
+/* The place of an address: its own, else that of the address that was not asked for longest. */
 static __always_inline int peer_room(struct tw_peers *peers, const struct tw_end *to, __u32 now,
 				     __u32 *room)
 {
@@ -92,8 +93,8 @@ static __always_inline int peer_room(struct tw_peers *peers, const struct tw_end
 }
 
 /*
- * Write down that `choice->to` is asked by the name `vip`: a Service's, or its own, without a backend.
- * Who waits for answers from so many that there is no room is told.
+ * Record that `choice->to` is asked by the name `vip`. Without a backend, that is the address itself. The call
+ * fails if answers from too many peers are pending.
  */
 static __always_inline int peer_remember(struct tw_peers *peers, const struct tw_end *vip,
 					 const struct tw_choice *choice, __u32 now)
@@ -115,7 +116,7 @@ static __always_inline int peer_remember(struct tw_peers *peers, const struct tw
 	return TW_GO_ON;
 }
 
-/* An address that the socket may have asked has this name from here on. */
+/* From now on an address that the socket may have asked has this name. */
 static __always_inline void peer_rename(struct tw_peers *peers, const struct tw_end *vip,
 					const struct tw_choice *choice)
 {

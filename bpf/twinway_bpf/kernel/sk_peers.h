@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Whom an unconnected UDP socket has asked, and by which name: where that stands among what it knows. */
+/* Finds a peer among those that an unconnected UDP socket has asked (sk_names.h). */
 #ifndef TW_SK_PEERS_H
 #define TW_SK_PEERS_H
 
@@ -14,7 +14,7 @@ static __always_inline __u32 peer_hash(const struct tw_end *end)
 	return (h * 0x9e3779b1) >> 26;
 }
 
-/* What the socket knows of an address; NULL: it never asked it, or may have forgotten it. */
+/* The entry of an address; NULL: the socket never asked it, or its entry was replaced. */
 static __always_inline struct tw_peer *peer_find(struct tw_peers *peers, const struct tw_end *to)
 {
 	__u32 at = peer_hash(to);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A pod that speaks to itself may, unless it asked for a Service: then it is judged like anybody,
- * where its packet leaves its socket or its loopback, for afterwards nothing tells it from other
+ * A pod may always connect to itself, except through a Service: then policy applies to it as to any client. It
+ * is judged where its packet leaves the socket or the loopback, because later the packet looks like other
  * traffic there. Source: network-policy-api #390.
  */
 #ifndef TW_SK_SELF_H
@@ -11,7 +11,7 @@
 #include "policy.h"
 #include "sk_peers.h"
 
-/* Did the socket ask for a Service, and was given `to`? */
+/* Did the socket ask for a Service, and get the backend `to`? */
 static __always_inline bool self_asked_service(struct bpf_sock *sk, const struct tw_end *to)
 {
 	struct tw_sk *given = tw_sk_v2.sk_storage_get(sk, 0, 0);
@@ -27,7 +27,7 @@ static __always_inline bool self_asked_service(struct bpf_sock *sk, const struct
 	return peer && peer->backend;
 }
 
-/* `pkt` leaves, for the address that it is from. */
+/* Judge a packet that leaves for its own source address. */
 static __always_inline int self_check(struct bpf_sock *sk, const struct tw_pkt *pkt)
 {
 	struct tw_ends ends = {};

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Policy at sockets: what was allowed to begin is let through on the word that is kept on its socket
- * (sk_tcp.h), for as long as that is of the policy in force. These programs stand while some word may
- * be missing or old, and a while longer; then every connection is one that may go on (ADR 0013).
+ * Policy at sockets. Segments of a connection pass by the verdict that is stored on its socket (sk_tcp.h), if
+ * that is of the policy in force. These programs are attached while a verdict may be missing or old. When
+ * every open connection is known to be allowed, they are detached: policy is idle (ADR 0013).
  *
- * Beginnings, datagrams, and what has no socket here (ICMP, closed ports) are guard.c's. TIME_WAIT
- * has no socket to ask, and nothing to say but its last ACK.
+ * The guard (guard.c) judges new connections, datagrams, and packets without a socket (ICMP, closed ports).
+ * TIME_WAIT has no socket here, and sends nothing but its last ACK.
  */
 #include "sk_self.h"
 #include "sk_tcp.h"
 
 /*
- * First of all: most packets are of a connection that was judged, and may go on. What a listener
- * sends answers what it was allowed to hear. (It may have been connected once, to somebody else.)
+ * Most packets belong to a connection that was judged and allowed. A listener only sends answers to SYNs
+ * that were allowed. (It may have been connected to another peer before.)
  */
 static __always_inline bool tcp_was_allowed(struct bpf_sock *sk, __u32 rev, bool out)
 {
@@ -24,7 +24,7 @@ static __always_inline bool tcp_was_allowed(struct bpf_sock *sk, __u32 rev, bool
 	return known && known->verdict == verdict_word(rev, TW_ALLOW);
 }
 
-/* No policy concerns it, under this revision. */
+/* No policy selects its pod under this revision. */
 static __always_inline void tcp_let_go(struct bpf_sock *sk, __u32 rev)
 {
 	struct tw_skpol *known = tw_skpol_v3.sk_storage_get(sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
@@ -33,7 +33,7 @@ static __always_inline void tcp_let_go(struct bpf_sock *sk, __u32 rev)
 		known->verdict = verdict_word(rev, TW_ALLOW);
 }
 
-/* Did the socket connect? Else it was accepted. `given` is what is noted of it, or NULL. */
+/* Did the socket connect? Else it was accepted. `given`: its tw_sk, or NULL. */
 static __always_inline bool tcp_is_initiator(struct __sk_buff *skb, struct bpf_sock *sk,
 					     struct tw_sk **given)
 {
@@ -56,7 +56,7 @@ static __always_inline int tcp_check(struct __sk_buff *skb, const struct tw_pkt 
 	__u64 rule = 0;
 
 	if (sk->state == STATE_LISTEN) {
-		/* what goes on is of a beginning that was heard, and judged by what it becomes */
+		/* the SYN of this connection was judged, and its socket will be */
 		if (!(pkt->tcp & TCP_SYN))
 			return TW_GO_ON;
 	} else {
@@ -107,7 +107,7 @@ static __always_inline int skb_check(struct __sk_buff *skb, struct bpf_sock *sk,
 			tcp_let_go(sk, rev);
 		return TW_GO_ON;
 	}
-	/* a pod whose device cannot be guarded: nothing that begins is judged there */
+	/* a pod whose device has no guard: nothing judges its new connections */
 	if (view.policy.set == TW_DENY_ALL)
 		return out ? TW_DROP_POLICY_EGRESS : TW_DROP_POLICY_INGRESS;
 	if (addr_equal(pkt.src.addr, pkt.dst.addr))
@@ -118,18 +118,18 @@ static __always_inline int skb_check(struct __sk_buff *skb, struct bpf_sock *sk,
 }
 
 /*
- * A program that sends is not to learn of a denial: 0 would tell it EPERM, 2 is a drop on the way,
- * which UDP does not report and TCP sends again. Source: __cgroup_bpf_run_filter_skb.
+ * A sending process must not learn of a denial. 0 would give it EPERM; 2 is a drop on the way, which UDP does
+ * not report and TCP retransmits. Source: __cgroup_bpf_run_filter_skb.
  */
 #define SKB_DROP_IN 0
 #define SKB_DROP_OUT 2
 
-/* 1: pass. Passing is not counted: it is every packet of every socket. */
+/* The one exit; 1: pass. Passed packets are not counted, because these are all packets of all sockets. */
 static __always_inline int skb_finish(struct __sk_buff *skb, bool out)
 {
 	struct bpf_sock *sk = skb->sk;
 	struct tw_cfg *cfg = cfg_get();
-	__u32 rev; /* read before what it stands for, which was written before it */
+	__u32 rev; /* read before the policy that it stands for, which was written before it */
 	int reason;
 
 	sk = sk ? bpf_sk_fullsock(sk) : 0;

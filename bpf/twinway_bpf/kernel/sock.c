@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The socket path: a Service's address becomes its backend's once, when a socket connects or an
- * unconnected one sends, and is shown again where a program asks who its peer is.
+ * The socket path. The address of a Service is replaced by that of a backend once, when a socket connects or
+ * when an unconnected socket sends. The original address is returned when a process asks for its peer.
  *
- * A v6 socket may speak IPv4: its mapped addresses need nothing special, keys are always 16 bytes.
- * What a socket was given is kept on the socket, and so ends with it.
+ * A v6 socket may use IPv4. Its mapped addresses need no special case, because keys always have 16 bytes.
+ * The backend of a socket is stored on the socket, and so ends with it.
  */
 #include "sk_connect.h"
 #include "sk_datagram.h"
@@ -15,12 +15,13 @@
 #define ENOBUFS 105
 #define ECONNREFUSED 111
 
-/* As since 5.18; older headers do not know its number. Source: b44123b4a3dc ("bpf: Add cgroup helpers"). */
+/* Since 5.18; the stub headers do not have its number. Source: b44123b4a3dc ("bpf: Add cgroup helpers"). */
 static int (*set_retval)(int) = (void *)187;
 
 /*
- * What becomes of the call; `taken` is what it fails with where answers could not be told apart. A
- * Service that refuses does as a closed port. Kernels without set_retval can only say EPERM.
+ * The one exit. The call fails with `taken` if its answers could not be distinguished from those of another
+ * socket, and as with a closed port if a Service rejects it. Kernels without set_retval can only fail it with
+ * EPERM.
  */
 static __always_inline int sock_finish(int reason, int taken)
 {

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Beside policy at sockets, at the device of a pod under no policy: nothing is judged there, but others'
- * policy knows the pod by its address, so it speaks under no other.
+ * Anti-spoofing beside policy at sockets, at the device of a pod under no policy. Nothing is judged there, but
+ * the policy of other pods knows this pod by its address, so it may use no other.
  *
  *     host side of a veth (ingress), else the pod's own device (egress): tw_source_from
  *
- * With both drivers, at the device that pods share (macvlan, ipvlan), in the host's namespace: nothing leaves
- * that went around the programs at its pod's own device.
+ * With both drivers, at the device that pods share (macvlan, ipvlan), in the host's namespace: frames that
+ * bypassed the programs at their pod's own device are dropped.
  *
  *     the parent (egress); at sockets, the device of a pod under no policy there (ingress): tw_parent_out
  */
 #include "around.h"
 #include "link.h"
 
-/* Who a packet says that it is from, if its header is linear and there is no tag before it. */
+/* The source address of a packet, if its header is linear and it has no VLAN tag. */
 static __always_inline bool source_glance(struct __sk_buff *skb, struct tw_addr *src)
 {
 	if (source_is_tagged(skb))
@@ -32,7 +32,7 @@ static __always_inline bool source_glance(struct __sk_buff *skb, struct tw_addr 
 		if (!ip6)
 			return 0;
 		addr_copy(src->addr, ip6->saddr);
-		/* neighbours believe what has this limit: look at whose address it claims */
+		/* neighbour discovery has this hop limit: link.h checks its content */
 		return (be32(ip6->version_class_flow) >> 28) == 6 && ip6->hop_limit != 255;
 	}
 	return 0;
@@ -46,6 +46,7 @@ static __always_inline int source_look(struct __sk_buff *skb)
 	return rc ? rc : source_check(skb, &pkt);
 }
 
+/* The one exit. Passing is not counted: it is nearly every packet. */
 static __always_inline int source_ends(int reason)
 {
 	if (reason < TW_FIRST_DROPPED)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A pod's packets bear its own address: policy knows it by that, and by nothing else. */
+/* Anti-spoofing: policy knows a pod by its address alone, so its packets must bear that address. */
 #ifndef TW_SOURCE_H
 #define TW_SOURCE_H
 
@@ -27,7 +27,7 @@ static __always_inline bool source_asks_dhcp(const struct tw_pkt *pkt)
 	       dst[3] == be32(0x00010002);
 }
 
-/* A tag would hide what is behind it from us, and not from a receiver that takes VLAN 0 for none. */
+/* A VLAN tag hides the packet from us, but not from a receiver that treats VLAN 0 as no tag. */
 static __always_inline bool source_is_tagged(const struct __sk_buff *skb)
 {
 	return skb->vlan_present || skb->protocol == be16(ETH_8021Q) ||
@@ -54,7 +54,7 @@ static __always_inline bool source_is_own(struct __sk_buff *skb, const __be32 *a
  */
 BPF_TABLE("percpu_array", __u32, struct tw_source, tw_source_v2, SOURCES);
 
-/* As source_is_own(), for those that ask it of packet after packet. */
+/* As source_is_own(), for programs that ask it for every packet. */
 static __always_inline bool source_is_still_own(struct __sk_buff *skb, const __be32 *addr)
 {
 	__u32 ifindex = skb->ifindex, stamp = skb->cb[4], at = ifindex & (SOURCES - 1), places;
@@ -67,7 +67,7 @@ static __always_inline bool source_is_still_own(struct __sk_buff *skb, const __b
 	if (known->places == places && known->ifindex == ifindex && known->stamp == stamp &&
 	    addr_equal(known->addr, addr))
 		return 1;
-	/* asked twice, for it stays: an element that was replaced may be another pod's (policy_of()) */
+	/* asked twice, because it is remembered: a replaced element may be another pod's (policy_of()) */
 	if (!source_is_own(skb, addr) || !source_is_own(skb, addr))
 		return 0;
 	known->places = 0;

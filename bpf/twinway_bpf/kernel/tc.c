@@ -6,14 +6,14 @@
  *     others   pod eth0: tw_pod_out (its egress), tw_pod_in (its ingress), in the pod's namespace
  *     uplink   tw_uplink_in (its ingress), where pods are on veth: past the host's stack, inwards
  *
- * TC_ACT_UNSPEC lets the next filter, ours or not, have its say.
+ * TC_ACT_UNSPEC lets the next filter decide, ours or not.
  */
 #include "around.h"
 #include "pod.h"
 #include "probe.h"
 #include "uplink.h"
 
-/* The one exit: count the reason, and turn it into what tc understands. */
+/* The one exit: count the reason, and return what tc understands. */
 static __always_inline int finish(const struct tw_scratch *scratch, int reason)
 {
 	verdict_count(reason);
@@ -31,7 +31,7 @@ static __always_inline bool is_answered(int reason)
 	return reason >= TW_FIRST_ANSWERED && reason < TW_FIRST_DROPPED;
 }
 
-/* A reason to refuse is told to the pod that asked; if it cannot be, it is a drop with a reason of its own. */
+/* Reject a packet to the pod that sent it. If that fails, drop it with a reason of its own. */
 static __always_inline int refuse(struct __sk_buff *skb, struct tw_scratch *scratch, int reason,
 				  bool in_pod)
 {
@@ -92,7 +92,7 @@ static __always_inline int towards_pod(struct __sk_buff *skb, struct tw_scratch 
 	if (!cfg)
 		return TW_DROP_NO_ENTRY;
 	ep = ep_get(scratch->pkt.dst.addr);
-	/* from outside we deliver into pods behind a host side alone */
+	/* from outside, packets are delivered only into pods that have a host side */
 	if (!ep_is_pod(ep) || (where != TW_IN_POD && !ep->ifindex))
 		return where == TW_AT_UPLINK
 			       ? TW_PASS_FOREIGN
@@ -117,7 +117,7 @@ int tw_host_from(struct __sk_buff *skb)
 	rc = from_pod(skb, scratch, &conn, 0);
 	if (!rc)
 		rc = deliver_from_host_side(skb, &scratch->pkt);
-	/* what leaves the node may be lost, and then more is to come */
+	/* a packet that leaves the node may be lost, and then it comes again */
 	if (rc == TW_PASS_PEER && scratch->names.over && !scratch->names.hairpin)
 		ending_forget(&scratch->pkt, &scratch->names);
 	return finish(scratch, rc);
@@ -147,7 +147,7 @@ int tw_uplink_in(struct __sk_buff *skb)
 	return finish(scratch, rc ? rc : deliver_inwards(skb, &scratch->pkt));
 }
 
-/* Sent here by one of our programs, on this very device? Its mark ends here. */
+/* Did one of our programs redirect the packet to this device? Its mark ends here. */
 static __always_inline bool redirected(struct __sk_buff *skb)
 {
 	if (skb->mark != TW_MARK_REDIRECTED)
@@ -186,7 +186,7 @@ int tw_pod_in(struct __sk_buff *skb)
 	if (!scratch)
 		return no_scratch();
 	if (redirected(skb)) {
-		/* no mark comes from another namespace: this is our own answer, or a hairpin */
+		/* no mark crosses a namespace: this is our own answer, or a hairpin */
 		scratch->pkt.action = TC_ACT_UNSPEC;
 		return finish(scratch, TW_PASS_REDIRECTED);
 	}

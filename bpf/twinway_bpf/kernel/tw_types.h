@@ -9,7 +9,7 @@
 
 #include <linux/types.h>
 
-/* Who asks for a Service: clients of the cluster, or from outside. */
+/* Where the clients of a frontend are: in the cluster, or outside. */
 enum tw_scope {
 	TW_SCOPE_INTERNAL = 0,
 	TW_SCOPE_EXTERNAL = 1,
@@ -61,7 +61,7 @@ enum tw_ep_kind {
 	TW_EP_NODE = 2,
 };
 
-#define TW_DENY_ALL 1 /* the policy set that says nothing, so that everything is denied */
+#define TW_DENY_ALL 1 /* the policy set without entries, under which everything is denied */
 
 struct tw_addr {
 	__be32 addr[4];
@@ -86,7 +86,7 @@ struct tw_class_key {
 	__be32 addr[4];
 };
 
-/* Two generations of class ids: a change of policy fills the idle one before pods turn to it. */
+/* Two generations of class ids: a change of policy fills the idle one before pods switch to it. */
 struct tw_class {
 	__u64 id[2];
 };
@@ -170,7 +170,7 @@ struct tw_share {
 	struct tw_ct_key way[TW_SHARE_WAYS]; /* all zero: empty */
 };
 
-/* Whose packets a device was last seen to carry: of tw_source. */
+/* The address that a device was last seen to send from: of tw_source. */
 struct tw_source {
 	__be32 addr[4];
 	__u32 ifindex;
@@ -183,7 +183,8 @@ struct tw_source {
 enum tw_cfg_flag {
 	TW_CFG_PODS_AT_SOCKET = 1,   /* pods' own sockets are served; else the host's alone */
 	TW_CFG_POLICY_AT_SOCKET = 2, /* some pod is under a policy: who connects by TCP is noted */
-	TW_CFG_INITIATORS_KNOWN = 4, /* for the agent: who connected before is in tw_initiator */
+	TW_CFG_INITIATORS_KNOWN =
+		4, /* for the agent: tw_initiator has the sockets that connected before */
 };
 
 /* Keys of tw_limit. */
@@ -192,7 +193,7 @@ enum tw_limit {
 	TW_LIMIT_UDP = 1,
 };
 
-/* What the agent tells the programs. They write nothing here: the agent writes it whole. */
+/* Settings of the programs. Only the agent writes them. */
 struct tw_cfg {
 	__u64 host_netns; /* netns cookie of the host's own sockets */
 	__u32 flags;	  /* enum tw_cfg_flag */
@@ -201,7 +202,7 @@ struct tw_cfg {
 	__u32 probe; /* what the frame bears that the agent waits for (probe.h); 0: it waits for none */
 };
 
-/* The one entry of tw_notes: what the programs tell the agent. It writes nothing here. */
+/* The one entry of tw_notes: what programs report to the agent. Only programs write it. */
 struct tw_notes {
 	__u64 probe_netns; /* netns cookie of the socket that last asked the probe's address */
 	__u32 probes;	   /* how often a socket hook has answered a probe */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Packets that no connection table knows: every peer of a pod's port (or echo identifier) counts for
- * itself. Where only one direction is open, who spoke first is remembered, and nothing else. Of TCP
- * that is noted of beginnings that no socket may answer, and of sockets that cannot be looked up.
+ * Exchanges without a connection entry: each pair of a pod's port (or echo identifier) and a peer is one. If
+ * policy allows only one direction, it is remembered who sent the first packet. For TCP this is remembered
+ * only of SYNs that no socket may answer, and of sockets that cannot be looked up.
  */
 #ifndef TW_UDP_H
 #define TW_UDP_H
@@ -12,9 +12,9 @@
 #include "priority.h"
 
 /*
- * (pod's end, peer, protocol) -> who spoke first.
- * Written and read here; the agent removes what expired. Missing: nobody. A pod's share is full, or
- * all is: one of its own goes, and its next answer is denied, as if it came too late (share.h).
+ * (pod's end, peer, protocol) -> who sent the first packet.
+ * Written and read here; the agent removes expired entries. Missing: nobody. If a pod's share or the table is
+ * full, an entry of the same pod is evicted (share.h), and its next answer is denied.
  */
 BPF_F_TABLE("hash", struct tw_ct_key, struct tw_udp, tw_udp_v4, 262144, NO_PREALLOC);
 
@@ -22,8 +22,8 @@ BPF_F_TABLE("hash", struct tw_ct_key, struct tw_udp, tw_udp_v4, 262144, NO_PREAL
 BPF_F_TABLE("hash", struct tw_share_key, struct tw_share, tw_udp_share_v2, 65536, NO_PREALLOC);
 
 /*
- * How long a note counts, as the same flow does in tw_ct (ct_expired): what is noted of TCP stands for
- * a connection. verifier: computed, as in priority.h.
+ * The idle timeout of an entry: that of the same flow in tw_ct (ct_expired). verifier: computed without
+ * branches, as in priority.h.
  */
 static __always_inline __u64 udp_idle(__u8 proto, __u64 answered)
 {
@@ -73,8 +73,8 @@ static __always_inline void udp_key(struct tw_ct_key *key, const struct tw_view 
 }
 
 /*
- * What is to be remembered of a packet that passes: of itself, and of the datagram that it is the head of.
- * verifier: kept in memory and written in one place, so that it walks that once, not for each way there.
+ * What to remember of a packet if it passes: the packet's own exchange, and the datagram whose first fragment
+ * it is. verifier: kept in memory and stored in one place, which it then walks once and not for each path.
  */
 struct tw_pending {
 	struct tw_ct_key key[2];
@@ -87,7 +87,7 @@ enum tw_pending_of {
 	TW_PENDING_DATAGRAM = 1,
 };
 
-/* 0 -> that. Used by the guard alone. Never missing. */
+/* 0 -> that room. Used by the guard alone. Never missing. */
 BPF_TABLE("percpu_array", __u32, struct tw_pending, tw_pending_v1, 1);
 
 static __always_inline struct tw_pending *pending_get(void)
@@ -108,7 +108,7 @@ static __always_inline void udp_begin(void)
 	pending->flag[TW_PENDING_DATAGRAM] = 0;
 }
 
-/* Have udp_commit() remember it. */
+/* Let udp_commit() remember an exchange. */
 static __always_inline void udp_remember(const struct tw_view *view, __u8 proto, __u8 flag)
 {
 	__u32 at = proto == PROTO_FRAGMENT ? TW_PENDING_DATAGRAM : TW_PENDING_PACKET;
@@ -142,7 +142,7 @@ static __always_inline void udp_insert(struct tw_ct_key *key, __u8 flag, __u32 s
 		share_full(&cursor, claim);
 }
 
-/* Remember what is to be remembered of a packet that passes. */
+/* The packet passes: store what was prepared. */
 static __always_inline void udp_commit(void)
 {
 	struct tw_pending *pending = pending_get();
@@ -174,7 +174,7 @@ static __always_inline bool udp_answers(const struct tw_view *view, __u8 proto, 
 	if (!found || !(found->flags & flag) ||
 	    now - found->seen > udp_idle(proto, found->answered))
 		return 0;
-	/* a stream may come from one side alone once it was asked for */
+	/* a stream may be one-way after it was asked for */
 	if (found->seen != now)
 		found->seen = now;
 	if (!found->answered)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * At an uplink we deliver past the host's stack, and so past what it refuses: frames for other
- * stations, and sources that nobody on the network can have.
+ * At an uplink, packets are delivered past the host's stack. So this repeats what the stack refuses: frames
+ * for other stations, and sources that no host on the network can have.
  */
 #ifndef TW_UPLINK_H
 #define TW_UPLINK_H
@@ -49,7 +49,7 @@ static __always_inline bool uplink_is_martian(const struct tw_pkt *pkt)
 	return addr_is_link_local(src) || !(src[0] | src[1] | src[2]);
 }
 
-/* TW_PASS_STACK: the stack refuses it; a source of ours it would let in over IPv6. */
+/* TW_PASS_STACK: the stack refuses it. Over IPv6 it would accept a source of this node, so that is dropped here. */
 static __always_inline int uplink_check(struct __sk_buff *skb, const struct tw_pkt *pkt)
 {
 	if (skb->pkt_type != PACKET_HOST || uplink_is_martian(pkt))

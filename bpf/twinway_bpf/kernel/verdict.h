@@ -1,26 +1,27 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Why a packet or a socket call went the way it did: every reason, and the one exit that counts it. */
+/* The reasons that packets and socket calls end with, and the one place that counts them. */
 #ifndef TW_VERDICT_H
 #define TW_VERDICT_H
 
 #include "net.h"
 #include "tw_maps.h"
 
-/* Stages return 0 for "go on" or one of these. layout.py has the names. */
+/* Stages return 0 to go on, or a reason to end with. layout.py has the same names. */
 enum tw_reason {
 	TW_GO_ON = 0,
 
 	/* passed */
-	TW_PASS_NOT_IP = 1,	/* ARP and the like */
-	TW_PASS_NEIGHBOUR = 2,	/* ICMPv6 neighbour and router discovery, multicast listeners */
-	TW_PASS_FRAGMENT = 3,	/* a fragment that neither a Service nor a policy concerns */
-	TW_PASS_STACK = 4,	/* left to the stack of the namespace it is in */
-	TW_PASS_PEER = 5,	/* straight into the pod that it is for */
-	TW_PASS_OUT = 6,	/* straight out of the device that leads to it */
-	TW_PASS_FOREIGN = 7,	/* not from or to a pod of this node */
-	TW_PASS_REDIRECTED = 8, /* already decided, and sent round by this program */
-	TW_SOCKET_SERVED = 9,	/* a socket call that was given a backend */
-	TW_SOCKET_PASSED = 10,	/* a socket call to something else */
+	TW_PASS_NOT_IP = 1,    /* ARP and the like */
+	TW_PASS_NEIGHBOUR = 2, /* ICMPv6 neighbour and router discovery, multicast listeners */
+	TW_PASS_FRAGMENT = 3,  /* a fragment that neither a Service nor a policy concerns */
+	TW_PASS_STACK = 4,     /* left to the stack of the namespace it is in */
+	TW_PASS_PEER = 5,      /* straight into the pod that it is for */
+	TW_PASS_OUT = 6,       /* straight out of the device that leads to it */
+	TW_PASS_FOREIGN = 7,   /* not from or to a pod of this node */
+	TW_PASS_REDIRECTED =
+		8,	      /* decided before, and redirected to its own device by this program */
+	TW_SOCKET_SERVED = 9, /* a socket call that was given a backend */
+	TW_SOCKET_PASSED = 10, /* a socket call to something else */
 
 	/* answered */
 	TW_REJECT_NO_BACKEND = 16, /* a Service without endpoints */

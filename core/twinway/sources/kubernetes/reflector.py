@@ -44,6 +44,7 @@ class Reflector:
         self._pacing = pacing
         self._stopping = Event()
         self._session: Session | None = None
+        self._cluster = ""
         self._stream: Stream | None = None
         self._failures = 0
         self._retry_after = 0.0
@@ -96,10 +97,12 @@ class Reflector:
     def _recognise(self, session: Session) -> None:
         """List again where the server is not the one that was read, or has forgotten what it said."""
         last, self._session = self._session, session
-        if last is None or last is session:
+        if last is session:
             return
+        # A cluster that is being set up has no name yet.
+        before, self._cluster = self._cluster, session.cluster or self._cluster
         self._reading.streams = True
-        if last.cluster and session.cluster and last.cluster != session.cluster:
+        if before and self._cluster != before:
             logger.warning("another cluster answers, listing again kind=%s", self.resource.kind)
             self._reading.reset()
         elif self._reading.newer_than(session.revision):

@@ -20,9 +20,9 @@ struct tw_kept {
 	struct tw_end local;
 	struct tw_end remote;
 	__u32 ifindex; /* the device where its segments come to the pod */
+	__u32 stamp;   /* the pod's, where its device may have the index of another pod's */
 	__u32 rev;     /* tw_cfg.rev */
 	__u32 asked;   /* when the kernel last kept it, as tw_ct.seen, + 1; 0: never */
-	__u32 pad;
 };
 
 /*
@@ -44,8 +44,8 @@ static __always_inline struct tw_kept *kept_place(const struct tw_kept *wanted)
 static __always_inline bool kept_is(const struct tw_kept *kept, const struct tw_kept *wanted)
 {
 	return kept->asked == wanted->asked && kept->rev == wanted->rev &&
-	       kept->ifindex == wanted->ifindex && end_equal(&kept->local, &wanted->local) &&
-	       end_equal(&kept->remote, &wanted->remote);
+	       kept->ifindex == wanted->ifindex && kept->stamp == wanted->stamp &&
+	       end_equal(&kept->local, &wanted->local) && end_equal(&kept->remote, &wanted->remote);
 }
 
 #endif

@@ -28,6 +28,7 @@ def take_down(lab: LabName) -> None:
         syscalls.unmount(mount)
     for name in netns.names(lab.netns_prefix):
         netns.delete(name)
+    netns.release_directory()
     cgroups.remove(group)
     shutil.rmtree(lab.state, ignore_errors=True)
     with suppress(OSError):  # other labs are below it, or it is gone already

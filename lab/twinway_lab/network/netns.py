@@ -11,38 +11,62 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from twinway.errors import LabError
-from twinway_lab.names import NETNS_DIR
+from twinway_lab.names import NETNS_DIR, STATE_ROOT, lab_of_netns
 from twinway_lab.network import syscalls
 
 _OWN = Path("/proc/self/ns/net")
+_MOUNTED = STATE_ROOT / "netns-mounted"
+"""Exists if a lab has made /run/netns a mount point, and so has to undo it."""
 
 
 def create(name: str) -> None:
     """Make an empty namespace called `name`, which `ip netns` knows, too."""
-    _make_directory()
     path = NETNS_DIR / name
-    path.touch(mode=0o444)
+    with _directory():
+        _mount_directory()
+        path.touch(mode=0o444)
     with _returning():
         syscalls.new_netns()
         syscalls.bind_mount(_OWN, path)
 
 
-# `ip netns add` mounts /run/netns on itself if it is no shared mount point yet. Names that were mounted before
-# would be hidden by that, and could not be removed. Source: iproute2, ip/ipnetns.c, netns_add.
-def _make_directory() -> None:
+def release_directory() -> None:
+    """Unmount /run/netns if a lab has mounted it and nobody has a name in it."""
+    if not _MOUNTED.exists():
+        return
+    with _directory():
+        left = names("")
+        if any(map(lab_of_netns, left)):
+            return
+        if not left:
+            with suppress(OSError):  # somebody else has unmounted it
+                syscalls.unmount(NETNS_DIR)
+        _MOUNTED.unlink(missing_ok=True)
+
+
+@contextmanager
+def _directory() -> Iterator[None]:
     NETNS_DIR.mkdir(mode=0o755, parents=True, exist_ok=True)
     directory = os.open(NETNS_DIR, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(directory, fcntl.LOCK_EX)  # so does `ip netns add`
-        try:
-            syscalls.share_mount(NETNS_DIR)
-        except OSError as error:
-            if error.errno != errno.EINVAL:  # it is no mount point
-                raise
-            syscalls.bind_mount(NETNS_DIR, NETNS_DIR)
-            syscalls.share_mount(NETNS_DIR)
+        yield
     finally:
         os.close(directory)
+
+
+# `ip netns add` mounts /run/netns on itself if it is no shared mount point yet. Names that were mounted before
+# would be hidden by that, and could not be removed. Source: iproute2, ip/ipnetns.c, netns_add.
+def _mount_directory() -> None:
+    try:
+        syscalls.share_mount(NETNS_DIR)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # it is no mount point
+            raise
+        _MOUNTED.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        _MOUNTED.touch()
+        syscalls.bind_mount(NETNS_DIR, NETNS_DIR)
+        syscalls.share_mount(NETNS_DIR)
 
 
 def delete(name: str) -> None:

@@ -1,4 +1,4 @@
-"""Names: a lab's things are told from every other lab's by name alone."""
+"""Names: the name alone distinguishes what belongs to a lab."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ def doctored(
     loader: Loader, cache: Path, rig: Rig, *, kinds: Mapping[str, int] | None = None, bits: int | None = None
 ) -> Iterator[Rig]:
     """
-    A rig whose programs were told of `bits` as the kernel's features, and use a table of other kinds.
+    A rig whose programs take `bits` for the kernel's features, and use a table of other kinds.
 
     A table in `kinds` (by full name) is an empty hash with room for one entry: it can lack an
     entry, and it can be full.

@@ -24,7 +24,7 @@ only_v6 = pytest.mark.parametrize("net", [V6], ids=["v6"], indirect=True)
 
 
 class Given(TypedDict, total=False):
-    """What `Rig.run` may be told of a packet."""
+    """What `Rig.run` takes beside a packet."""
 
     mark: int
     segments: int

@@ -315,7 +315,7 @@ def test_syn_ack_is_an_answer(scene: Scene) -> None:
 
 
 def test_ping_is_answered(scene: Scene) -> None:
-    """An echo and its reply are one connection, told by the identifier."""
+    """An echo and its reply are one connection, known by the identifier."""
     assert scene.client_sends(echo(scene.net.client, scene.net.server)).reason == Reason.PASS_PEER
     outcome = scene.server_sends(echo(scene.net.server, scene.net.client, reply=True))
     assert outcome.reason == Reason.PASS_PEER

@@ -17,7 +17,7 @@ MTU = 1500
 
 
 def test_into_another_pod(scene: Scene) -> None:
-    """To a pod of this node: addressed to it from its host side, a hop older, and redirected."""
+    """To a pod of this node: addressed to it from its host side, a hop elder, and redirected."""
     outcome = scene.client_sends(tcp(scene.client, scene.server, ttl=9))
     assert (outcome.reason, outcome.action) == (Reason.PASS_PEER, REDIRECT)
     assert macs(outcome.packet) == (CLIENT_MAC, HOST_MAC)
@@ -49,7 +49,7 @@ def test_not_for_a_pod_of_ours(scene: Scene, net: Net) -> None:
 
 
 def test_out_by_a_known_next_hop(scene: Scene, net: Net) -> None:
-    """By the node's routes, to the MAC of the next hop, a hop older."""
+    """By the node's routes, to the MAC of the next hop, a hop elder."""
     outcome = scene.client_sends(tcp(scene.client, End(net.outside, 80), ttl=9))
     assert (outcome.reason, outcome.action) == (Reason.PASS_OUT, REDIRECT)
     assert macs(outcome.packet)[0] == GATEWAY_MAC
@@ -174,7 +174,7 @@ def test_pod_without_a_route_to_the_backend(scene: Scene, net: Net) -> None:
 
 
 def test_pod_without_a_service(scene: Scene, net: Net) -> None:
-    """In the pod, what is not translated goes on as it is, and is no hop older."""
+    """In the pod, what is not translated goes on as it is, and is no hop elder."""
     scene.furnish_inside()
     packet = tcp(scene.client, scene.server)
     outcome = scene.leaves_pod(packet)
@@ -191,12 +191,12 @@ def test_into_the_pod(scene: Scene, net: Net) -> None:
 
 def test_without_redirect_peer(scene: Scene, doctor: Doctor) -> None:
     """On a kernel that cannot redirect into a pod, the packet goes through the host side's queue."""
-    with doctor(bits=0) as older:
+    with doctor(bits=0) as elder:
         for outcome in (
-            older.client_sends(tcp(scene.client, scene.server)),
-            older.arrives(tcp(End(scene.net.outside, 99), scene.client)),
+            elder.client_sends(tcp(scene.client, scene.server)),
+            elder.arrives(tcp(End(scene.net.outside, 99), scene.client)),
         ):
             assert (outcome.reason, outcome.action) == (Reason.PASS_OUT, REDIRECT)
             assert macs(outcome.packet) == (CLIENT_MAC, HOST_MAC)
-        refused = older.client_sends(tcp(scene.client, End(scene.net.vip, 99)))
+        refused = elder.client_sends(tcp(scene.client, End(scene.net.vip, 99)))
         assert (refused.reason, refused.action) == (Reason.REJECT_NO_PORT, REDIRECT)

@@ -268,18 +268,18 @@ def test_port_of_a_datagram_is_the_servers(scene: Scene, direction: Direction) -
 def test_error_answers_what_was_said(scene: Scene, net: Net) -> None:
     """The pod tells whom it heard what became of that, and hears what became of its own, from anybody."""
     asked, said = udp(scene.server, scene.client), udp(scene.client, scene.server)
-    refusal, told = unreachable(net.client, net.server, asked), unreachable(net.outside, net.client, said)
+    refusal, report = unreachable(net.client, net.server, asked), unreachable(net.outside, net.client, said)
     allow(scene, INGRESS)
     assert leaves(scene)(refusal).reason == DENIED[EGRESS]
     enters(scene)(asked)
     assert untouched(leaves(scene)(refusal), refusal)
     allow(scene, EGRESS)
-    assert enters(scene)(told).reason == DENIED[INGRESS]
+    assert enters(scene)(report).reason == DENIED[INGRESS]
     leaves(scene)(said)
-    assert untouched(enters(scene)(told), told)
+    assert untouched(enters(scene)(report), report)
     allow(scene)
     assert leaves(scene)(refusal).reason == DENIED[EGRESS]
-    assert enters(scene)(told).reason == DENIED[INGRESS]
+    assert enters(scene)(report).reason == DENIED[INGRESS]
 
 
 def test_error_about_a_beginning(scene: Scene, net: Net) -> None:

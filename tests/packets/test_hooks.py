@@ -62,7 +62,7 @@ def hooks(loader: Loader, tmp_path: Path) -> Iterator[PacketHooks]:
 
 
 def attached(pod: Path, number: int) -> tuple[dict[ObjectRef, Endpoint], dict[ObjectRef, PodDevice]]:
-    """The pod as the driver is told of it, each time as another container."""
+    """The pod as the driver's state has it, each time as another container."""
     ref = ObjectRef("Pod", "test", "one")
     attachment = Attachment(ref, f"container-{number}", str(pod), "eth0", (ip_address(ADDRESS),))
     with Links() as own:

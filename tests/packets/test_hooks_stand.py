@@ -1,4 +1,4 @@
-"""Hooks of a node: all where they belong, told of where they are not, and put back."""
+"""Hooks of a node: each stands where it belongs; one that does not is reported and attached again."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ def test_missing_hooks_are_told_and_put_back(node: Node, agent: Agent, conversat
 
 
 def test_pins_of_tables_are_put_back(node: Node, agent: Agent) -> None:
-    """A table that nobody would find again is told of, and pinned again."""
+    """A table that nobody would find again is reported and pinned again."""
     first = node.state("1", server_may_open=True)
     agent.datapath.apply(Change(first, None))
     for pin in (agent.pins / "maps").iterdir():
@@ -221,12 +221,12 @@ def test_lost_file_system_is_told_and_mended(node: Node, agent: Agent, conversat
 
 
 @contextlib.contextmanager
-def full(node: Node, device: str, *sides: int) -> Iterator[None]:
+def full(node: Node, device: str, *hooks: int) -> Iterator[None]:
     """Somebody else's programs take every slot of a device of the host."""
     held: list[int] = []
     link = host_device(node, device)
     try:
-        for side in sides:
+        for side in hooks:
             with contextlib.suppress(OSError):
                 for number in range(SLOTS):
                     held.append(stamp.load(number + 1))
@@ -238,7 +238,7 @@ def full(node: Node, device: str, *sides: int) -> Iterator[None]:
 
 
 def test_pod_that_cannot_be_hooked_is_shut(node: Node, agent: Agent) -> None:
-    """It is told by name, health fails, and nothing comes to it; then, with a slot free, all is well."""
+    """It is reported by name, health fails, and nothing comes to it; then, with a slot free, all is well."""
     free = node.free(node.state("1", server_may_open=True))
     shut = node.state("2", server_may_open=True)
     with full(node, "hostb", programs.TCX_EGRESS):

@@ -1,4 +1,4 @@
-"""ICMP errors about a translated connection, told in the addresses that their reader knows."""
+"""ICMP errors about a translated connection, in the addresses that their reader knows."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_direct_connection_is_not_translated(scene: Scene) -> None:
 
 
 def test_quoted_echo(scene: Scene) -> None:
-    """An error about a ping is told by the ping's identifier."""
+    """An error about a ping is known by the ping's identifier."""
     ping = echo(scene.net.client, scene.net.server, identifier=5)
     scene.client_sends(ping)
     for tables_say, identifier in ((Reason.PASS_PEER, 5), (Reason.DROP_POLICY_EGRESS, 6)):
@@ -132,7 +132,7 @@ def test_error_to_a_service_about_nothing_is_dropped(scene: Scene) -> None:
 
 
 def test_liar_cannot_speak_for_another(scene: Scene, net: Net) -> None:
-    """An error from a pod about a connection that it has no part in is not told to the client as the Service's."""
+    """An error from a pod about a connection that it has no part in does not reach the client as the Service's."""
     scene.tables.pod(net.other, scene.rig.behind("hostb"))
     received = scene.open(UDP).packet
     outcome = scene.server_sends(unreachable(net.other, net.client, received))

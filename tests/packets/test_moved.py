@@ -144,7 +144,7 @@ def test_name_of_a_closed_connection_is_free(scene: Scene, asked: str) -> None:
 @both
 @pytest.mark.parametrize("in_pod", [False, True], ids=["host side", "in the pod"])
 def test_pod_that_two_services_give_itself(scene: Scene, protocol: int, in_pod: bool) -> None:
-    """A pod asks two Services from one port, and is given itself by both: two stand-ins, told by their ports."""
+    """A pod asks two Services from one port, and is given itself by both: two stand-ins with different ports."""
     scene.tables.pod(scene.net.client, scene.rig.behind("eth0" if in_pod else "hosta"))
     meet = scene.leaves_pod if in_pod else scene.client_sends
     itself, other = End(scene.net.client, 8080), End(scene.net.vip, 81)

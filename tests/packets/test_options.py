@@ -33,7 +33,7 @@ def in_pod(site: Site, family: int) -> socket.socket:
 
 @pytest.mark.parametrize(("opened", "kept"), [(in_host, 1), (in_pod, 0)], ids=["host", "pod"])
 def test_bypass_is_the_hosts_alone(site: Site, opened: Callable[[Site, int], socket.socket], kept: int) -> None:
-    """A pod's packet socket may ask to pass by tc, and is told yes, and does not; the host's may and does."""
+    """A pod may ask its packet socket to pass by tc, which succeeds without effect; the host may, and it does."""
     with opened(site, socket.AF_PACKET) as packet:
         packet.setsockopt(SOL_PACKET, PACKET_QDISC_BYPASS, 1)
         assert packet.getsockopt(SOL_PACKET, PACKET_QDISC_BYPASS) == kept

@@ -1,4 +1,4 @@
-"""Who opened a connection that nobody of us saw beginning: told by what its sockets have counted."""
+"""Who opened a connection that was open before policy: what its sockets have counted shows it."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def asked(ends: Conversation) -> None:
     say(*ends[::-1], 100_000)
 
 
-def told(ends: Conversation) -> None:
+def answered(ends: Conversation) -> None:
     """The server speaks first."""
     say(*ends[::-1], 1)
 
@@ -128,7 +128,7 @@ def server_ends(ends: Conversation) -> None:
 
 
 def told_by_counts(local: tuple) -> bool | None:
-    """What is told of a socket when nobody listens anywhere, and when somebody does at its very port."""
+    """What is found out about a socket when nobody listens anywhere, and when somebody does at its very port."""
     found = next(each for each in everything() if each.local.port == local[1])
     there = frozenset({(Protocol.TCP, *found.local)})
     answers = {is_initiator(found, NOBODY), is_initiator(found, there)}
@@ -141,9 +141,9 @@ def everything() -> tuple[Socket, ...]:
         return diag.sockets(Protocol.TCP, (State.ESTABLISHED, State.SYN_SENT, *ENDING), info=True)
 
 
-@pytest.mark.parametrize("talk", [quiet, asked, told, client_ends, server_ends])
+@pytest.mark.parametrize("talk", [quiet, asked, answered, client_ends, server_ends])
 def test_counts_tell(conversation: Conversation, talk: Talk) -> None:
-    """Whatever was said, and whoever listens by now, each end is told for what it is."""
+    """Whatever was said, and whoever listens by now, each end is known for what it is."""
     talk(conversation)
     names = [end.getsockname() for end in conversation]
     ends = time.monotonic() + 5
@@ -255,7 +255,7 @@ def test_table_is_full(
     tables: Tables,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """More connections than the table holds are told of, and keep no policy from coming."""
+    """More connections than the table holds are reported, and keep no policy from coming."""
     tables.initiators.write({number.to_bytes(8, sys.byteorder): bytes(1) for number in range(ROOM)})
     noting.note([attachment(namespace)])
     assert len(tables.initiators.entries()) == ROOM

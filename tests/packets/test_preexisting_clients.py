@@ -58,7 +58,7 @@ def serve(site: Site, kind: Kind) -> int:
 
 @pytest.mark.parametrize("where", ["host", "pod"])
 def test_datagram_socket_ends(site: Site, kind: Kind, where: str) -> None:
-    """A connected one is told that it is over; connected again, it is given a backend."""
+    """A connected one gets an error; connected again, it is given a backend."""
     client = site.open(kind, DATAGRAM) if where == "host" else site.in_pod(kind, DATAGRAM)
     client.connect(kind.spelled(kind.vip))
     assert whom(site, client) == sockdiag.End(*kind.vip)
@@ -70,7 +70,7 @@ def test_datagram_socket_ends(site: Site, kind: Kind, where: str) -> None:
 
 
 def test_connecting_socket_ends(site: Site, kind: Kind) -> None:
-    """One whose SYN nobody answers is told so at once, and not after two minutes."""
+    """One whose SYN nobody answers gets the error at once, and not after two minutes."""
     client = site.open(kind, STREAM)
     client.setblocking(False)
     client.connect_ex(kind.spelled(kind.vip))

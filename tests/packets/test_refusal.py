@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.packets import older
+from tests.packets import oldkernel
 from twinway.driver import Driver, NodeContext
 from twinway.model.net import NodeName
 from twinway_bpf.load import features, libbpf
@@ -22,7 +22,9 @@ from twinway_testing import site
 DRIVERS: dict[str, type[Driver]] = {"tc": TcDriver, "sockops": SockopsDriver}
 TWINWAY = (sys.executable, "-P", "-c", "from twinway.cli.main import main; main()")
 
-pytestmark = pytest.mark.skipif(older.SYSTEM_CALL is None, reason="bpf(2)'s number on this machine is not known")
+pytestmark = pytest.mark.skipif(
+    oldkernel.SYSTEM_CALL is None, reason="bpf(2)'s number on this machine is not known"
+)
 
 
 @pytest.fixture
@@ -51,7 +53,9 @@ def run(node: Path, missing: tuple[int, ...], word: str, driver: str) -> subproc
     config = json.loads(node.read_text()) | {"driver": driver}
     node.write_text(json.dumps(config))
     words = [*TWINWAY, word, "--config", str(node), *(["--json"] if word == "check" else [])]
-    return subprocess.run(older.command(missing, *words), capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        oldkernel.command(missing, *words), capture_output=True, text=True, timeout=60, check=False
+    )
 
 
 def pins(folder: Path) -> set[Path]:
@@ -68,7 +72,7 @@ def chosen(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_a_must_have_is_told_by_check(node: Path, driver: str) -> None:
     """What is missing and what to change stand beside what is there; the exit status is 1."""
-    done = run(node, (older.LINK_CREATE,), "check", driver)
+    done = run(node, (oldkernel.LINK_CREATE,), "check", driver)
     found = chosen(done)
     lacking = [(need["feature"], need["without"]) for need in found["requirements"] if not need["present"]]
     assert (done.returncode, found["usable"]) == (1, False)
@@ -81,7 +85,7 @@ def test_a_kernel_without_a_must_have_is_refused(node: Path, driver: str) -> Non
     """The agent ends with one line, and leaves no pin, no link, no socket."""
     folder = node.parent
     before = pins(folder)
-    done = run(node, (older.LINK_CREATE,), "agent", driver)
+    done = run(node, (oldkernel.LINK_CREATE,), "agent", driver)
     assert (done.returncode, done.stderr) == (
         1,
         "error: cgroup links (5.7) is missing: use kernel 5.10 or newer\n",
@@ -93,7 +97,7 @@ def test_a_kernel_without_a_must_have_is_refused(node: Path, driver: str) -> Non
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_what_is_done_without_is_no_refusal(node: Path, driver: str) -> None:
     """A kernel that lacks what has a replacement is used, and `check` tells the replacement."""
-    done = run(node, older.BATCHES, "check", driver)
+    done = run(node, oldkernel.BATCHES, "check", driver)
     found = chosen(done)
     lacking = {need["feature"]: need["without"] for need in found["requirements"] if not need["present"]}
     assert (done.returncode, found["usable"]) == (0, True)

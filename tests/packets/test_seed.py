@@ -236,7 +236,7 @@ def test_what_was_noted(pods: Pods, noted: str) -> None:
 
 @only_v4
 def test_namespace_that_is_gone(pods: Pods, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A pod that has just gone is told of, and keeps nobody else from being known."""
+    """A pod that has just gone is reported, and keeps nobody else from being known."""
     pods.talk()
     gone = Attachment(ObjectRef("Pod", "shop", "gone"), "c2", str(tmp_path / "none"), "eth0", ())
     tables = pods.scene.tables

@@ -64,14 +64,14 @@ def listed(diag: SockDiag, protocol: Protocol = UDP) -> tuple[Socket, ...]:
 
 
 def plain(name: tuple) -> End:
-    """What a socket call names, as it is told here."""
+    """What a socket call names, as values of this module."""
     address = ip_address(name[0])
     return End(getattr(address, "ipv4_mapped", None) or address, name[1])
 
 
 @pytest.mark.parametrize("address", LOOPBACK.values(), ids=LOOPBACK)
 def test_connected_udp(diag: SockDiag, make: Make, address: str) -> None:
-    """A connected UDP socket is told by ends and cookie, a mapped address as IPv4; an unconnected one is not."""
+    """A connected UDP socket is listed by ends and cookie, mapped addresses as IPv4; an unconnected one is not."""
     make(address).bind((address, 0))
     client = make(address)
     client.connect((address, 9))
@@ -83,7 +83,7 @@ def test_connected_udp(diag: SockDiag, make: Make, address: str) -> None:
 
 @pytest.mark.parametrize("address", LOOPBACK.values(), ids=LOOPBACK)
 def test_tcp_by_state(diag: SockDiag, make: Make, address: str) -> None:
-    """Both sides of a TCP connection are told as established, and the listener by its own state alone."""
+    """Both ends of a TCP connection are listed as established, and the listener by its own state alone."""
     server, client = make(address, socket.SOCK_STREAM), make(address, socket.SOCK_STREAM)
     server.bind((address, 0))
     server.listen()
@@ -99,7 +99,7 @@ def test_tcp_by_state(diag: SockDiag, make: Make, address: str) -> None:
 
 
 def test_more_than_one_message_holds(diag: SockDiag, make: Make) -> None:
-    """Each of a thousand sockets is told, once."""
+    """Each of a thousand sockets is listed once."""
     clients = [make("127.0.0.1") for _ in range(500)]
     clients += [make("::1") for _ in range(500)]
     for client in clients:

@@ -154,7 +154,7 @@ TCP_REPAIR, REPAIR, NO_MORE = 19, 1, 0
 
 
 def made_up(site: Site, kind: Kind) -> None:
-    """A socket goes on with a connection that never began: its kernel is told so, and speaks at once."""
+    """A socket goes on with a connection that never began: its kernel thinks it established, and sends at once."""
     client = site.at(kind, STREAM, kind.client)
     client.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, REPAIR)
     client.connect(kind.spelled(kind.server))

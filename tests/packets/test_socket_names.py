@@ -83,7 +83,7 @@ def fill(site: Site, client: socket.socket) -> None:
 
 
 def test_many_services_at_once(site: Site, kind: Kind) -> None:
-    """A socket that asks 24 Services before anybody answers is told which one does, in any order."""
+    """A socket that asks 24 Services before anybody answers learns which one does, in any order."""
     vips = [End(kind.vip.address, 100 + number) for number in range(24)]
     servers = []
     for number, vip in enumerate(vips):

@@ -1,4 +1,4 @@
-"""The socket hooks under real sockets: what programs are given, and what they are told."""
+"""The socket hooks under real sockets: which backends programs are given, and which names they see."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def test_asking_the_backend_directly_after_the_service(site: Site, kind: Kind) -
 
 @each_type
 def test_direct_connection_is_left_alone(site: Site, kind: Kind, what: socket.SocketKind) -> None:
-    """A socket connected to the backend itself is told so."""
+    """A socket connected to the backend itself sees the backend's name."""
     if what == STREAM:
         site.listen(kind.server)
     client = site.open(kind, what)

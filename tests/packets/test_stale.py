@@ -66,7 +66,7 @@ def is_connected(client: socket.socket) -> bool:
 
 
 def ended(client: socket.socket) -> bool:
-    """Whether its program was told that it is over."""
+    """Whether its program got an error."""
     with pytest.raises(ConnectionAbortedError):
         client.recv(1)
     with pytest.raises(OSError, match=os.strerror(errno.ENOTCONN)):

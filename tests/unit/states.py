@@ -24,7 +24,7 @@ from twinway.reconcile import Inputs
 
 
 def attachment(name: str, container_id: str = "c1", address: str = "10.1.0.5") -> Attachment:
-    """What an ADD of pod `shop/NAME` told."""
+    """What an ADD of pod `shop/NAME` reported."""
     return Attachment(
         pod=ObjectRef("Pod", "shop", name),
         container_id=container_id,

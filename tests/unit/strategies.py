@@ -222,7 +222,7 @@ def clusters() -> st.SearchStrategy[Cluster]:
 
 
 def attachments_of(cluster: Cluster, node: NodeName) -> dict[ObjectRef, Attachment]:
-    """What CNI would have told on this node: its pods that have addresses."""
+    """What CNI would have reported on this node: its pods that have addresses."""
     return {
         pod.ref: Attachment(pod.ref, f"id-{pod.ref.name}", f"/run/netns/{pod.ref.name}", "eth0", pod.addresses)
         for pod in cluster.pods.values()

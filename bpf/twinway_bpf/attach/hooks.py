@@ -182,7 +182,7 @@ class PacketHooks:
             return False
         return tchook.is_attached(self._group, wanted.hook)
 
-    # A namespace that has gone took its hooks along; the agent will be told soon that the pod has ended.
+    # A namespace that has gone took its hooks along; the agent learns soon that the pod has ended.
     def _is_attached(self, wanted: _Wanted) -> bool:
         return tchook.is_attached(self._group, wanted.hook) or tchook.is_over(wanted.hook)
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The name of a connection: the two ends that its responder sees. Two connections cannot have one name,
- * because replies could not be told apart: the later one is given another port, as nf_nat does.
+ * because replies could not be distinguished: the later one is given another port, as nf_nat does.
  */
 #ifndef TW_CT_NAME_H
 #define TW_CT_NAME_H
@@ -10,7 +10,7 @@
 
 /*
  * A pod asks a backend by its own address, from a port that has a connection to the same backend through a
- * Service. Replies of the two could not be told apart, so this connection gets another port, and an alias
+ * Service. Replies of the two could not be distinguished, so this connection gets another port, and an alias
  * beside the record. If the packet does not open a connection, it is too late for that: the record is stale
  * then, and is taken over.
  */

@@ -40,7 +40,7 @@ static __always_inline int nat_checksum(struct __sk_buff *skb, const struct tw_p
 }
 
 /*
- * What a checksum has to be told of a change, given the sums of the 32-bit words that were there
+ * What a change adds to a checksum, given the sums of the 32-bit words that were there
  * and that are now: ones' complement arithmetic does not care about the size of words (RFC 1624).
  */
 static __always_inline __u32 nat_difference(__u64 from, __u64 to)

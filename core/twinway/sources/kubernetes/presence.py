@@ -25,11 +25,11 @@ class Presence:
         self._listed: set[str] | None = None
         self._known = False
         self._stopped = False
-        self._turns: dict[str, Callable[[], None]] = {}
+        self._actions: dict[str, Callable[[], None]] = {}
 
-    def on_leaving(self, name: str, turn: Callable[[], None]) -> None:
-        """Have `turn` called when this definition goes."""
-        self._turns[name] = turn
+    def on_leaving(self, name: str, action: Callable[[], None]) -> None:
+        """Have `action` called when this definition goes."""
+        self._actions[name] = action
 
     def has(self, name: str) -> bool:
         """Whether there is this definition; waits until the definitions have been listed. Raises `Stopped`."""
@@ -74,8 +74,8 @@ class Presence:
         with self._condition:
             left, self._names = self._names - names, names
             self._condition.notify_all()
-        for name in left & self._turns.keys():
-            self._turns[name]()
+        for name in left & self._actions.keys():
+            self._actions[name]()
 
     def _wait(self, holds: Callable[[], bool]) -> None:
         self._condition.wait_for(lambda: self._stopped or holds())

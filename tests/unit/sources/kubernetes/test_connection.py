@@ -72,21 +72,21 @@ def test_all_share_one_session():
 
 def test_a_failure_is_told_and_tried_again():
     """The error names the server and the reason; it is gone with the first answer."""
-    told = []
+    reported = []
     server = Server(None, None, namespaces())
-    connection = Connection(server.connect, lambda: told.append(connection.error), NOW)
+    connection = Connection(server.connect, lambda: reported.append(connection.error), NOW)
     connection.session()
-    assert told == ["https://server: no answer in time", None]
+    assert reported == ["https://server: no answer in time", None]
     assert server.closed == 2
 
 
 @pytest.mark.parametrize("answer", [{}, {"metadata": {}}, {"metadata": {"resourceVersion": "1"}, "items": [3]}])
 def test_an_answer_without_sense_is_a_failure(answer):
     """Whoever answers so is no API server."""
-    told = []
-    connection = Connection(Server(answer, namespaces()).connect, lambda: told.append(connection.error), NOW)
+    reported = []
+    connection = Connection(Server(answer, namespaces()).connect, lambda: reported.append(connection.error), NOW)
     connection.session()
-    assert told == ["https://server: the answer is no list of namespaces", None]
+    assert reported == ["https://server: the answer is no list of namespaces", None]
 
 
 def test_credentials_that_cannot_be_read_are_told():
@@ -99,10 +99,10 @@ def test_credentials_that_cannot_be_read_are_told():
             raise answer
         return answer
 
-    told = []
-    connection = Connection(connect, lambda: told.append(connection.error), NOW)
+    reported = []
+    connection = Connection(connect, lambda: reported.append(connection.error), NOW)
     connection.session()
-    assert told == ["/kubeconfig: no such file", None]
+    assert reported == ["/kubeconfig: no such file", None]
 
 
 def test_a_session_is_dropped_once():

@@ -12,7 +12,7 @@ SERVICES = ALWAYS[0]
 
 
 class Recorded:
-    """A sink that writes down what it was told."""
+    """A sink that records its calls."""
 
     def __init__(self):
         self.calls = []

@@ -1,7 +1,7 @@
 """
 Run a program under a kernel that lacks some commands of bpf(2), as this one answers for an older one.
 
-    python -m tests.packets.older NUMBER,NUMBER... PROGRAM WORD...
+    python -m tests.packets.oldkernel NUMBER,NUMBER... PROGRAM WORD...
 
 A seccomp filter answers EINVAL to those commands, which is what a kernel says that never heard of them.
 Source: include/uapi/linux/{seccomp,filter,bpf}.h.
@@ -33,7 +33,7 @@ class _Program(ctypes.Structure):
 
 def command(missing: Sequence[int], *words: str) -> list[str]:
     """The command that runs another one without these."""
-    return [sys.executable, "-m", "tests.packets.older", ",".join(map(str, missing)), *words]
+    return [sys.executable, "-m", "tests.packets.oldkernel", ",".join(map(str, missing)), *words]
 
 
 def _filter(missing: Sequence[int]) -> bytes:

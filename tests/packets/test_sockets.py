@@ -286,5 +286,5 @@ def test_hooks_that_are_gone_are_noticed(loader: Loader, tmp_path: Path) -> None
         ends = time.monotonic() + SECONDS
         while site.health.ok:  # the kernel lets go of a link when nobody can be using it any more
             assert time.monotonic() < ends
-        assert "passed by" in site.health.detail
+        assert "did not meet" in site.health.detail
         assert not list(bpffs.glob("sockets/links/*/*"))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from threading import Condition
 from typing import Any
 
 from twinway.errors import SourceError
@@ -18,10 +17,7 @@ from twinway.sources.kubernetes.pacing import CONNECTING, Pacing
 from twinway.sources.kubernetes.resources import path_of
 from twinway.sources.kubernetes.revision import revision_of
 from twinway.sources.kubernetes.transport import Transport
-
-
-class Stopped(Exception):  # noqa: N818 (the end of the work, not a mistake)
-    """The source is being stopped."""
+from twinway.sources.kubernetes.waiting import Waiting
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,19 +31,18 @@ class Session:
     """The newest resource version of the server when the session began."""
 
 
-class Connection:
+class Connection(Waiting):
     """Makes a session when there is none. `changed` is called when `error` has changed."""
 
     def __init__(
         self, connect: Callable[[], Transport], changed: Callable[[], None], pacing: Pacing = CONNECTING
     ) -> None:
         """Nothing is connected yet; `connect` reads configuration and credentials from disk."""
+        super().__init__()
         self._connect = connect
         self._changed = changed
         self._pacing = pacing
-        self._condition = Condition()
         self._connecting = False
-        self._stopped = False
         self._session: Session | None = None
         self._failures = 0
         self.error: str | None = None
@@ -60,9 +55,7 @@ class Connection:
         """
         while True:
             with self._condition:
-                self._condition.wait_for(lambda: self._stopped or self._session or not self._connecting)
-                if self._stopped:
-                    raise Stopped
+                self._wait(lambda: self._session or not self._connecting)
                 if self._session is not None:
                     return self._session
                 self._connecting = True
@@ -74,12 +67,6 @@ class Connection:
             if self._session is session:
                 self._session = None
                 session.transport.close()
-
-    def stop(self) -> None:
-        """Have everybody who waits for a session raise `Stopped`."""
-        with self._condition:
-            self._stopped = True
-            self._condition.notify_all()
 
     def _make(self) -> None:
         made: Session | None = None

@@ -8,23 +8,20 @@ answers 404 for a kind whose definition it has not read yet.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from threading import Condition
 from typing import Any
 
-from twinway.sources.kubernetes.connection import Stopped
 from twinway.sources.kubernetes.raw import key_of
+from twinway.sources.kubernetes.waiting import Waiting
 
 
-class Presence:
+class Presence(Waiting):
     """The names of the definitions there are; a `Sink` of their reflector."""
 
     def __init__(self) -> None:
-        """Nothing is known."""
-        self._condition = Condition()
+        super().__init__()
         self._names: set[str] = set()
         self._listed: set[str] | None = None
         self._known = False
-        self._stopped = False
         self._actions: dict[str, Callable[[], None]] = {}
 
     def on_leaving(self, name: str, action: Callable[[], None]) -> None:
@@ -41,12 +38,6 @@ class Presence:
         """Wait until there is this definition; raises `Stopped`."""
         with self._condition:
             self._wait(lambda: name in self._names)
-
-    def stop(self) -> None:
-        """Have everybody who waits raise `Stopped`."""
-        with self._condition:
-            self._stopped = True
-            self._condition.notify_all()
 
     def begin(self) -> None:
         """Begin a list; see `Sink`."""
@@ -76,8 +67,3 @@ class Presence:
             self._condition.notify_all()
         for name in left & self._actions.keys():
             self._actions[name]()
-
-    def _wait(self, holds: Callable[[], bool]) -> None:
-        self._condition.wait_for(lambda: self._stopped or holds())
-        if self._stopped:
-            raise Stopped

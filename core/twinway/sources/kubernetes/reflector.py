@@ -8,13 +8,14 @@ from collections.abc import Callable
 from http import HTTPStatus
 from threading import Event
 
-from twinway.sources.kubernetes.connection import Connection, Session, Stopped
+from twinway.sources.kubernetes.connection import Connection, Session
 from twinway.sources.kubernetes.discovery import Place
 from twinway.sources.kubernetes.failures import GarbledError, RefusedError, RequestError, UnreachableError
 from twinway.sources.kubernetes.pacing import READING, Pacing
 from twinway.sources.kubernetes.reading import SHORTEST_WATCH, Reading, Request
 from twinway.sources.kubernetes.resources import Resource
 from twinway.sources.kubernetes.transport import Stream
+from twinway.sources.kubernetes.waiting import Stopped
 
 logger = logging.getLogger(__name__)
 

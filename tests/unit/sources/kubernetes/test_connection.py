@@ -7,9 +7,10 @@ from threading import Barrier, Thread
 import pytest
 
 from twinway.errors import SourceError
-from twinway.sources.kubernetes.connection import Connection, Stopped
+from twinway.sources.kubernetes.connection import Connection
 from twinway.sources.kubernetes.failures import UnreachableError
 from twinway.sources.kubernetes.pacing import Pacing
+from twinway.sources.kubernetes.waiting import Stopped
 
 NOW = Pacing(first=0.001, longest=0.001)
 

@@ -6,8 +6,8 @@ from threading import Thread
 
 import pytest
 
-from twinway.sources.kubernetes.connection import Stopped
 from twinway.sources.kubernetes.presence import Presence
+from twinway.sources.kubernetes.waiting import Stopped
 
 NAME = "clusternetworkpolicies.policy.networking.k8s.io"
 DEFINITION = {"kind": "PartialObjectMetadata", "metadata": {"name": NAME, "resourceVersion": "3"}}

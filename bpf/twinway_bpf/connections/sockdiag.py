@@ -16,8 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 from ipaddress import ip_address
-from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 from twinway.errors import DriverError, Unsupported
 from twinway.model.net import IPAddress, Protocol
@@ -83,25 +82,11 @@ class Socket:
     """struct inet_diag_sockid: how the kernel finds it again."""
 
 
-class SockDiag:
+class SockDiag(netns.NamespaceSocket):
     """The sockets of the network namespace that this thread is in when it is opened, from wherever later."""
 
     def __init__(self) -> None:
         self._netlink = Netlink(_NETLINK_SOCK_DIAG)
-
-    @classmethod
-    def inside(cls, path: str) -> Self:
-        """Those of the namespace at `path`. Raises OSError where there is none."""
-        with netns.inside(path):
-            return cls()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the netlink socket."""

@@ -6,8 +6,7 @@ import errno
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from ipaddress import ip_address
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from twinway.model.net import IPAddress
 from twinway_bpf.netlink import netns
@@ -39,7 +38,7 @@ class Link:
     """The id by which this namespace knows the one that `link` is in; below 0: this one, or one without an id."""
 
 
-class Links:
+class Links(netns.NamespaceSocket):
     """
     The devices of the network namespace that this thread is in when it opens this.
 
@@ -53,20 +52,6 @@ class Links:
 
         self._route: Any = IPRoute(groups=0)
         self._refused = NetlinkError
-
-    @classmethod
-    def inside(cls, path: str) -> Self:
-        """Open the namespace at `path`. Raises OSError where there is none."""
-        with netns.inside(path):
-            return cls()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the socket."""

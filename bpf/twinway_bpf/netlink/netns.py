@@ -7,9 +7,11 @@ import ctypes
 import os
 import socket
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from functools import cache
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 _CLONE_NEWNET = 0x40000000
 _SO_NETNS_COOKIE = 71
@@ -46,6 +48,32 @@ def inside(path: str) -> Iterator[None]:
             _setns(here)
     finally:
         os.close(here)
+
+
+class NamespaceSocket(ABC):
+    """
+    A socket of the network namespace that this thread is in when it is opened. It stays there.
+
+    A subclass opens it in its constructor, which takes no argument.
+    """
+
+    @classmethod
+    def inside(cls, path: str) -> Self:
+        """Open one in the namespace at `path`. Raises OSError where there is none."""
+        with inside(path):
+            return cls()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the socket."""
 
 
 def cookie() -> int | None:

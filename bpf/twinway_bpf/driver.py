@@ -41,7 +41,7 @@ class KernelDriver(Driver):
 
     def requirements(self) -> tuple[Requirement, ...]:
         """What every driver needs, and what this way of serving pods does."""
-        return (*requirements.common(self.context), *self._path.requirements())
+        return requirements.found(self.context, self._path.requirements)
 
     def start(self) -> None:
         """Load and adopt. Raises Unsupported before anything is touched."""

@@ -76,7 +76,7 @@ class PodPath(ABC):
 
     @abstractmethod
     def requirements(self) -> tuple[Requirement, ...]:
-        """What it needs of the kernel beside what every driver needs."""
+        """What it needs of the kernel beside what every driver needs. Called with the privileges to probe it."""
 
     def load(self) -> None:
         """Load all programs that it may attach. Raises LoadError."""

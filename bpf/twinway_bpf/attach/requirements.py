@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 
@@ -16,10 +16,15 @@ from twinway_bpf.load.pins import BPF_FS_MAGIC, file_system
 _CGROUP2_MAGIC = 0x63677270
 
 
-def common(context: NodeContext) -> tuple[Requirement, ...]:
-    """What every driver needs: privileges, file systems, socket hooks."""
-    # without privileges the socket hooks cannot be probed
-    return (*_node(context), *(_socket_hooks() if features.may_load() else ()))
+def found(context: NodeContext, path: Callable[[], tuple[Requirement, ...]]) -> tuple[Requirement, ...]:
+    """
+    Probe what a driver needs: of the node, of socket hooks, of its `path`, of hooks at devices.
+
+    Without privileges nothing but the node can be probed, and `path` is not called.
+    """
+    if not features.may_load():
+        return _node(context)
+    return (*_node(context), *_socket_hooks(), *path(), *_at_devices())
 
 
 def _node(context: NodeContext) -> tuple[Requirement, ...]:
@@ -87,10 +92,7 @@ def _socket_hooks() -> tuple[Requirement, ...]:
     )
 
 
-def at_devices() -> tuple[Requirement, ...]:
-    """What programs at devices use, whatever they do."""
-    if not features.may_load():
-        return ()
+def _at_devices() -> tuple[Requirement, ...]:
     return (
         may(
             "netns cookies on packets (6.15)",

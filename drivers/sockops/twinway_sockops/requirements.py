@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from twinway.driver import Requirement
-from twinway_bpf.attach.requirements import at_devices, must
+from twinway_bpf.attach.requirements import must
 from twinway_bpf.load import features
 
 
 def socket_path() -> tuple[Requirement, ...]:
     """Of policy at sockets, and of the guard at devices."""
-    if not features.may_load():
-        return ()
     return (
         must(
             "socket look-up on packets (5.1)",
             present=features.has_socket_lookup(),
             remedy="use kernel 5.10 or newer",
         ),
-        *at_devices(),
     )

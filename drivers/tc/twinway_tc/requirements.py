@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from twinway.driver import Requirement
-from twinway_bpf.attach.requirements import at_devices, may, must
+from twinway_bpf.attach.requirements import may, must
 from twinway_bpf.load import features
 
 
 def packet_path() -> tuple[Requirement, ...]:
     """Of tc programs that translate packets and deliver them."""
-    if not features.may_load():
-        return ()
     return (
         must("redirect_neigh (5.10)", present=features.has_redirect_neigh(), remedy="use kernel 5.10 or newer"),
         may(
@@ -23,5 +21,4 @@ def packet_path() -> tuple[Requirement, ...]:
             present=features.has_coarse_clock(),
             without="a connection's age is read from the exact clock, which takes longer",
         ),
-        *at_devices(),
     )

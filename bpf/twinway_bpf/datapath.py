@@ -199,7 +199,7 @@ class Datapath:
     def _leave(self, pods: Pods) -> None:
         self._path.leave(pods)
         know_namespaces(self._node.table("tw_netns"), pods.devices.values())
-        self._hooked = pods.hooked()
+        self._hooked = pods.hooked
 
     # The host's addresses are read when pods come or go, because plugins may add some then (ptp's gateways).
     def _look(self, change: Change, *, check: bool) -> Pods:
@@ -213,8 +213,7 @@ class Datapath:
             served = {each.address for service in change.state.services.values() for each in service.frontends}
             self._node_addresses = (local_addresses() - served) | frozenset(change.state.addresses)
             self._attachments = attachments
-        pods = Pods(endpoints, self._found, check)
-        return replace(pods, moved=check or pods.hooked() != self._hooked)
+        return Pods(endpoints, self._found, check, self._hooked)
 
 
 def _few(lines: Sequence[str], most: int = 3) -> str:

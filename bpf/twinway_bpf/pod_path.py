@@ -12,8 +12,9 @@ before it, or what speaks for the pod must be known before, as the path needs it
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from twinway.driver import Change, Health, Requirement
@@ -35,30 +36,45 @@ class PodHook(NamedTuple):
     under_policy: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Pods:
     """The pods of one state and their devices. A pod whose namespace has gone has no device."""
 
     endpoints: Endpoints
     devices: Devices
-    check: bool = False
+    check: bool
     """Whether hooks that were set before are looked at again."""
-    moved: bool = True
-    """Whether hooks belong elsewhere than after the last apply; true with `check`, too."""
+    before: Sequence[PodHook]
+    """`hooked` of the last apply that came to its end."""
 
+    @cached_property
     def under_policy(self) -> dict[ObjectRef, Endpoint]:
         """Those that a policy selects."""
         return {ref: endpoint for ref, endpoint in self.endpoints.items() if endpoint.policy != NO_POLICY}
 
+    @cached_property
     def under_none(self) -> dict[ObjectRef, Endpoint]:
         """The others."""
         return {ref: endpoint for ref, endpoint in self.endpoints.items() if endpoint.policy == NO_POLICY}
 
+    @cached_property
     def hooked(self) -> list[PodHook]:
-        """What `moved` compares."""
+        """What decides where the hooks of these pods are."""
         return [
             PodHook(each.attachment, self.devices.get(ref), each.policy != NO_POLICY)
             for ref, each in self.endpoints.items()
+        ]
+
+    @cached_property
+    def moved(self) -> bool:
+        """Whether hooks belong elsewhere than before; true with `check`, too."""
+        return self.check or self.hooked != self.before
+
+    @cached_property
+    def moved_under_policy(self) -> bool:
+        """Whether hooks of pods under a policy belong elsewhere than before."""
+        return [each for each in self.hooked if each.under_policy] != [
+            each for each in self.before if each.under_policy
         ]
 
 

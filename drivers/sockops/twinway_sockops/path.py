@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from twinway.driver import Change, Health, Requirement
 from twinway_bpf.connections.users import Namespace, namespaces
 from twinway_bpf.node import NodeKernel
-from twinway_bpf.pod_path import PodHook, PodPath, Pods
+from twinway_bpf.pod_path import PodPath, Pods
 from twinway_bpf.tables.endpoints import Switch
 from twinway_bpf.tables.layout import CfgFlag
 from twinway_sockops.placement import GUARD
@@ -23,7 +23,6 @@ class SocketPath(PodPath):
         super().__init__(node, GUARD)
         self._policy = SocketPolicy(node, self.hooks, calm=calm)
         self._placed: tuple[str, ...] = ()
-        self._guarded: list[PodHook] = []
 
     def requirements(self) -> tuple[Requirement, ...]:
         """Storage and look-up of sockets, and tc for the guard."""
@@ -49,21 +48,20 @@ class SocketPath(PodPath):
 
         Pods whose policy ends keep what they carry, since they have not switched yet.
         """
-        hooked = pods.under_policy()
+        hooked = pods.under_policy
         self._policy.before(change, hooked, again=pods.check)
         self._placed = ()
         if not pods.moved:
             return ()
         self._placed = self.hooks.attach(hooked, pods.devices, check=pods.check)
-        free = self.hooks.attach(pods.under_none(), pods.devices, check=pods.check, weaken=False)
+        free = self.hooks.attach(pods.under_none, pods.devices, check=pods.check, weaken=False)
         return self._placed + free
 
     def after_switch(self, change: Change, pods: Pods, switch: Switch) -> tuple[str, ...]:
         """Begin the way to idle, after which sockets' packets pass unseen."""
-        moved = self._under_policy(pods) != self._guarded
         # what began while a hook was missing has not been judged
-        anew = switch.judge_anew or moved or bool(self._placed)
-        self._policy.after(change, pods.under_policy(), pods.devices, anew=anew)
+        anew = switch.judge_anew or pods.moved_under_policy or bool(self._placed)
+        self._policy.after(change, pods.under_policy, pods.devices, anew=anew)
         return ()
 
     def take_charge(self) -> None:
@@ -74,8 +72,7 @@ class SocketPath(PodPath):
         """Detach the guard where it is not needed; what looks at sockets goes last."""
         self.hooks.attach(pods.endpoints, pods.devices, check=False)
         super().leave(pods)
-        self._policy.leave(pods.under_policy(), pods.devices)
-        self._guarded = self._under_policy(pods)
+        self._policy.leave(pods.under_policy, pods.devices)
 
     def catch_up(self) -> float | None:
         """Take the next step to idle."""
@@ -112,7 +109,3 @@ class SocketPath(PodPath):
         """Close the loaded programs; attached ones stay."""
         super().close()
         self._policy.close()
-
-    @staticmethod
-    def _under_policy(pods: Pods) -> list[PodHook]:
-        return [each for each in pods.hooked() if each.under_policy]

@@ -24,8 +24,8 @@ logger = logging.getLogger(__name__)
 SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 PAUSE = 0.2
 """Seconds until the next try after a shortage."""
-TURN = 1.0
-"""Seconds between two looks for clients that keep us waiting."""
+SCAN_SECONDS = 1.0
+"""Between two scans for clients that have been silent for too long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ class Listener:
     def _ready(self, listening: socket.socket) -> bool:
         poller = select.poll()
         poller.register(listening, select.POLLIN)
-        return bool(poller.poll(TURN * 1000)) and not self._closed
+        return bool(poller.poll(SCAN_SECONDS * 1000)) and not self._closed
 
     def _welcome(self, listening: socket.socket) -> None:
         if not self._make_room():

@@ -12,7 +12,7 @@ import pytest
 from tests.cluster.binaries import api_server, debian_etcd, streaming_etcd
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.following import Following
-from twinway.sources.kubernetes.transport import Patience
+from twinway.sources.kubernetes.transport import Timeouts
 from twinway_lab.network.syscalls import enter_netns, new_netns
 
 ETCDS = {"etcd-3.4": debian_etcd(), "etcd-3.6": streaming_etcd()}
@@ -68,8 +68,8 @@ def follow() -> Iterator[Callable[..., Following]]:
     """Start a source that is stopped when the test ends."""
     started: list[Following] = []
 
-    def start(plane: ControlPlane, patience: Patience = Patience()) -> Following:  # noqa: B008
-        started.append(Following(plane.pki.kubeconfig, patience))
+    def start(plane: ControlPlane, timeouts: Timeouts = Timeouts()) -> Following:  # noqa: B008
+        started.append(Following(plane.pki.kubeconfig, timeouts))
         return started[-1]
 
     yield start

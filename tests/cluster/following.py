@@ -10,14 +10,14 @@ from pathlib import Path
 from twinway.model.cluster import Cluster
 from twinway.sources.base import Latest
 from twinway.sources.kubernetes.source import KubernetesSource
-from twinway.sources.kubernetes.transport import Patience, connect
+from twinway.sources.kubernetes.transport import Timeouts, connect
 
 
 class Following:
     """The source, and every snapshot that it has put."""
 
-    def __init__(self, kubeconfig: Path, patience: Patience = Patience()) -> None:  # noqa: B008
-        self.source = KubernetesSource(partial(connect, kubeconfig, "", patience), "n1")
+    def __init__(self, kubeconfig: Path, timeouts: Timeouts = Timeouts()) -> None:  # noqa: B008
+        self.source = KubernetesSource(partial(connect, kubeconfig, "", timeouts), "n1")
         self._slot: Latest[Cluster] = Latest()
         self.snapshots: list[Cluster] = []
         self.source.start(self._slot)

@@ -6,9 +6,9 @@ import signal
 
 from tests.cluster.objects import namespace, service
 from twinway.model.net import ObjectRef
-from twinway.sources.kubernetes.transport import Patience
+from twinway.sources.kubernetes.transport import Timeouts
 
-IMPATIENT = Patience(connect=1.0, answer=2.0, silence=3.0)
+SHORT = Timeouts(connect=1.0, answer=2.0, silence=3.0)
 
 
 def has(name):
@@ -68,7 +68,7 @@ def test_history_that_was_compacted_is_listed_again(plane, follow):
 def test_a_server_that_is_stopped(plane, follow):
     """Its silence is noticed; the last state stays, and goes on when the server does."""
     plane.api.create(service("before"))
-    following = follow(plane, IMPATIENT)
+    following = follow(plane, SHORT)
     before = following.until(has("before"))
     plane.signal_server(signal.SIGSTOP)
     following.until_error("no answer in time", seconds=30)

@@ -17,8 +17,8 @@ from typing import Any
 
 from twinway.errors import SourceError
 
-LONGEST_WISH = 60.0
-"""Of the pauses that a server asks for, in seconds."""
+LONGEST_RETRY_AFTER = 60.0
+"""The longest pause that a server's Retry-After is obeyed for, in seconds."""
 
 
 class RequestError(SourceError):
@@ -54,12 +54,12 @@ class RefusedError(RequestError):
 
 
 def refusal(status: object, document: object, retry_after: str | None = None) -> RefusedError:
-    """The error that a `Status` object tells, or the HTTP status alone where there is none."""
+    """The error of a `Status` object, or of the HTTP status alone where there is none."""
     said: Mapping[str, Any] = document if isinstance(document, Mapping) else {}
     code = said.get("code", status)
     number = code if isinstance(code, int) else 500
     seconds = int(retry_after) if retry_after is not None and re.fullmatch("[0-9]{1,5}", retry_after) else 0
-    return RefusedError(number, _one_line(said.get("message")), min(float(seconds), LONGEST_WISH))
+    return RefusedError(number, _one_line(said.get("message")), min(float(seconds), LONGEST_RETRY_AFTER))
 
 
 def _one_line(message: object) -> str:

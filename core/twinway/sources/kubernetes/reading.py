@@ -141,7 +141,7 @@ class Reading:
         self._listing = False
 
     def newer_than(self, revision: int) -> bool:
-        """Whether the server, whose newest version this is, has forgotten what it said."""
+        """Whether what was read is newer than `revision`, the newest version that the server has."""
         return revision_of(self.version) > revision
 
     def _watching(self) -> Mapping[str, str]:

@@ -55,7 +55,7 @@ class Reflector:
         """Follow the kind until `stop`."""
         try:
             while not self._stopping.wait(max(self._pacing.pause(self._failures), self._retry_after)):
-                self._turn()
+                self._request()
         except Stopped:
             return
 
@@ -69,7 +69,7 @@ class Reflector:
         if stream := self._stream:
             stream.interrupt()
 
-    def _turn(self) -> None:
+    def _request(self) -> None:
         self._place.arrive()
         session = self._connection.session()
         self._recognise(session)
@@ -96,7 +96,7 @@ class Reflector:
             self._failed(GarbledError(f"the answer could not be used: {type(error).__name__}"))
 
     def _recognise(self, session: Session) -> None:
-        """List again where the server is not the one that was read, or has forgotten what it said."""
+        """List again if the server is not the one that was read, or has lost what was read from it."""
         last, self._session = self._session, session
         if last is session:
             return
@@ -107,7 +107,10 @@ class Reflector:
             logger.warning("another cluster answers, listing again kind=%s", self.resource.kind)
             self._reading.reset()
         elif self._reading.newer_than(session.revision):
-            logger.warning("the server is behind what it said, listing again kind=%s", self.resource.kind)
+            logger.warning(
+                "the server's newest version is older than what was read, listing again kind=%s",
+                self.resource.kind,
+            )
             self._reading.reset()
 
     def _watch(self, session: Session, path: str, request: Request) -> None:
@@ -147,7 +150,10 @@ class Reflector:
             self._retry_after = error.retry_after
             self._failed(error)
         elif error.expired:
-            logger.info("the server has no such old history any more, listing again kind=%s", self.resource.kind)
+            logger.info(
+                "the server no longer has the history that was asked for, listing again kind=%s",
+                self.resource.kind,
+            )
             self._failures += 1
 
     def _failed(self, error: RequestError) -> None:

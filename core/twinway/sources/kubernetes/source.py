@@ -127,7 +127,7 @@ class KubernetesSource:
         if error is None:
             logger.info("the Kubernetes API can be read again")
         else:
-            logger.warning("the Kubernetes API cannot be read, what it said stays error=%r", error)
+            logger.warning("the Kubernetes API cannot be read, the last state stays in force error=%r", error)
 
 
 def _absence(part: Part, reading: Reading) -> Callable[[], None]:

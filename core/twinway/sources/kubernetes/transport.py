@@ -24,7 +24,7 @@ PARTIAL = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1"
 CHUNK = 1 << 16
 
 
-class Patience(NamedTuple):
+class Timeouts(NamedTuple):
     """How long to wait for the server, in seconds."""
 
     connect: float = 5.0
@@ -60,16 +60,16 @@ class Stream:
 class Transport:
     """A server and the credentials for it."""
 
-    def __init__(self, client: Any, patience: Patience) -> None:
+    def __init__(self, client: Any, timeouts: Timeouts) -> None:
         """`client` is the official `ApiClient`."""
         self._client = client
-        self._patience = patience
+        self._timeouts = timeouts
         self.host: str = client.configuration.host
 
     def get(self, path: str, query: Mapping[str, str], *, metadata_only: bool = False) -> Mapping[str, Any]:
         """The answer, a JSON object; raises `RequestError`."""
         with _answering():
-            response = self._request(path, query, "List" if metadata_only else None, self._patience.answer)
+            response = self._request(path, query, "List" if metadata_only else None, self._timeouts.answer)
             try:
                 return _parsed(response.read())
             finally:
@@ -79,7 +79,7 @@ class Transport:
         """The events; raises `RequestError` where the server refuses. Close it."""
         with _answering():
             asked = {"watch": "1", **query}
-            return Stream(self._request(path, asked, "" if metadata_only else None, self._patience.silence))
+            return Stream(self._request(path, asked, "" if metadata_only else None, self._timeouts.silence))
 
     def close(self) -> None:
         """Close the connections that no request uses."""
@@ -91,7 +91,7 @@ class Transport:
         for setting in self._client.configuration.auth_settings().values():
             headers[setting["key"]] = setting["value"]
         url = f"{self.host}{path}?{urlencode(query)}" if query else f"{self.host}{path}"
-        timeouts = (self._patience.connect, seconds)
+        timeouts = (self._timeouts.connect, seconds)
         answer = self._client.call_api("GET", url, header_params=headers, _request_timeout=timeouts)
         response = answer.response
         if answer.status == 200:
@@ -102,7 +102,7 @@ class Transport:
         raise refusal(answer.status, None, response.headers.get("Retry-After"))
 
 
-def connect(kubeconfig: Path | None, context: str = "", patience: Patience = Patience()) -> Transport:  # noqa: B008
+def connect(kubeconfig: Path | None, context: str = "", timeouts: Timeouts = Timeouts()) -> Transport:  # noqa: B008
     """
     The server that a kubeconfig names, or without one the server of the cluster that this process is a pod of.
 
@@ -125,7 +125,7 @@ def connect(kubeconfig: Path | None, context: str = "", patience: Patience = Pat
         raise SourceError(f"{place}: {' '.join(str(error).split())}") from error
     if configuration.host == Configuration().host:
         raise SourceError(f"{kubeconfig}: the cluster of the context has no server")
-    return Transport(ApiClient(configuration), patience)
+    return Transport(ApiClient(configuration), timeouts)
 
 
 def _parsed(text: bytes) -> Mapping[str, Any]:

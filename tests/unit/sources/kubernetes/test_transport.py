@@ -9,7 +9,7 @@ import pytest
 
 from twinway.errors import SourceError
 from twinway.sources.kubernetes.failures import UnreachableError
-from twinway.sources.kubernetes.transport import Patience, connect
+from twinway.sources.kubernetes.transport import Timeouts, connect
 
 
 def config(**changes):
@@ -73,7 +73,7 @@ def test_what_is_wrong_with_a_connection_is_said_in_a_few_words(tmp_path):
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
         path = tmp_path / "kubeconfig"
         path.write_text(config(clusters=[{"name": "k", "cluster": {"server": address}}]))
-        transport = connect(path, patience=Patience(connect=1.0, answer=0.1))
+        transport = connect(path, timeouts=Timeouts(connect=1.0, answer=0.1))
         with pytest.raises(UnreachableError, match=r"^connection refused$"):
             transport.get("/api", {})
         silent.listen()

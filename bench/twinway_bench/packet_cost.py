@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import socket
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,11 +21,11 @@ from twinway_bench.places import output
 from twinway_bench.policy_packets import policies
 from twinway_bench.programs import program_at
 from twinway_bench.results import Effort, Figure, Section
-from twinway_bpf.load import libbpf
 from twinway_testing import frames, site, testrun
 from twinway_testing.frames import ACK, SYN, End, end
 
 COUNTS = (0, 1, 120)
+TC_ACT_REDIRECT = 7  # Source: include/uapi/linux/pkt_cls.h
 PACKETS = 1_000
 SETTLED = ("later packet", "answer")
 CLIENT, SERVER, SERVICE = "10.244.1.2", "10.244.1.3", "10.96.0.80"
@@ -119,12 +118,7 @@ def _packets(program: int, first: int) -> Iterator[tuple[str, list[int]]]:
 
 
 def timed(program: int, packet: bytes, context: testrun.Context) -> int:
-    """What the kernel says that a program took on a packet: nanoseconds, as its clock goes."""
-    given = ctypes.create_string_buffer(packet, len(packet))
-    opts = libbpf._TestRunOpts(sz=ctypes.sizeof(libbpf._TestRunOpts), repeat=1)
-    opts.data_in, opts.data_size_in = ctypes.addressof(given), len(packet)
-    opts.ctx_in, opts.ctx_size_in = ctypes.addressof(context), ctypes.sizeof(context)
-    if libbpf._lib().bpf_prog_test_run_opts(program, ctypes.byref(opts)) < 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-    assert opts.retval == 7, f"a packet was not delivered: {opts.retval}"  # TC_ACT_REDIRECT
-    return int(opts.duration)
+    """Nanoseconds that a program took for a packet, by the kernel's clock."""
+    ran = testrun.run(program, packet, context)
+    assert ran.action == TC_ACT_REDIRECT, f"a packet was not delivered: {ran.action}"
+    return ran.duration

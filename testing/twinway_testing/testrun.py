@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
 from ctypes import c_uint8 as u8
 from ctypes import c_uint32 as u32
 from ctypes import c_uint64 as u64
@@ -42,19 +41,11 @@ class Ran(NamedTuple):
     action: int
     packet: bytes
     mark: int
+    duration: int
+    """Nanoseconds, by the kernel's clock."""
 
 
 def run(program: int, packet: bytes, context: Context) -> Ran:
-    """One run of a program on a packet; redirects are announced and not carried out."""
-    given = ctypes.create_string_buffer(packet, len(packet))
-    left = ctypes.create_string_buffer(ROOM)
-    after = Context()
-    opts = libbpf._TestRunOpts(sz=ctypes.sizeof(libbpf._TestRunOpts), repeat=1)
-    opts.data_in, opts.data_size_in = ctypes.addressof(given), len(packet)
-    opts.data_out, opts.data_size_out = ctypes.addressof(left), ROOM
-    opts.ctx_in, opts.ctx_size_in = ctypes.addressof(context), ctypes.sizeof(context)
-    opts.ctx_out, opts.ctx_size_out = ctypes.addressof(after), ctypes.sizeof(after)
-    if libbpf._lib().bpf_prog_test_run_opts(program, ctypes.byref(opts)) < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-    return Ran(ctypes.c_int32(opts.retval).value, left.raw[: opts.data_size_out], after.mark)
+    """Run a program on a packet. Redirects are announced and not carried out."""
+    done = libbpf.prog_test_run(program, packet, bytes(context), ROOM)
+    return Ran(done.retval, done.packet, Context.from_buffer_copy(done.context).mark, done.duration)

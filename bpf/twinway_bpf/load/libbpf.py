@@ -12,7 +12,7 @@ import errno
 import os
 from ctypes import c_char_p, c_int, c_size_t, c_uint32, c_uint64, c_void_p
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 _NOEXIST = 1  # BPF_NOEXIST
 
@@ -352,17 +352,34 @@ def map_lookup_batch(
     return keys.raw[: got * key_size], values.raw[: got * value_size], got, None if ended else following.raw
 
 
-def prog_test_run(prog: int, data: bytes, room: int = 4096, ctx: bytes = b"") -> tuple[int, bytes]:
-    """Run a program once on a packet: its return value and the packet afterwards."""
-    out = ctypes.create_string_buffer(room)
-    given = ctypes.create_string_buffer(data, len(data))
-    opts = _TestRunOpts(sz=ctypes.sizeof(_TestRunOpts), repeat=1, data_size_in=len(data), data_size_out=room)
-    opts.data_in, opts.data_out = ctypes.addressof(given), ctypes.addressof(out)
-    context = ctypes.create_string_buffer(ctx, len(ctx)) if ctx else None
-    if context is not None:
-        opts.ctx_in, opts.ctx_size_in = ctypes.addressof(context), len(ctx)
+class TestRun(NamedTuple):
+    """What a program did with a packet."""
+
+    retval: int
+    packet: bytes
+    context: bytes
+    """The context as the program left it."""
+    duration: int
+    """Nanoseconds that the run took."""
+
+
+def prog_test_run(prog: int, packet: bytes, context: bytes, room: int) -> TestRun:
+    """
+    Run a program once on a packet, with `context` for its `struct __sk_buff` (BPF_PROG_TEST_RUN).
+
+    `room`: bytes that the packet may have afterwards.
+    """
+    given, left = ctypes.create_string_buffer(packet, len(packet)), ctypes.create_string_buffer(room)
+    before = ctypes.create_string_buffer(context, len(context))
+    after = ctypes.create_string_buffer(len(context))
+    opts = _TestRunOpts(sz=ctypes.sizeof(_TestRunOpts), repeat=1)
+    opts.data_in, opts.data_size_in = ctypes.addressof(given), len(packet)
+    opts.data_out, opts.data_size_out = ctypes.addressof(left), room
+    opts.ctx_in, opts.ctx_size_in = ctypes.addressof(before), len(context)
+    opts.ctx_out, opts.ctx_size_out = ctypes.addressof(after), len(context)
     _checked(_lib().bpf_prog_test_run_opts(prog, ctypes.byref(opts)))
-    return ctypes.c_int32(opts.retval).value, out.raw[: opts.data_size_out]
+    retval = ctypes.c_int32(opts.retval).value
+    return TestRun(retval, left.raw[: opts.data_size_out], after.raw, int(opts.duration))
 
 
 class BatchError(OSError):

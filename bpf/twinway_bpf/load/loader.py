@@ -164,11 +164,6 @@ def source_key(source: str) -> str:
     return bundle.key_of("\n".join(parts))
 
 
-def verified_instructions(descriptor: int) -> int:
-    """Instructions that the verifier processed for a program; 0 where the kernel does not say (before 5.16)."""
-    return int(libbpf.prog_info(descriptor).verified_insns)
-
-
 def _refused(program: Program, code: bytes, error: OSError) -> LoadError:
     if error.errno == errno.EPERM:
         return LoadError(

@@ -17,10 +17,7 @@ class Settings:
 
     def read(self) -> Cfg:
         """The present settings."""
-        value = self._table.lookup(_KEY)
-        if value is None:
-            raise DriverError("map tw_cfg: its one entry is missing, which an array cannot lack")
-        return Cfg.from_buffer_copy(value)
+        return Cfg.from_buffer_copy(_entry(self._table, "tw_cfg"))
 
     def write(self, **fields: int) -> bool:
         """Set fields. False if they had these values already."""
@@ -50,7 +47,11 @@ class Notices:
 
     def read(self) -> Notes:
         """The notices that have been written so far."""
-        value = self._table.lookup(_KEY)
-        if value is None:
-            raise DriverError("map tw_notes: its one entry is missing, which an array cannot lack")
-        return Notes.from_buffer_copy(value)
+        return Notes.from_buffer_copy(_entry(self._table, "tw_notes"))
+
+
+def _entry(table: Map, name: str) -> bytes:
+    value = table.lookup(_KEY)
+    if value is None:
+        raise DriverError(f"map {name}: its one entry is missing, which an array cannot lack")
+    return value

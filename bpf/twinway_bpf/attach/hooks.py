@@ -20,7 +20,7 @@ from twinway_bpf.load.loader import Loader
 from twinway_bpf.load.pins import Pins
 from twinway_bpf.load.programs import Program
 from twinway_bpf.netlink.devices import PodDevice, pod_device, shared_parents, uplinks
-from twinway_bpf.netlink.links import Link, Links
+from twinway_bpf.netlink.links import Link, LinksOnce
 
 Endpoints = Mapping[ObjectRef, Endpoint]
 Devices = Mapping[ObjectRef, PodDevice]
@@ -40,12 +40,12 @@ class PodDevices:
         self._known = {}
         found = {}
         with contextlib.ExitStack() as until_found:
-            own: Links | None = None
+            own: LinksOnce | None = None
             for ref, endpoint in endpoints.items():
                 attachment = endpoint.attachment
                 device = known.get(attachment)
                 if device is None:
-                    own = own or until_found.enter_context(Links())
+                    own = own or until_found.enter_context(LinksOnce())
                     try:
                         device = pod_device(own, attachment.netns, attachment.ifname)
                     except DriverError as error:

@@ -104,6 +104,32 @@ class Links(netns.NamespaceSocket):
             raise OSError(error.code, str(error.args[1])) from error
 
 
+class LinksOnce(Links):
+    """
+    As `Links`, but the kernel is asked once for each device and each kind.
+
+    For one look at many pods, most of which may be on the same parent.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._devices: dict[tuple[str, int], Link | None] = {}
+        self._kinds: dict[str, tuple[Link, ...]] = {}
+
+    def link(self, *, name: str = "", index: int = 0) -> Link | None:
+        """Return the device of that index, or else name, as it was when it was first asked for."""
+        key = (name, index)
+        if key not in self._devices:
+            self._devices[key] = super().link(name=name, index=index)
+        return self._devices[key]
+
+    def links(self, *, kind: str = "") -> tuple[Link, ...]:
+        """Return all devices, or those of one kind, as they were when they were first asked for."""
+        if kind not in self._kinds:
+            self._kinds[kind] = super().links(kind=kind)
+        return self._kinds[kind]
+
+
 def _link(message: Message) -> Link:
     netns_id = message.get("link_netnsid")
     return Link(

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Rewriting the ends of a packet, and of what an ICMP error quotes, with every checksum they are in. */
+/* Writes translated addresses and ports into a packet, or into what an ICMP error quotes, with their checksums. */
 #ifndef TW_NAT_H
 #define TW_NAT_H
 
@@ -14,7 +14,7 @@ static __always_inline int nat_checksum_at(const struct tw_pkt *pkt)
 		return pkt->l4 + 6;
 	case PROTO_ICMPV6:
 		return pkt->l4 + 2;
-	default: /* ICMP has no pseudo header, SCTP's CRC leaves addresses out */
+	default: /* no pseudo header in ICMP, no addresses in SCTP's CRC */
 		return 0;
 	}
 }
@@ -25,7 +25,7 @@ static __always_inline __u64 nat_checksum_flags(const struct tw_pkt *pkt)
 	return pkt->proto == PROTO_UDP ? BPF_F_MARK_MANGLED_0 : 0;
 }
 
-/* Only the kernel knows whether a checksum is whole yet, or of the pseudo header alone. */
+/* The kernel updates it, because only the kernel knows whether it covers more than the pseudo header yet. */
 static __always_inline int nat_checksum(struct __sk_buff *skb, const struct tw_pkt *pkt,
 					__u32 addresses, __u32 ports)
 {
@@ -40,8 +40,8 @@ static __always_inline int nat_checksum(struct __sk_buff *skb, const struct tw_p
 }
 
 /*
- * What a change adds to a checksum, given the sums of the 32-bit words that were there
- * and that are now: ones' complement arithmetic does not care about the size of words (RFC 1624).
+ * The difference for a checksum between two sums of 32-bit words. The size of the words does not matter in
+ * ones' complement arithmetic (RFC 1624).
  */
 static __always_inline __u32 nat_difference(__u64 from, __u64 to)
 {
@@ -59,7 +59,7 @@ static __always_inline __u64 nat_sum(const __be32 *addr)
 	return (__u64)addr[0] + addr[1] + addr[2] + addr[3];
 }
 
-/* Write addresses; answers what that means for checksums, 0 where the packet could not be written. */
+/* Write the addresses. Returns the difference for checksums; 0: the packet could not be written. */
 static __always_inline __u32 nat_write4(struct __sk_buff *skb, const struct tw_pkt *pkt)
 {
 	struct ip4_hdr *ip = packet_at(skb, ETH_HLEN, sizeof(*ip));
@@ -91,7 +91,7 @@ static __always_inline __u32 nat_write6(struct __sk_buff *skb, const struct tw_p
 	return nat_difference(before, after);
 }
 
-/* Let the packet bear the ends that pkt says, with every checksum that they are in. */
+/* Write the ends of pkt into the packet, and update every checksum that covers them. */
 static __always_inline int nat_write(struct __sk_buff *skb, const struct tw_pkt *pkt)
 {
 	struct port_pair *is;
@@ -118,9 +118,9 @@ enum tw_side {
 };
 
 /*
- * The same for the packet that an ICMP error quotes. Its transport checksum is left alone: it may
- * be cut off, and nobody checks it. An IPv4 header's own checksum absorbs its address, so that of
- * ICMP, which covers both, sees the port alone; ICMPv6 sees address and port.
+ * Write one end of the packet that an ICMP error quotes. The quoted transport checksum stays, because it may be
+ * cut off and nobody verifies it. The checksum of ICMP also covers the quoted IPv4 header's own checksum, which
+ * compensates for the address, so only the port changes it; that of ICMPv6 changes with address and port.
  */
 static __always_inline int nat_quoted(struct __sk_buff *skb, const struct tw_pkt *pkt,
 				      const struct tw_pkt *quoted, enum tw_side side,

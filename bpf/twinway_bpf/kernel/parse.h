@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Bytes to struct tw_pkt. Only this file knows where headers are. */
+/* Parses a packet into struct tw_pkt. Only this file knows where headers are. */
 #ifndef TW_PARSE_H
 #define TW_PARSE_H
 
@@ -12,7 +12,7 @@ enum tw_frag {
 	TW_FRAG_LATER = 2, /* has none */
 };
 
-/* What an ICMP message is to us. */
+/* How the programs treat an ICMP message. */
 enum tw_icmp {
 	TW_ICMP_NONE = 0,
 	TW_ICMP_ECHO = 1,
@@ -41,26 +41,26 @@ struct tw_pkt {
 	__u8 icmp; /* enum tw_icmp */
 	__u8 ttl;
 	__u16 len;    /* of the IP packet, host order */
-	__u8 changed; /* an end is not what the packet says any more: nat_write() */
+	__u8 changed; /* an end differs from the packet's bytes until nat_write() */
 	__u8 where;   /* enum tw_where */
 	__u8 pad[2];
 	int action; /* TC_ACT_* once a stage has decided where the packet goes */
-	__u32 end; /* offset behind the IP packet's last byte: padding follows, and nothing is read there */
+	__u32 end; /* offset behind the IP packet's last byte; the padding that follows is never read */
 };
 
 /* Extension headers that may stand before the transport header. */
 #define PARSE_EXTENSIONS 4
 
-/* Does the IP packet hold `len` bytes at `at`? What a receiver would not read is not judged by. */
+/* Does the IP packet hold `len` bytes at `at`? A receiver reads nothing beyond it, so nothing there counts. */
 static __always_inline bool parse_holds(const struct tw_pkt *pkt, __u32 at, __u32 len)
 {
 	return at + len <= pkt->end;
 }
 
 /*
- * The packet ends where its IP length says, and not beyond pkt->end, the place where its bytes do.
- * A quoted packet may be cut off; no receiver takes any other that is. Without a length are the
- * kernel's own jumbo packets (BIG TCP); from others no receiver takes such a one.
+ * Set pkt->end by the IP length, which must not exceed the bytes there are. Receivers drop a packet that is cut
+ * off, so only a quoted one may be. Length 0 is legal in the kernel's own jumbo packets (BIG TCP) alone;
+ * receivers drop others.
  */
 static __always_inline int parse_end(struct tw_pkt *pkt, __u32 at, __u32 len, bool quoted)
 {
@@ -116,7 +116,7 @@ static __always_inline int parse_extension(struct __sk_buff *skb, struct tw_pkt 
 	/* the shortest has 8 bytes */
 	if (!parse_holds(pkt, pkt->l4, 8) || bpf_skb_load_bytes(skb, pkt->l4, head, sizeof(head)))
 		return -TW_DROP_SHORT;
-	/* it is on its way to somebody else than its header says */
+	/* segments are left: the final destination is not the one in the IP header */
 	if (*next == PROTO_ROUTING && head[3])
 		return -TW_DROP_SHORT;
 	if (*next == PROTO_FRAGMENT) {
@@ -146,7 +146,7 @@ static __always_inline int parse_ip6(struct __sk_buff *skb, __u16 at, struct tw_
 		return TW_DROP_SHORT;
 	if ((be32(ip.version_class_flow) >> 28) != 6)
 		return TW_DROP_SHORT;
-	/* nobody's address: no receiver takes it, and tw_ep has keys of this form (device.h) */
+	/* multicast: no receiver accepts it as a source, and tw_ep has keys of this form (device.h) */
 	if (!quoted && (ip.saddr[0] & be32(0xff000000)) == be32(0xff000000))
 		return TW_DROP_SHORT;
 	addr_copy(pkt->src.addr, ip.saddr);
@@ -169,7 +169,7 @@ static __always_inline int parse_ip6(struct __sk_buff *skb, __u16 at, struct tw_
 		if (!more)
 			break;
 	}
-	/* what stands behind more of them would be judged by the wrong protocol */
+	/* behind further headers is a protocol that is not known here */
 	if (pkt->frag != TW_FRAG_LATER && is_extension(next))
 		return TW_DROP_SHORT;
 	if (pkt->l4 > pkt->end)
@@ -179,9 +179,8 @@ static __always_inline int parse_ip6(struct __sk_buff *skb, __u16 at, struct tw_
 }
 
 /*
- * Multicast listeners (hop limit 1: RFC 2710, RFC 3810), routers and neighbours (255: RFC 4861),
- * never in fragments (RFC 6980): as they are sent on their link, and with no other limit, which
- * would carry them past policy to a pod elsewhere.
+ * Is it multicast listener discovery (hop limit 1: RFC 2710, RFC 3810) or neighbour discovery (255: RFC 4861), not
+ * in a fragment (RFC 6980)? With another hop limit it could reach a pod elsewhere, so policy judges it.
  */
 static __always_inline bool icmp_is_of_link(const struct tw_pkt *pkt, __u8 type)
 {
@@ -223,7 +222,7 @@ static __always_inline int parse_icmp(struct __sk_buff *skb, struct tw_pkt *pkt)
 	return TW_GO_ON;
 }
 
-/* How long a header is whose ports we need; a first fragment holds all of it (RFC 1858, RFC 8200). */
+/* The size of a header with ports. A first fragment must hold all of it (RFC 1858, RFC 8200). */
 static __always_inline __u32 parse_transport_size(__u8 proto)
 {
 	if (proto == PROTO_TCP)
@@ -231,7 +230,7 @@ static __always_inline __u32 parse_transport_size(__u8 proto)
 	return proto == PROTO_UDP ? sizeof(struct udp_hdr) : sizeof(struct sctp_hdr);
 }
 
-/* Ports, TCP flags, ICMP kind: what stands at pkt->l4. A later fragment has nothing there. */
+/* Parse ports, TCP flags or the kind of ICMP at pkt->l4. A later fragment has none of them. */
 static __always_inline int parse_transport(struct __sk_buff *skb, struct tw_pkt *pkt)
 {
 	struct port_pair ports;
@@ -252,7 +251,7 @@ static __always_inline int parse_transport(struct __sk_buff *skb, struct tw_pkt 
 	return TW_GO_ON;
 }
 
-/* The packet at hand. `pkt` is all zero. */
+/* Parse the packet that a program was called with. `pkt` must be all zero. */
 static __always_inline int parse(struct __sk_buff *skb, struct tw_pkt *pkt)
 {
 	int rc;
@@ -273,7 +272,7 @@ static __always_inline int parse(struct __sk_buff *skb, struct tw_pkt *pkt)
 	return pkt->icmp == TW_ICMP_NEIGHBOUR ? TW_PASS_NEIGHBOUR : TW_GO_ON;
 }
 
-/* What an ICMP error quotes: addresses and the first 4 bytes of transport, which RFC 792 promises. */
+/* Parse what an ICMP error quotes: addresses, and the first 4 bytes of transport, which RFC 792 guarantees. */
 static __always_inline int parse_quoted(struct __sk_buff *skb, const struct tw_pkt *pkt,
 					struct tw_pkt *quoted)
 {

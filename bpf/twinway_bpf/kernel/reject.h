@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * "Nobody serves this here": the packet at hand becomes its own answer. TCP gets the reset of a
- * closed port (RFC 9293, 3.10.7.1): an ICMPv6 error would be a soft one to a socket that is just
- * connecting, and cost it a second. The rest gets an ICMP port unreachable (RFC 792, RFC 4443).
+ * Turns a packet that nobody serves into the answer to its sender. TCP is answered by the reset of a closed port
+ * (RFC 9293, 3.10.7.1), because a connecting socket takes an ICMPv6 error for a soft one and retries after a
+ * second. Other protocols are answered by an ICMP port unreachable (RFC 792, RFC 4443).
  */
 #ifndef TW_REJECT_H
 #define TW_REJECT_H
@@ -39,7 +39,7 @@ static __always_inline __u16 reject_fold(__s64 sum)
 	return ~s;
 }
 
-/* Cut the packet down to what is quoted and make room before it; msg.quote gets the quote. */
+/* Copy the quoted bytes to msg.quote, truncate the packet to them, and make room for the headers. */
 static __always_inline int reject_room(struct __sk_buff *skb, struct reject_message *msg, int ip,
 				       int quote)
 {
@@ -114,7 +114,7 @@ struct tcp_head {
 	__be16 offset_flags;
 };
 
-/* Give the packet's ends each other's place; no checksum notices. */
+/* Swap source and destination. Checksums do not change. */
 static __always_inline int reject_swap_ends(struct __sk_buff *skb, const struct tw_pkt *pkt)
 {
 	__be16 ports[2] = {pkt->dst.port, pkt->src.port};
@@ -134,7 +134,7 @@ static __always_inline int reject_swap_ends(struct __sk_buff *skb, const struct 
 										: TW_GO_ON;
 }
 
-/* What a closed port says: to an opening, "reset, and this is yours"; else from where it was acknowledged. */
+/* The reset of a closed port: it acknowledges a SYN; otherwise it has the sequence number that was acknowledged. */
 static __always_inline int reject_tcp(struct __sk_buff *skb, const struct tw_pkt *pkt)
 {
 	struct tcp_head old = {}, new = {};
@@ -160,17 +160,17 @@ static __always_inline int reject_tcp(struct __sk_buff *skb, const struct tw_pkt
 static __always_inline int reject_icmp(struct __sk_buff *skb, const struct tw_pkt *pkt,
 				       struct reject_message *msg)
 {
-	/* options and extension headers would have to be quoted, too: silence is allowed (RFC 1122) */
+	/* options and extension headers would have to be quoted, too; RFC 1122 allows no answer */
 	if (pkt->l4 != ETH_HLEN + (pkt->v6 ? sizeof(struct ip6_hdr) : sizeof(struct ip4_hdr)))
 		return TW_DROP_REWRITE;
 	__builtin_memset(&msg->icmp, 0, sizeof(msg->icmp));
-	/* verifier: each length is a constant of its own branch */
+	/* verifier: the length must be a constant in each branch */
 	if (pkt->v6)
 		return reject_ip6(skb, pkt, msg, sizeof(struct ip6_hdr) + QUOTE);
 	return reject_ip4(skb, pkt, msg, sizeof(struct ip4_hdr) + QUOTE);
 }
 
-/* Turn the packet into the answer to itself; the caller sends it back. */
+/* Turn the packet into its answer, which the caller sends back. */
 static __always_inline int reject(struct __sk_buff *skb, const struct tw_pkt *pkt,
 				  struct reject_message *msg)
 {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 import time
@@ -9,7 +10,7 @@ from contextlib import suppress
 
 import pytest
 
-from tests.packets.rig import V4, V6, Net
+from tests.packets.rig import SHOT, UNSPEC, V4, V6, Net
 from tests.packets.socket_fates import (
     CLIENTS_SET,
     DENIED,
@@ -28,8 +29,12 @@ from tests.packets.socket_fates import (
 from tests.packets.sockets import KINDS, LOOPBACK, Kind, Site, cookie, disconnect
 from tests.packets.tables import verdict
 from twinway.model.policy import Direction
+from twinway_bpf.load import programs
+from twinway_bpf.load.loader import Loader
+from twinway_bpf.tables import clock
 from twinway_bpf.tables.encode import Place
 from twinway_bpf.tables.layout import CfgFlag, Reason
+from twinway_testing import testrun
 from twinway_testing.frames import ACK, TCP, End, tcp
 
 
@@ -269,3 +274,37 @@ def test_segment_after_its_connection(site: Site, net: Net) -> None:
                 says(raw, *ends)
                 assert time.monotonic() - asked < (0.5 if anew else 2.2)
             site.close()
+
+
+@idle
+@pytest.mark.parametrize("net", [V4, V6], ids=["v4", "v6"])
+def test_devices_of_one_index_differ_by_their_stamps(site: Site, loader: Loader, net: Net) -> None:
+    """What is remembered of a connection counts at its pod's device, not at another pod's of the same index."""
+    kind = KINDS[f"v{net.version}"]
+    pod(site, kind.client, CLIENTS_SET, EGRESS)
+    (program,) = loader.load((programs.GUARD_TO,)).values()
+    processors = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(processors)})  # each remembers for itself
+    try:
+        while True:
+            client, _ = established(site, kind)
+            segment = tcp(kind.server, End(net.client, client.getsockname()[1]), ACK)
+            began = clock.now()
+            own = [meets(program, segment, stamp=1)]
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.close()
+            own, other = [*own, meets(program, segment, stamp=1)], meets(program, segment, stamp=2)
+            site.close()
+            if clock.now() == began:  # else it may have been forgotten meanwhile
+                break
+    finally:
+        os.sched_setaffinity(0, processors)
+        os.close(program)
+    assert (own, other) == ([UNSPEC, UNSPEC], SHOT)
+
+
+def meets(program: int, segment: bytes, *, stamp: int) -> int:
+    """What becomes of a segment that arrives at the device of a pod with this stamp."""
+    context = testrun.Context(ifindex=LOOPBACK)
+    context.cb[4] = stamp
+    return testrun.run(program, segment, context).action

@@ -32,12 +32,13 @@ class Api:
         self._connection = HTTPSConnection(place.hostname, place.port, context=context, timeout=30)
         self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
 
-    def ready(self) -> bool:
-        """Whether the server answers, and is ready."""
+    def exists(self, place: str) -> bool:
+        """Whether the server answers, and has something at this path."""
         try:
-            self._connection.request("GET", "/readyz", headers=self._headers)
+            self._connection.request("GET", place, headers=self._headers)
             answer = self._connection.getresponse()
-            return answer.read() == b"ok"
+            answer.read()
+            return answer.status == 200
         except (OSError, HTTPException):
             self._connection.close()
             return False

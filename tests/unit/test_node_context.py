@@ -11,9 +11,13 @@ from twinway.errors import ConfigError
 from twinway.node_context import context_of, find_cgroup2
 
 HYBRID = """\
-tmpfs /sys/fs/cgroup tmpfs rw 0 0
-cgroup /sys/fs/cgroup/memory cgroup rw,memory 0 0
-cgroup2 /sys/fs/cgroup/unified cgroup2 rw,nsdelegate 0 0
+25 22 0:22 / /sys/fs/cgroup rw,nosuid - tmpfs tmpfs ro,mode=755
+26 25 0:23 / /sys/fs/cgroup/memory rw,nosuid shared:8 - cgroup cgroup rw,memory
+27 25 0:24 / /sys/fs/cgroup/unified rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate
+"""
+CONTAINER = """\
+901 890 0:24 / /sys/fs/cgroup ro,nosuid - cgroup2 cgroup rw,nsdelegate
+902 890 0:24 /../../.. /host/cgroup rw,nosuid master:9 - cgroup2 cgroup2 rw,nsdelegate
 """
 
 
@@ -30,6 +34,20 @@ def test_cgroup2_is_found(tmp_path: Path) -> None:
     mounts = tmp_path / "mounts"
     mounts.write_text(HYBRID)
     assert find_cgroup2(mounts) == Path("/sys/fs/cgroup/unified")
+
+
+def test_the_nodes_cgroup2_is_found_in_a_container(tmp_path: Path) -> None:
+    """A container's own mount shows its own cgroup, the node's is the one with the highest root."""
+    mounts = tmp_path / "mounts"
+    mounts.write_text(CONTAINER)
+    assert find_cgroup2(mounts) == Path("/host/cgroup")
+
+
+def test_a_container_without_a_cgroup_namespace(tmp_path: Path) -> None:
+    """Its own mount has a root below the node's."""
+    mounts = tmp_path / "mounts"
+    mounts.write_text(CONTAINER.replace("0:24 / ", "0:24 /kubepods/pod1 ").replace("/../../..", "/"))
+    assert find_cgroup2(mounts) == Path("/host/cgroup")
 
 
 def test_no_cgroup2(tmp_path: Path) -> None:

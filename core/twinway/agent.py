@@ -108,6 +108,7 @@ class _Agent:
 
     def _listen(self) -> None:
         from twinway.api import Api, ApiServer
+        from twinway.cni.conf_dir import ConfDirFollower
         from twinway.cni.server import CniServer
         from twinway.cni.verbs import Verbs
 
@@ -129,6 +130,10 @@ class _Agent:
         self._stack.callback(cni.close)
         self._run_dir.keep(self._config.run_dir / "cni.sock", cni.remake)
         cni.start()
+        if folder := self._config.cni.conf_dir:
+            follower = ConfDirFollower(folder)
+            self._stack.callback(follower.close)
+            follower.start()
 
     def _keep_folders(self) -> None:
         folder = self._config.run_dir

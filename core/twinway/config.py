@@ -147,6 +147,11 @@ class CniConfig(Section):
         description="longest wait of an ADD for its pod to be in force; then it fails, and kubelet tries again",
     )
     """At most 25: the plugin itself gives an answer up after 30 s."""
+    conf_dir: RootedPath | None = Field(
+        default=None,
+        description="folder of the node's network configs, where the agent keeps twinway at the end of the first "
+        "chain; empty: nowhere",
+    )
 
 
 class NodeConfig(Section):

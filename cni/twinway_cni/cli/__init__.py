@@ -1,0 +1,1 @@
+"""The words `twinway cni …`."""

@@ -27,6 +27,9 @@ from twinway_bpf.load.source import FLAGS, KERNEL, flatten
 
 logger = logging.getLogger(__name__)
 
+SHIPPED = Path(__file__).parents[1] / "bundles"
+"""Bundles that an image has from its build. A source that is not among them, as it is now, is compiled."""
+
 _LOG_SIZE = 1 << 20
 _COMPILE_SECONDS = 600  # a minute at worst on real hardware; emulated machines take longer
 
@@ -136,13 +139,15 @@ class Loader:
 
 
 def ensure_bundle(source: str, cache: Path) -> bundle.Bundle:
-    """The bundle of one source, from the cache or compiled in a child process. Raises LoadError."""
-    path = bundle_path(source, cache)
+    """The bundle of one source: shipped, from the cache, or compiled in a child process. Raises LoadError."""
+    shipped = bundle_path(source, SHIPPED)
+    path = shipped if shipped.exists() else bundle_path(source, cache)
     if path.exists():
         try:
             return bundle.load(path)
         except ValueError as error:
             logger.warning("compiling a damaged bundle again reason=%r", str(error))
+    path = bundle_path(source, cache)
     cache.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "twinway_bpf.load.compile", source, str(path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=_COMPILE_SECONDS, check=False)

@@ -94,6 +94,14 @@ def test_nothing_is_compiled_twice(cache: Path, monkeypatch: pytest.MonkeyPatch)
     assert ensure_bundle(SOURCE, cache).programs
 
 
+def test_shipped_bundles_need_no_compiler(compiled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An image has bundles from its build, and a cache that cannot be written."""
+    monkeypatch.setattr(sys, "executable", "/nowhere")
+    monkeypatch.setattr(loader, "SHIPPED", compiled)
+    assert ensure_bundle(SOURCE, tmp_path / "cache").programs
+    assert not (tmp_path / "cache").exists()
+
+
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"format": 2}'])
 def test_damaged_bundle_is_made_anew(cache: Path, damage: str, caplog: pytest.LogCaptureFixture) -> None:
     """A file that is not a bundle is logged and replaced."""

@@ -38,10 +38,10 @@ class Api:
             self._connection.request("GET", place, headers=self._headers)
             answer = self._connection.getresponse()
             answer.read()
-            return answer.status == 200
         except (OSError, HTTPException):
             self._connection.close()
             return False
+        return answer.status == 200
 
     def create(self, document: Document) -> Document:
         """The object as the server made it."""

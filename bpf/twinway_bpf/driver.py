@@ -9,13 +9,14 @@ from twinway.driver import (
     Change,
     Driver,
     DriverOptions,
+    Engine,
     Health,
     Inspection,
     NodeContext,
     Report,
     Requirement,
 )
-from twinway_bpf.attach import requirements
+from twinway_bpf.attach import engines, requirements
 from twinway_bpf.datapath import Datapath
 from twinway_bpf.load.options import KernelOptions
 from twinway_bpf.node import NodeKernel
@@ -42,6 +43,10 @@ class KernelDriver(Driver):
     def requirements(self) -> tuple[Requirement, ...]:
         """What every driver needs, and what this way of serving pods does."""
         return requirements.found(self.context, self._path.requirements)
+
+    def engines(self) -> tuple[Engine, ...]:
+        """Other engines, by what they leave in the kernel."""
+        return engines.engines(self.context.bpffs.parent)
 
     def start(self) -> None:
         """Load and adopt. Raises Unsupported before anything is touched."""

@@ -73,6 +73,17 @@ class Requirement:
 
 
 @dataclass(frozen=True, slots=True)
+class Engine:
+    """Another program that serves Services or judges pods' packets on this node."""
+
+    name: str
+    evidence: tuple[str, ...]
+    """What it left in the kernel, for instance `chain KUBE-SERVICES`."""
+    advice: str
+    """How the two go together, or what to do."""
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """One step: the whole state, and the one that the last successful `apply` of a complete state was given."""
 
@@ -176,6 +187,10 @@ class Driver(ABC):
     @abstractmethod
     def requirements(self) -> tuple[Requirement, ...]:
         """What this driver needs and uses, probed on this node; changes nothing. Callable before `start`."""
+
+    def engines(self) -> tuple[Engine, ...]:
+        """Other engines on this node, for `twinway check`; a driver that does not look finds none."""
+        return ()
 
     @abstractmethod
     def start(self) -> None:

@@ -14,6 +14,7 @@ from twinway.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
     from twinway.config import NodeConfig
+    from twinway.driver import Engine
 
 app = new_app()
 
@@ -28,10 +29,12 @@ DriverName = Annotated[
 @app.command()
 def check(config: ConfigOption = DEFAULT_CONFIG, driver: DriverName = "", json: JsonOption = False) -> None:
     """
-    What each installed driver needs, and whether this node has it.
+    What each installed driver needs, whether this node has it, and which other engines serve this node.
 
     Exit status 1 if the node lacks what the driver of the config, or of --driver, cannot do without.
     """
+    from dataclasses import asdict
+
     from twinway import plugins
 
     # A node that is still to be set up has no config yet: it is judged by the defaults.
@@ -39,10 +42,14 @@ def check(config: ConfigOption = DEFAULT_CONFIG, driver: DriverName = "", json: 
     chosen = driver or node.driver
     plugins.load(chosen)
     found = [_examine(name, node, config, chosen=name == chosen) for name in plugins.names()]
+    engines = _engines(chosen, node, config)
     if json:
-        print_json({"drivers": found})
+        print_json({"drivers": found, "engines": [asdict(engine) for engine in engines]})
     else:
         print_table(("driver", "feature", "present", "required", "what to do"), _rows(found), empty="no drivers")
+        typer.echo()
+        rows = ((engine.name, engine.evidence, engine.advice) for engine in engines)
+        print_table(("also on this node", "by", "what that means"), rows, empty="no other engine on this node")
     raise typer.Exit(0 if all(entry["usable"] for entry in found if entry["chosen"]) else 1)
 
 
@@ -65,6 +72,16 @@ def _examine(name: str, node: NodeConfig, config: Path, *, chosen: bool) -> dict
         "fault": None,
         "requirements": [asdict(need) for need in needs],
     }
+
+
+def _engines(name: str, node: NodeConfig, config: Path) -> tuple[Engine, ...]:
+    from twinway.errors import TwinwayError
+    from twinway.node_context import build_driver, context_of
+
+    try:
+        return build_driver(name, config=node, context=context_of(node), origin=str(config)).engines()
+    except TwinwayError:
+        return ()  # the driver's own fault is in the table above
 
 
 def _rows(found: list[dict[str, Any]]) -> Iterator[tuple[Any, ...]]:

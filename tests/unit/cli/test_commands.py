@@ -127,7 +127,9 @@ def test_check_of_a_node_that_has_everything(site: Site) -> None:
     """The chosen driver's needs are listed; all are there, so the exit status is 0."""
     done = site.twinway("check", "--config", site.config(), "--json")
     assert done.returncode == 0
-    (chosen,) = [entry for entry in json.loads(done.stdout)["drivers"] if entry["chosen"]]
+    found = json.loads(done.stdout)
+    assert found["engines"] == []
+    (chosen,) = [entry for entry in found["drivers"] if entry["chosen"]]
     assert (chosen["driver"], chosen["usable"], chosen["fault"]) == ("fake", True, None)
     assert chosen["requirements"][0]["feature"] == "memory"
 

@@ -27,7 +27,7 @@ conformance: setup ## what every driver must do, on every device, in every addre
 
 fuzz: setup ## every parser, for longer than in `make test` (ROUNDS=)
 	@$(MAKE) --silent -C cni/plugin fuzz ROUNDS=$(or $(ROUNDS),20000000) SEED=$$RANDOM
-	@$(PYTEST) --hypothesis-profile=long --timeout=3600 tests/unit/sources tests/unit/cni tests/packets/test_any_frame.py
+	@$(PYTEST) --hypothesis-profile=long --timeout=3600 tests/unit/sources tests/unit/cni tests/packets/parse/test_any_frame.py
 
 test-kernels: setup ## the same on other kernels, in virtual machines (KERNELS= DRIVERS= DEVICES= SUITE= BUDGET= PAGE=)
 	@tools/setup.sh kernels

@@ -8,14 +8,14 @@ from collections.abc import Callable
 import pytest
 
 from tests.packets.doctored import HASH, PER_CPU_HASH
+from tests.packets.parse.test_parse import PADDING
+from tests.packets.policy.test_guard import REACHED as BY_GUARD
+from tests.packets.policy.test_socket_reasons import REACHED as BY_SOCKET_POLICY
 from tests.packets.probes import PROBE, probe_frame
 from tests.packets.rig import REDIRECT, SHOT, UNSPEC, V4, V6, Outcome
 from tests.packets.scene import Doctor, Scene
-from tests.packets.test_guard import REACHED as BY_GUARD
-from tests.packets.test_parse import PADDING
-from tests.packets.test_socket_names import REACHED as BY_NAMES
-from tests.packets.test_socket_reasons import REACHED as BY_SOCKET_POLICY
-from tests.packets.test_sockets import REACHED as OF_SOCKETS
+from tests.packets.socket_calls.test_socket_names import REACHED as BY_NAMES
+from tests.packets.socket_calls.test_sockets import REACHED as OF_SOCKETS
 from twinway_bpf.load.source import flatten
 from twinway_bpf.tables.layout import Reason
 from twinway_testing.frames import End, Fragment, arp, echo, icmp, tcp, udp

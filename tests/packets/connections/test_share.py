@@ -7,10 +7,10 @@ from ipaddress import ip_address
 
 import pytest
 
+from tests.packets.connections.test_connections import reaches_client
 from tests.packets.rig import Net
 from tests.packets.scene import Scene, only_v4
 from tests.packets.tables import Connection, verdict
-from tests.packets.test_connections import reaches_client
 from twinway.model.policy import Direction
 from twinway_bpf.load import programs
 from twinway_bpf.tables.layout import Ct, CtFlag, Reason

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from tests.packets.connections.test_connections import reaches_client, reaches_server
 from tests.packets.rig import Outcome
 from tests.packets.scene import Scene
-from tests.packets.test_connections import reaches_client, reaches_server
 from twinway_testing.frames import ACK, FIN, RST, SYN, TCP, End, tcp
 
 ENDS = ("client", "server")

@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.packets.policy.test_socket_connections import established
 from tests.packets.socket_fates import CLIENTS_SET, DENIED, EGRESS, INGRESS, SERVERS_SET, pod, sending
 from tests.packets.sockets import Kind, Site, cookie
 from tests.packets.tables import verdict
-from tests.packets.test_socket_connections import established
 from twinway.model.net import Protocol
 from twinway.model.policy import Direction
 from twinway_bpf.connections import sockdiag

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from tests.packets.parse.test_parse import PADDING
 from tests.packets.read import macs
 from tests.packets.rig import REDIRECT, SHOT, Net, Outcome
 from tests.packets.scene import Scene, only_v4, only_v6
-from tests.packets.test_parse import PADDING
 from twinway_bpf.tables.layout import Reason
 from twinway_testing.frames import ICMP, ICMPV6, TCP, UDP, End, tcp, udp
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.packets import datapaths
-from tests.packets.test_idle import Policy, hears
+from tests.packets.policy.test_idle import Policy, hears
 from tests.packets.two_pods import ADDRESSES, NODE, SERVED, Conversation, Node
 from tests.unit.bpf.wire import UNSPEC, answering
 from twinway.driver import Change, NodeContext

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.packets.connections.test_stale import DATAGRAM, STREAM, ended, is_connected, whom
 from tests.packets.rig import V4, V6
 from tests.packets.sockets import KINDS, Kind, Site
-from tests.packets.test_stale import DATAGRAM, STREAM, ended, is_connected, whom
 from twinway.model.net import Protocol
 from twinway.model.node import BackendSet, BackendSetId, Frontend, Scope
 from twinway_bpf.connections import sockdiag

@@ -1,0 +1,1 @@
+"""What sockets ask for, and which options they may set: sock.c and opt.c."""

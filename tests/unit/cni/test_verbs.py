@@ -103,12 +103,22 @@ def test_add_before_the_first_complete_state(node: Node) -> None:
 
 
 WRONG_PLACES = [
-    ({"CNI_NETNS": "/run/netns/gone-for-good"}, "CNI_NETNS: /run/netns/gone-for-good does not exist"),
-    ({"CNI_NETNS": "/etc/hostname"}, "CNI_NETNS: /etc/hostname is no network namespace"),
-    ({"CNI_NETNS": "/run"}, "CNI_NETNS: /run is no network namespace"),
-    ({"CNI_NETNS": "/proc/self/ns/mnt"}, "CNI_NETNS: /proc/self/ns/mnt is no network namespace"),
-    ({"CNI_NETNS": "/proc/self/ns/net"}, "CNI_NETNS: /proc/self/ns/net is the agent's own network"),
-    ({"CNI_IFNAME": "eth9"}, f"CNI_IFNAME: there is no interface eth9 in {NETNS}"),
+    pytest.param(
+        {"CNI_NETNS": "/run/netns/gone-for-good"}, "CNI_NETNS: /run/netns/gone-for-good does not exist", id="gone"
+    ),
+    pytest.param({"CNI_NETNS": "/etc/hostname"}, "CNI_NETNS: /etc/hostname is no network namespace", id="file"),
+    pytest.param({"CNI_NETNS": "/run"}, "CNI_NETNS: /run is no network namespace", id="folder"),
+    pytest.param(
+        {"CNI_NETNS": "/proc/self/ns/mnt"},
+        "CNI_NETNS: /proc/self/ns/mnt is no network namespace",
+        id="mount namespace",
+    ),
+    pytest.param(
+        {"CNI_NETNS": "/proc/self/ns/net"},
+        "CNI_NETNS: /proc/self/ns/net is the agent's own network",
+        id="the agent's own",
+    ),
+    pytest.param({"CNI_IFNAME": "eth9"}, f"CNI_IFNAME: there is no interface eth9 in {NETNS}", id="interface"),
 ]
 
 

@@ -1,9 +1,10 @@
 # The doors. Each sets up what it needs; `make` alone lists them.
-.PHONY: help setup demo test check bench conformance fuzz test-kernels kube cluster docs clean
+.PHONY: help setup demo test check bench conformance fuzz test-kernels kube cluster cluster-up cluster-down e2e docs clean
 PYTEST := .venv/bin/pytest
+KUBE := .venv/bin/python -m twinway_testing.kube
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' Makefile | column -t -s : -l 2
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1: /p' Makefile | column -t -s : -l 2
 
 setup: ## install everything that the other doors need
 	@tools/setup.sh
@@ -33,12 +34,24 @@ test-kernels: setup ## the same on other kernels, in virtual machines (KERNELS= 
 	@tools/setup.sh kernels
 	@$(PYTEST) -m vm tests/kernels
 
-kube: setup ## build an API server for tests, once, outside the tree (20 minutes from nothing)
+kube: setup ## build Kubernetes for tests, once, outside the tree (20 minutes from nothing; PROGRAMS= for some)
 	@tools/setup.sh cluster
-	@tests/cluster/build.sh
+	@$(KUBE) build $(PROGRAMS)
 
-cluster: kube ## the Kubernetes source against that API server
+cluster: setup ## the Kubernetes source against a real API server
+	@$(MAKE) --silent kube PROGRAMS="kube-apiserver etcd"
 	@$(PYTEST) tests/cluster
+
+cluster-up: kube ## a real cluster on this machine, served by twinway (DRIVER= DEVICE= NODES=)
+	@$(KUBE) up --driver $(or $(DRIVER),tc) --device $(or $(DEVICE),veth) --nodes $(or $(NODES),3)
+
+cluster-down: setup ## end that cluster
+	@$(KUBE) down
+
+e2e: setup ## the official tests of sig-network in that cluster (DRIVER= DEVICE= FOCUS= JOBS=)
+	@$(KUBE) down
+	@$(MAKE) --silent cluster-up
+	@$(KUBE) e2e --focus "$(or $(FOCUS),\[sig-network\])" --jobs $(or $(JOBS),4) $(if $(RECORD),--record docs/e2e.json)
 
 docs: setup ## check the links of the pages
 	@.venv/bin/python tools/links.py

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.binaries import api_server, debian_etcd, streaming_etcd
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.following import Following
 from twinway.sources.kubernetes.transport import Timeouts
 from twinway_lab.network.syscalls import enter_netns, new_netns
+from twinway_testing.kube.binaries import api_server, debian_etcd, streaming_etcd
 
 ETCDS = {"etcd-3.4": debian_etcd(), "etcd-3.6": streaming_etcd()}
 AVAILABLE = {name: program for name, program in ETCDS.items() if program}

@@ -12,8 +12,8 @@ from pathlib import Path
 from urllib.request import urlopen
 
 from tests.cluster.api import Api, Document
-from tests.cluster.binaries import api_server
 from tests.cluster.pki import Pki
+from twinway_testing.kube.binaries import api_server
 
 READY_SECONDS = 90.0
 OWN_OBJECTS = (

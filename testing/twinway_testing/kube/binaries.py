@@ -1,4 +1,4 @@
-"""Where the programs of a control plane are: `make kube` builds them once, outside the tree."""
+"""Where the programs of a Kubernetes cluster are: `make kube` builds them once, outside the tree."""
 
 from __future__ import annotations
 
@@ -9,12 +9,26 @@ from pathlib import Path
 VERSION = "v1.36.3"
 
 
+def cache() -> Path:
+    """The folder of this user's cache in which everything below stands."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "twinway"
+
+
 def folder() -> Path:
     """The folder of the programs: `TWINWAY_KUBE_BIN`, or one of the user's cache."""
     if named := os.environ.get("TWINWAY_KUBE_BIN"):
         return Path(named)
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "twinway" / f"kube-{VERSION}"
+    return cache() / f"kube-{VERSION}"
+
+
+def images() -> Path:
+    """The folder of the image archives that are made from the programs."""
+    return folder() / "images"
+
+
+def definitions() -> Path:
+    """The CustomResourceDefinition of ClusterNetworkPolicy."""
+    return folder() / "clusternetworkpolicies.yaml"
 
 
 def api_server() -> Path | None:

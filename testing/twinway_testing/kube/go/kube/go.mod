@@ -1,4 +1,4 @@
-module twinway/tests/kube
+module twinway/testing/kube
 
 go 1.26.0
 

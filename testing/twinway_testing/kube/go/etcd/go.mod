@@ -1,4 +1,4 @@
-module twinway/tests/etcd
+module twinway/testing/etcd
 
 go 1.26.0
 

@@ -1,0 +1,1 @@
+"""A real Kubernetes cluster on one machine, and the official e2e suite against it."""

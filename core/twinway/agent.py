@@ -21,15 +21,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from twinway import config as config_of
+from twinway import log
 from twinway.attachments import Attachments
 from twinway.bell import Bell
+from twinway.cni.verbs import Verbs
 from twinway.config import NodeConfig
+from twinway.config_file import ConfigFile
+from twinway.config_follower import ConfigFollower
+from twinway.driver_choice import DriverChoice
 from twinway.errors import ConfigError
 from twinway.feed import NodeFeed
 from twinway.files import remedy
 from twinway.locks import only_one_in, only_one_on
 from twinway.model.net import NodeName
-from twinway.node_context import build_driver, context_of
+from twinway.plugins import read_config
 from twinway.predecessors import Predecessors
 from twinway.reconcile import Inputs, Pacing, Reconciler
 from twinway.rundir import RunDir
@@ -45,7 +50,6 @@ logger = logging.getLogger(__name__)
 
 DESCRIPTORS = 512
 """Files that the agent may have open at worst: half of them are its clients', half tables and hooks."""
-HANG_UP = "manifests are followed anyway, and a changed node config takes a restart"
 
 
 def run(config: NodeConfig, origin: str, source: Source | None = None) -> None:
@@ -60,7 +64,7 @@ def run(config: NodeConfig, origin: str, source: Source | None = None) -> None:
         stack.enter_context(only_one_in(config.run_dir))
         agent = _Agent(config, origin, source or _source(config), stack)
         agent.serve()
-    logger.info("stopped, traffic goes on node=%s driver=%s", config.node_name, config.driver)
+    logger.info("stopped, traffic goes on node=%s driver=%s", config.node_name, agent.driver)
 
 
 class _Agent:
@@ -68,28 +72,37 @@ class _Agent:
         self._config = config
         self._stack = stack
         self._bell = Bell()
-        context = context_of(config)
-        build = partial(build_driver, config=config, context=context, origin=origin)
-        self._driver = build(config.driver)
+        file = ConfigFile(Path(origin), read_config)
+        self._choice = DriverChoice(config, origin)
+        context = self._choice.context
         _make_folder("bpffs", context.bpffs, "mount one: mount -t bpf bpf /sys/fs/bpf")
         stack.enter_context(only_one_on(context.bpffs))
         _make_folder("cache_dir", context.cache)
-        self._hung_up = False
         self._run_dir = RunDir()
-        self._predecessors = Predecessors(config.run_dir / "drivers", config.driver, build)
+        driver = self._choice.driver.name
+        self._trace = self._traces = config.run_dir / "drivers"
+        self._predecessors = Predecessors(self._traces, driver, self._choice.build)
+        self._choice.lead_out(self._predecessors)
         self._attachments = Attachments(config.run_dir / "attachments", self._bell.ring)
         deleted = config.run_dir / "deleted"
         _make_folder("run_dir", deleted)
-        self._feed = NodeFeed(source, self._attachments, self._bell, deleted, self._look_after)
-        self._board = Board(Status(node=config.node_name, driver=config.driver, pid=os.getpid()))
+        self._feed = NodeFeed(source, self._attachments, self._bell, deleted, self._run_dir.look)
+        self._board = Board(Status(node=config.node_name, driver=driver, pid=os.getpid()))
+        self._follower = ConfigFollower(file, config, self._choice, self._board, self._take)
+        self._verbs = Verbs(self._attachments, self._board, wait_seconds=config.cni.wait_seconds)
         self._loop = Reconciler(
-            self._driver,
+            self._choice.driver,
             self._board,
             self._feed,
             compute=_compute(config),
             retire=self._predecessors.advance,
             pacing=Pacing(resync=config.resync_seconds),
         )
+
+    @property
+    def driver(self) -> str:
+        """Name of the driver in charge."""
+        return self._choice.driver.name
 
     def serve(self) -> None:
         """Open the sockets first: whoever asks during a start waits instead of failing."""
@@ -98,19 +111,25 @@ class _Agent:
         signal.signal(signal.SIGHUP, self._hang_up)
         self._keep_folders()
         self._listen()
-        self._predecessors.mark()
-        self._stack.callback(self._driver.stop, keep_traffic=True)
-        self._driver.start()
+        self._stack.callback(self._choice.stop)
+        self._choice.start()
         self._feed.start()
         self._stack.callback(self._feed.stop)
-        logger.info("started node=%s driver=%s pid=%d", self._config.node_name, self._driver.name, os.getpid())
-        self._loop.run()
+        logger.info("started node=%s driver=%s pid=%d", self._config.node_name, self.driver, os.getpid())
+        self._loop.run(prepare=lambda: self._follower.follow(self._feed.cluster()))
+
+    def _take(self, config: NodeConfig, *, changed: bool) -> None:
+        log.set_up(config.log)
+        self._loop.pace(config.resync_seconds)
+        self._verbs.wait_seconds = config.cni.wait_seconds
+        if changed:
+            self._keep_trace()
+            self._loop.take(self._choice.driver)
 
     def _listen(self) -> None:
         from twinway.api import Api, ApiServer
         from twinway.cni.conf_dir import ConfDirFollower
         from twinway.cni.server import CniServer
-        from twinway.cni.verbs import Verbs
 
         loop = self._loop
         api = Api(
@@ -125,8 +144,7 @@ class _Agent:
         self._run_dir.keep(path, lambda: server.remake(path))
         if address := self._config.metrics.address:
             self._stack.callback(ApiServer.on_port(address, api.public).close)
-        verbs = Verbs(self._attachments, self._board, wait_seconds=self._config.cni.wait_seconds)
-        cni = CniServer(self._config.run_dir / "cni.sock", verbs)
+        cni = CniServer(self._config.run_dir / "cni.sock", self._verbs)
         self._stack.callback(cni.close)
         self._run_dir.keep(self._config.run_dir / "cni.sock", cni.remake)
         cni.start()
@@ -139,17 +157,16 @@ class _Agent:
         folder = self._config.run_dir
         self._run_dir.keep(folder / "attachments", self._attachments.write_again)
         self._run_dir.keep(folder / "deleted", lambda: _make_folder("run_dir", folder / "deleted"))
-        self._run_dir.keep(folder / "drivers" / self._config.driver, self._predecessors.mark)
+        self._keep_trace()
 
-    def _look_after(self) -> str | None:
-        if self._hung_up:
-            self._hung_up = False
-            logger.info("SIGHUP changes nothing hint=%r", HANG_UP)
-        return self._run_dir.look()
+    def _keep_trace(self) -> None:
+        self._run_dir.forget(self._trace)
+        self._trace = self._traces / self._choice.driver.name
+        self._run_dir.keep(self._trace, self._predecessors.mark)
 
-    # In a signal handler: the loop says so.
+    # In a signal handler: the loop reads the file.
     def _hang_up(self, _number: int, _frame: FrameType | None) -> None:
-        self._hung_up = True
+        self._follower.ask()
         self._bell.ring()
 
     def _end(self, _number: int, _frame: FrameType | None) -> None:

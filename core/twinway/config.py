@@ -7,6 +7,7 @@ drivers are passed on untouched; each is checked by the driver's own `Options` (
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 from collections.abc import Callable, Mapping
@@ -53,6 +54,16 @@ def _node_name(name: str) -> str:
     return name
 
 
+def _host_name() -> str:
+    return os.environ.get(NODE_NAME_VARIABLE) or socket.gethostname()
+
+
+NODE_NAME_VARIABLE = "TWINWAY_NODE_NAME"
+"""In a pod, the name of its node, by the downward API: one config serves many nodes."""
+
+NodeNameText = Annotated[str, AfterValidator(_node_name)]
+DeviceName = Annotated[str, AfterValidator(_one_line)]
+DriverSections = Mapping[str, Mapping[str, Any]]
 RootedPath = Annotated[Path, AfterValidator(_absolute)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 """Neither text nor a boolean passes for one."""
@@ -154,12 +165,40 @@ class CniConfig(Section):
     )
 
 
+class NodesEntry(Section):
+    """What is different on the nodes that an entry of `nodes` matches; a key that is not given stays."""
+
+    names: tuple[NodeNameText, ...] = Field(default=(), description="names of the nodes that it matches")
+    labels: Mapping[str, str] = Field(
+        default_factory=dict, description="labels that the Node objects of the nodes that it matches have"
+    )
+    driver: str | None = Field(default=None, min_length=1, description="their driver")
+    uplinks: tuple[DeviceName, ...] | None = Field(default=None, description="their uplinks")
+    drivers: DriverSections = Field(
+        default_factory=dict, description="sections of drivers, each in place of the section above"
+    )
+
+    @model_validator(mode="after")
+    def _matches_something(self) -> NodesEntry:
+        if not self.names and not self.labels:
+            raise ValueError("matches no node: give names, labels or both")
+        return self
+
+    def matches(self, name: str, labels: Mapping[str, str]) -> bool:
+        """Whether the node of that name and with those labels is one of these."""
+        return self.may_match(name) and self.labels.items() <= labels.items()
+
+    def may_match(self, name: str) -> bool:
+        """Whether it depends on labels alone, if on anything, whether the node of that name is one of these."""
+        return not self.names or name in self.names
+
+
 class NodeConfig(Section):
     """The whole config of one node's agent."""
 
-    node_name: Annotated[str, AfterValidator(_node_name)] = Field(
-        default_factory=socket.gethostname,
-        description="this node's name, as its Node object has it",
+    node_name: NodeNameText = Field(
+        default_factory=_host_name,
+        description=f"name of this node's Node object; empty: ${NODE_NAME_VARIABLE}, or the host's name",
     )
     driver: str = Field(default="tc", min_length=1, description="the datapath: name of an installed driver")
     source: SourceConfig = Field(default_factory=ManifestsSource, description="where cluster objects come from")
@@ -176,7 +215,7 @@ class NodeConfig(Section):
     cache_dir: RootedPath = Field(
         default=Path("/var/cache/twinway"), description="what can be made again: compiled programs"
     )
-    uplinks: tuple[Annotated[str, AfterValidator(_one_line)], ...] = Field(
+    uplinks: tuple[DeviceName, ...] = Field(
         default=(), description="devices that lead out of the node; empty: those of the default routes"
     )
     resync_seconds: Annotated[Number, Field(ge=0.1, le=86400)] = Field(
@@ -185,9 +224,30 @@ class NodeConfig(Section):
     log: LogConfig = Field(default_factory=LogConfig, description="the agent's own log")
     metrics: MetricsConfig = Field(default_factory=MetricsConfig, description="metrics for others")
     cni: CniConfig = Field(default_factory=CniConfig, description="how pods are added")
-    drivers: Mapping[str, Mapping[str, Any]] = Field(
+    drivers: DriverSections = Field(
         default_factory=dict, description="one section for each driver, by name, with its own keys"
     )
+    nodes: tuple[NodesEntry, ...] = Field(
+        default=(), description="what is different on some nodes; the first entry that matches a node counts"
+    )
+
+    @property
+    def asks_for_labels(self) -> bool:
+        """Whether it depends on labels of the Node object which entry of `nodes` counts here."""
+        first = next((entry for entry in self.nodes if entry.may_match(self.node_name)), None)
+        return first is not None and bool(first.labels)
+
+    def here(self, labels: Mapping[str, str]) -> NodeConfig:
+        """The config with what is different on this node, whose Node object has these labels."""
+        entry = next((each for each in self.nodes if each.matches(self.node_name, labels)), None)
+        if entry is None:
+            return self
+        changes: dict[str, Any] = {"drivers": {**self.drivers, **entry.drivers}}
+        if entry.driver is not None:
+            changes["driver"] = entry.driver
+        if entry.uplinks is not None:
+            changes["uplinks"] = entry.uplinks
+        return self.model_copy(update=changes)
 
 
 Sections = Callable[[Mapping[str, Any], str], list[str]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from pydantic import BaseModel, Tag
 
@@ -79,10 +79,14 @@ def _place(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[lis
     parts: list[str] = []
     inside: type[BaseModel] | None = None
     below: Mapping[str, type[BaseModel]] | type[BaseModel] | None = model
-    for part in map(str, location):
+    for each in location:
+        part = str(each)
         if isinstance(below, Mapping):
             # The kind of a section stands in the location, and is no key above the section's own.
             below = below.get(part)
+            continue
+        if isinstance(each, int):
+            parts.append(part)  # an item of a list of sections, and no key of the section
             continue
         parts.append(part)
         inside = below
@@ -94,6 +98,8 @@ def _place(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[lis
 def _below(annotation: Any) -> Mapping[str, type[BaseModel]] | type[BaseModel] | None:
     if isinstance(annotation, type):
         return annotation if issubclass(annotation, BaseModel) else None
+    if get_origin(annotation) is tuple:
+        return _below(get_args(annotation)[0])
     kinds = {
         mark.tag: get_args(member)[0]
         for member in get_args(annotation)

@@ -37,6 +37,7 @@ class NodeFeed:
         self._attachments = attachments
         self._slot: Latest[Cluster] = Latest(bell.ring)
         self._deleted = deleted
+        self._cluster: Cluster | None = None
         self._newest: Inputs | None = None
 
     @property
@@ -52,11 +53,15 @@ class NodeFeed:
         """Follow no more."""
         self._source.stop()
 
+    def cluster(self) -> Cluster | None:
+        """The newest snapshot, None before the first. To be called from the loop's thread, too."""
+        self._cluster = self._slot.get(timeout=0) or self._cluster
+        return self._cluster
+
     def newest(self) -> Inputs | None:
         """The newest inputs, None before the first snapshot; the same object while nothing changed."""
         self.disk_error = self._upkeep() or self._honour_notes()
-        cluster = self._slot.get(timeout=0) or (self._newest.cluster if self._newest else None)
-        if cluster is None:
+        if (cluster := self.cluster()) is None:
             return None
         inputs = Inputs(cluster, self._attachments.current())
         if self._newest is None or not _same(inputs, self._newest):

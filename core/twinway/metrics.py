@@ -61,6 +61,7 @@ def _loop(status: Status) -> Iterator[Metric]:
     yield _gauge("healthy", "Whether traffic went through the hooks just now.", status.health.ok)
     yield _gauge("failing", "Whether the newest state could not be put in force.", status.error is not None)
     yield _gauge("source_failing", "Whether the source is out of sync.", status.source_error is not None)
+    yield _gauge("config_failing", "Whether the config's file is not in force.", status.config_error is not None)
     yield _gauge(
         "last_success_timestamp_seconds", "Unix time of the last apply that succeeded.", status.last_success
     )

@@ -69,15 +69,25 @@ def read_config(path: Path, *, may_miss: bool = False) -> NodeConfig:
 
 
 def section_faults(document: Mapping[str, Any], origin: str) -> list[str]:
-    """Faults of `driver` and of the sections below `drivers`: who is not installed, and each driver's own keys."""
+    """Faults of each `driver` and of the sections below `drivers`, whose keys the drivers check."""
+    lines = _section_faults(document, origin, "")
+    entries = document.get("nodes")
+    for number, entry in enumerate(entries if isinstance(entries, list) else ()):
+        if isinstance(entry, Mapping):
+            lines += _section_faults(entry, origin, f"nodes.{number}.")
+    return lines
+
+
+def _section_faults(document: Mapping[str, Any], origin: str, prefix: str) -> list[str]:
     known, lines = names(), []
     driver, sections = document.get("driver"), document.get("drivers")
     if isinstance(driver, str) and driver not in known:
-        lines.append(f"{origin}: driver: {driver!r}: no such driver is installed, {nearest(driver, list(known))}")
+        wanted = f"no such driver is installed, {nearest(driver, list(known))}"
+        lines.append(f"{origin}: {prefix}driver: {driver!r}: {wanted}")
     if not isinstance(sections, Mapping):
         return lines
     for name, values in sections.items():
-        place = f"drivers.{name}"
+        place = f"{prefix}drivers.{name}"
         if name not in known:
             lines.append(f"{origin}: {place}: no such driver is installed, {nearest(str(name), list(known))}")
         elif isinstance(values, Mapping):

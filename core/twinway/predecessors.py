@@ -22,26 +22,31 @@ class Predecessors:
     """The drivers that are leaving. Used from the loop's thread alone."""
 
     def __init__(self, folder: Path, current: str, build: Callable[[str], Driver]) -> None:
-        """`folder` holds the trace files; `build` makes a driver by name, or raises `TwinwayError`."""
+        """
+        `folder` holds the trace files; `build` makes a driver by name, or raises `TwinwayError`.
+
+        `current` is empty where no driver is in charge yet.
+        """
         self._folder = folder
         self._current = current
         self._leaving: dict[str, Driver] = {}
+        self._build = build
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         for name in sorted(path.name for path in folder.iterdir() if path.name != current):
-            try:
-                self._leaving[name] = build(name)
-            except TwinwayError as error:
-                logger.warning(
-                    "an earlier driver cannot clean up after itself: install it again, or restart the node "
-                    "driver=%s reason=%r",
-                    name,
-                    str(error),
-                )
+            self._lead_out(name)
+
+    def succeed(self, current: str) -> None:
+        """Put `current` in charge, before it is started; the driver that was leaves from now on."""
+        former, self._current = self._current, current
+        self._leaving.pop(current, None)
+        if former and former != current:
+            self._lead_out(former)
+        self.mark()
 
     def mark(self) -> None:
         """Leave the trace of the driver that is in charge now; to be called before it is started."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for name in (self._current, *self._leaving):
+        for name in filter(None, (self._current, *self._leaving)):
             (self._folder / name).touch(mode=0o600)
 
     def advance(self) -> tuple[str, ...]:
@@ -59,3 +64,14 @@ class Predecessors:
             del self._leaving[name]
             logger.info("an earlier driver has left driver=%s", name)
         return tuple(self._leaving)
+
+    def _lead_out(self, name: str) -> None:
+        try:
+            self._leaving[name] = self._build(name)
+        except TwinwayError as error:
+            logger.warning(
+                "an earlier driver cannot clean up after itself: install it again, or restart the node "
+                "driver=%s reason=%r",
+                name,
+                str(error),
+            )

@@ -18,12 +18,13 @@ when the next thing will be; it never waits, so that tests drive it with a clock
 from __future__ import annotations
 
 import logging
+import math
 import random
 import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
 from twinway.bell import Bell
@@ -121,11 +122,29 @@ class Reconciler:
         self._calm_at: float | None = None
         self._retry_at = self._repair_at = self._health_at = pacing.clock()
 
-    def run(self) -> None:
-        """Run until the bell is closed."""
+    def run(self, prepare: Callable[[], float] = lambda: math.inf) -> None:
+        """
+        Run until the bell is closed.
+
+        `prepare` is called before each pass, in the same thread; it says in how many seconds it wants to be again.
+        """
         bell = self._feed.bell
         while not bell.closed:
-            bell.wait(self.step())
+            soon = prepare()
+            bell.wait(min(self.step(), soon))
+
+    def take(self, driver: Driver) -> None:
+        """Go on with this driver, which has been started: the next pass gives it the whole state."""
+        self._driver = driver
+        self._applied = None
+        self._failures = 0
+        self._calm_at = None
+        self._health_at = self._pacing.clock()
+
+    def pace(self, resync: float) -> None:
+        """Compare the kernel with the state in force every `resync` seconds from now on."""
+        self._pacing = replace(self._pacing, resync=resync)
+        self._repair_at = min(self._repair_at, self._pacing.clock() + resync)
 
     def ask(self, question: Callable[[Driver], Answer], timeout: float = 10.0) -> Answer:
         """What the driver answers, asked in the loop's own thread between two applies."""

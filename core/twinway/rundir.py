@@ -32,6 +32,10 @@ class RunDir:
         """See to it that `path` is there; parts are made again in the order in which they were given."""
         self._parts.append(Part(path, remake))
 
+    def forget(self, path: Path) -> None:
+        """Keep `path` no more."""
+        self._parts = [part for part in self._parts if part.path != path]
+
     def look(self) -> str | None:
         """Make again what is missing; why that cannot be done, None where all is there."""
         missing = [part for part in self._parts if not part.path.exists()]

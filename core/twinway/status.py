@@ -70,6 +70,12 @@ class Status:
     """Unix time since when the source is out of sync, 0 while it is in sync. The board sets it."""
     disk_error: str | None = None
     """Why the agent's own files cannot be used; None while they can be."""
+    config_error: str | None = None
+    """Why the config's file is not in force: the config before it is. None while it is."""
+    config_since: float = 0.0
+    """Unix time since when the config's file is not in force, 0 while it is. The board sets it."""
+    config_pending: tuple[str, ...] = ()
+    """Keys of the config that were changed, and that the agent reads at its start alone."""
     fault_since: float = 0.0
     """Unix time since when there is a `fault`, 0 while there is none. The board sets it."""
     retiring: tuple[str, ...] = ()
@@ -111,6 +117,11 @@ class Status:
                 "synced": self.source_error is None,
                 "error": self.source_error,
                 "since": self.source_since or None,
+            },
+            "config": {
+                "error": self.config_error,
+                "since": self.config_since or None,
+                "pending": list(self.config_pending),
             },
             "retiring": list(self.retiring),
             "health": {"ok": self.health.ok, "detail": self.health.detail},
@@ -158,6 +169,8 @@ class Board:
             status = replace(self._status, **changes)
             if status.fault is None or not status.fault_since:
                 status = replace(status, fault_since=time.time() if status.fault else 0.0)
+            if status.config_error is None or not status.config_since:
+                status = replace(status, config_since=time.time() if status.config_error else 0.0)
             self._status = status
             if self._status.state is not None:
                 self.rules.note(self._status.state.policy.rules)

@@ -144,8 +144,7 @@ def _run_driver(lab: LabName, state: LabState, timeout: float) -> None:
     version = manifests.version(lab)
     for node in (each.name for each in state.plan.nodes):
         agents.configure(lab, node, state.driver, state.config)
-        agents.stop(lab, node)
-        agents.start(lab, node)
+        agents.reload(lab, node, state.driver, timeout)
         agents.wait_in_force(lab, [node], version, timeout)
 
 

@@ -196,10 +196,10 @@ def test_clients_that_hang_up(site: Site) -> None:
 
 
 def test_hang_up_signal(site: Site) -> None:
-    """SIGHUP does not end the agent; a line says what it is good for."""
+    """SIGHUP does not end the agent: it reads its config again."""
     agent = site.agent()
     agent.process.send_signal(signal.SIGHUP)
-    assert "a changed node config takes a restart" in agent.await_line("SIGHUP changes nothing")
+    agent.await_line("the config's file has been read again")
     assert agent.client.status()["pid"] == agent.process.pid
 
 
@@ -266,6 +266,59 @@ def test_changed_driver_retires_the_one_before(site: Site) -> None:
     agent.client.wait(version, 20)
     agent.await_line("an earlier driver has left driver=fake")
     assert agent.client.status()["retiring"] == []
+    assert [path.name for path in (site.run_dir / "drivers").iterdir()] == ["other"]
+
+
+def test_driver_changes_in_the_running_agent(site: Site) -> None:
+    """The file names another driver: the same process serves by it, and the one before leaves."""
+    version = site.put("a.json", SERVICE)
+    agent = site.agent(resync_seconds=600)
+    agent.client.wait(version, 20)
+    site.config(driver="other")
+    agent.process.send_signal(signal.SIGHUP)
+    agent.await_line("driver changed from=fake to=other")
+    agent.await_line("an earlier driver has left driver=fake")
+    status = agent.client.wait(version, 20)
+    assert (status["driver"], status["pid"], status["retiring"]) == ("other", agent.process.pid, [])
+    assert [path.name for path in (site.run_dir / "drivers").iterdir()] == ["other"]
+    assert healthz(site)[0] == 200
+
+
+def test_a_config_map_that_is_edited(site: Site) -> None:
+    """kubelet moves the link `..data` to a folder with the new file; the agent sees it by itself."""
+    (site.folder / "..one").mkdir()
+    (site.folder / "..two").mkdir()
+    good = json.loads(site.config().read_text())
+    (site.folder / "..one/node.json").write_text(json.dumps(good))
+    (site.folder / "..two/node.json").write_text(json.dumps({**good, "driver": "failing"}))
+    (site.folder / "..data").symlink_to("..one")
+    (site.folder / "node.json").unlink()
+    (site.folder / "node.json").symlink_to("..data/node.json")
+    agent = Agent(site, site.folder / "node.json")
+    site.running.append(agent)
+    agent.await_line("started ")
+    (site.folder / "..new").symlink_to("..two")
+    (site.folder / "..new").rename(site.folder / "..data")
+    line = agent.await_line("the config cannot be used, the one before stays in force")
+    assert "driver failing cannot serve this node, fake stays: tcx is missing" in line
+    status = agent.client.status()
+    assert (status["driver"], status["health"]["ok"]) == ("fake", True)
+    assert "tcx is missing" in status["config"]["error"]
+    printed = site.twinway("status", "--socket", site.run_dir / "agent.sock").stdout
+    assert "NOT in force: " in printed
+    (site.folder / "..two/node.json").write_text(json.dumps({**good, "driver": "other"}))
+    agent.await_line("config in force driver=other")
+    assert agent.client.status()["config"]["error"] is None
+
+
+def test_labels_of_the_node_choose_the_driver(site: Site) -> None:
+    """Before the Node is known no driver serves; then the one that the first matching entry names does."""
+    node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1", "labels": {"path": "sockets"}}}
+    site.put("a.json", SERVICE)
+    agent = site.agent(nodes=[{"labels": {"path": "sockets"}, "driver": "other"}])
+    agent.await_line("driver changed from=none to=fake")
+    site.put("n.json", node)
+    agent.await_line("driver changed from=fake to=other")
     assert [path.name for path in (site.run_dir / "drivers").iterdir()] == ["other"]
 
 

@@ -86,6 +86,7 @@ def test_status_before_the_first_state(agent: Agent) -> None:
         "error": None,
         "error_since": None,
         "source": {"synced": True, "error": None, "since": None},
+        "config": {"error": None, "since": None, "pending": []},
         "retiring": [],
         "health": {"ok": False, "detail": "not started"},
     }

@@ -65,6 +65,18 @@ def test_kinds_of_sources(tmp_path: Path) -> None:
             {"log": {"level": "loud"}},
             "node.yaml: log.level: 'loud': must be 'debug', 'info', 'warning' or 'error'",
         ),
+        (
+            {"nodes": [{"driver": "tc"}]},
+            "node.yaml: nodes.0: {'driver': 'tc'}: matches no node: give names, labels or both",
+        ),
+        ({"nodes": [{"labls": {}}]}, "node.yaml: nodes.0.labls: unknown key, did you mean labels?"),
+        ({"nodes": [{"labels": {"x": True}}]}, "node.yaml: nodes.0.labels.x: True: must be text"),
+        (
+            {"nodes": [{"names": ["N1"]}]},
+            "node.yaml: nodes.0.names.0: 'N1': must be a Node's name: small letters, "
+            "digits, dashes and dots, 253 at most",
+        ),
+        ({"nodes": {"names": ["n1"]}}, "node.yaml: nodes: {'names': ['n1']}: must be a list"),
         ({"resync_seconds": 0}, "node.yaml: resync_seconds: 0: must be at least 0.1"),
         ({"resync_seconds": -1.5}, "node.yaml: resync_seconds: -1.5: must be at least 0.1"),
         ({"resync_seconds": float("nan")}, "node.yaml: resync_seconds: nan: must be a finite number"),

@@ -30,7 +30,8 @@ def status(socket: SocketOption = DEFAULT_SOCKET, json: JsonOption = False) -> N
 def _rows(now: dict[str, Any]) -> list[tuple[str, Any]]:
     return [
         ("node", now["node"]),
-        ("driver", f"{now['driver']} (pid {now['pid']})"),
+        ("driver", f"{now['driver'] or 'none yet'} (pid {now['pid']})"),
+        ("config", _config(now["config"])),
         ("version", now["version"] or "none yet"),
         ("complete", now["complete"]),
         ("source", _source(now["source"])),
@@ -42,6 +43,12 @@ def _rows(now: dict[str, Any]) -> list[tuple[str, Any]]:
         ("health", f"{'ok' if now['health']['ok'] else 'NOT ok'}: {now['health']['detail']}"),
         ("error", f"{now['error']} (since {_moment(now['error_since'])})" if now["error"] else "none"),
     ]
+
+
+def _config(config: dict[str, Any]) -> str:
+    if config["error"]:
+        return f"NOT in force: {config['error']} (since {_moment(config['since'])})"
+    return f"restart the agent for {', '.join(config['pending'])}" if config["pending"] else "in force"
 
 
 def _source(source: dict[str, Any]) -> str:

@@ -41,7 +41,8 @@ class Verbs:
         """ADD waits at most `wait_seconds` for the pod's state to be in force."""
         self._attachments = attachments
         self._board = board
-        self._wait_seconds = wait_seconds
+        self.wait_seconds = wait_seconds
+        """How long an ADD waits from now on."""
         self._verbs: dict[str, Verb] = {
             "ADD": self._add,
             "CHECK": self._check,
@@ -74,10 +75,10 @@ class Verbs:
         added = attachment(request, config)
         refuse_wrong_place(added.netns, added.ifname)
         before = self._attachments.add(added)
-        held, status = self._board.wait(lambda status: _in_force(added, status), self._wait_seconds)
+        held, status = self._board.wait(lambda status: _in_force(added, status), self.wait_seconds)
         if not held:
             self._attachments.take_back(before)
-            raise _not_in_force(added, status, self._wait_seconds)
+            raise _not_in_force(added, status, self.wait_seconds)
         logger.info("pod attached pod=%s/%s container=%s", added.pod.namespace, added.pod.name, added.container_id)
         return {"cniVersion": config.version, **config.chained()}
 

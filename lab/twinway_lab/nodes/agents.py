@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import sysconfig
 import time
@@ -100,6 +101,29 @@ def wait_answering(lab: LabName, nodes: Iterable[str], timeout: float) -> None:
             if time.monotonic() > deadline:
                 raise LabError(f"node {node}: the agent does not answer after {timeout:g} s")
             time.sleep(_PAUSE_SECONDS)
+
+
+def reload(lab: LabName, node: str, driver: str, timeout: float) -> None:
+    """
+    Have the agent serve by `driver`, which its config names by now; start it where it does not run.
+
+    Raises `LabError` where it cannot.
+    """
+    if not is_running(lab, node):
+        start(lab, node)
+        return
+    wait_answering(lab, [node], timeout)
+    before = status(lab, node)
+    cgroups.signal_all(cgroups.of_agent(lab, node), signal.SIGHUP)
+    deadline = time.monotonic() + timeout
+    while (now := status(lab, node)) is None or now["driver"] != driver:
+        if now is None and not is_running(lab, node):
+            raise _ended(lab, node)
+        if now is not None and now["config"]["error"] and not (before and now["config"] == before["config"]):
+            raise LabError(f"node {node}: {now['config']['error']}")
+        if time.monotonic() > deadline:
+            raise LabError(f"node {node}: the driver is not {driver} after {timeout:g} s")
+        time.sleep(_PAUSE_SECONDS)
 
 
 def wait_in_force(lab: LabName, nodes: Iterable[str], version: str, timeout: float) -> None:

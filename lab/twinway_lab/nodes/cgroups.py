@@ -96,11 +96,16 @@ def kill(group: Path) -> None:
     wait_empty(group, _PATIENCE_SECONDS)
 
 
-def terminate(group: Path, patience: float) -> None:
-    """Ask the processes of `group` to end, and kill what has not ended after `patience` seconds."""
+def signal_all(group: Path, number: int) -> None:
+    """Send the processes of `group` a signal."""
     for pid in members(group):
         with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGTERM)
+            os.kill(pid, number)
+
+
+def terminate(group: Path, patience: float) -> None:
+    """Ask the processes of `group` to end, and kill what has not ended after `patience` seconds."""
+    signal_all(group, signal.SIGTERM)
     try:
         wait_empty(group, patience)
     except LabError:

@@ -52,6 +52,18 @@ def shared_plane(tmp_path_factory: pytest.TempPathFactory, own_network: None) ->
         plane.stop()
 
 
+@pytest.fixture(scope="module")
+def guarded_plane(tmp_path_factory: pytest.TempPathFactory, own_network: None) -> Iterator[ControlPlane]:
+    """A control plane that enforces RBAC, shared by the tests of a module. It sends lists in chunks alone."""
+    folder, etcd = tmp_path_factory.mktemp("guarded"), next(iter(AVAILABLE.values()))
+    plane = ControlPlane(folder, etcd, "--feature-gates=WatchList=false", authorization="RBAC")
+    try:
+        plane.start()
+        yield plane
+    finally:
+        plane.stop()
+
+
 @pytest.fixture(params=list(AVAILABLE.values()), ids=list(AVAILABLE))
 def plane(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ControlPlane]:
     """A control plane of the test's own, on each etcd: lists come in chunks, or as a stream."""
@@ -64,14 +76,20 @@ def plane(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ControlPla
 
 
 @pytest.fixture
-def follow() -> Iterator[Callable[..., Following]]:
-    """Start a source that is stopped when the test ends."""
+def follow_by() -> Iterator[Callable[..., Following]]:
+    """Start a source by a kubeconfig; it is stopped when the test ends."""
     started: list[Following] = []
 
-    def start(plane: ControlPlane, timeouts: Timeouts = Timeouts()) -> Following:  # noqa: B008
-        started.append(Following(plane.pki.kubeconfig, timeouts))
+    def start(kubeconfig: Path, timeouts: Timeouts = Timeouts()) -> Following:  # noqa: B008
+        started.append(Following(kubeconfig, timeouts))
         return started[-1]
 
     yield start
     for each in started:
         each.stop()
+
+
+@pytest.fixture
+def follow(follow_by: Callable[..., Following]) -> Callable[..., Following]:
+    """Start a source at a control plane, as its administrator; it is stopped when the test ends."""
+    return lambda plane, *timeouts: follow_by(plane.pki.kubeconfig, *timeouts)

@@ -26,8 +26,11 @@ OWN_OBJECTS = (
 class ControlPlane:
     """An API server and its storage; everything is in `folder`."""
 
-    def __init__(self, folder: Path, etcd: str) -> None:
+    def __init__(self, folder: Path, etcd: str, *words: str, authorization: str = "AlwaysAllow") -> None:
+        """`words` are further options of the API server."""
         self.folder = folder
+        self._words = words
+        self._authorization = authorization
         self._etcd_program = etcd
         self._etcd_port, self._peer_port, self._port = _free_port(), _free_port(), _free_port()
         self.pki = Pki(folder / "pki", f"https://127.0.0.1:{self._port}")
@@ -80,11 +83,12 @@ class ControlPlane:
                 "--service-account-issuer=https://kubernetes.default.svc",
                 f"--service-account-key-file={pki / 'sa.key'}",
                 f"--service-account-signing-key-file={pki / 'sa.key'}",
-                "--authorization-mode=AlwaysAllow",
+                f"--authorization-mode={self._authorization}",
                 "--disable-admission-plugins=ServiceAccount",
                 "--endpoint-reconciler-type=none",
                 "--etcd-compaction-interval=0",
                 "--v=1",
+                *self._words,
             ],
         )
         self._await_ready()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.cluster.api import Document
+from twinway.sources.decode.registry import KINDS
 
 
 def namespace(name: str, **labels: str) -> Document:
@@ -55,18 +56,20 @@ def policy(name: str, space: str = "default") -> Document:
 
 def definition(version: str = "v1alpha2") -> Document:
     """A CustomResourceDefinition of ClusterNetworkPolicy that takes any field."""
-    names = {
-        "kind": "ClusterNetworkPolicy",
-        "listKind": "ClusterNetworkPolicyList",
-        "plural": "clusternetworkpolicies",
-        "singular": "clusternetworkpolicy",
-    }
+    return definition_of("ClusterNetworkPolicy", version)
+
+
+def definition_of(kind: str, version: str = "") -> Document:
+    """A CustomResourceDefinition of a policy kind that takes any field, in the version that is read first."""
+    version = version or KINDS[kind].versions[0].rpartition("/")[2]
+    plural = f"{kind.lower()[:-1]}ies"
+    names = {"kind": kind, "listKind": f"{kind}List", "plural": plural, "singular": kind.lower()}
     schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
         "metadata": {
-            "name": "clusternetworkpolicies.policy.networking.k8s.io",
+            "name": f"{plural}.policy.networking.k8s.io",
             "annotations": {"api-approved.kubernetes.io": "unapproved, for a test"},
         },
         "spec": {

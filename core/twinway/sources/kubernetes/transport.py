@@ -8,10 +8,12 @@ nor a generated call is used. The client is imported when the first connection i
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import get_ident
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
@@ -119,13 +121,42 @@ def connect(kubeconfig: Path | None, context: str = "", timeouts: Timeouts = Tim
         if kubeconfig is None:
             load_incluster_config(configuration)
         else:
-            load_kube_config(str(kubeconfig), context or None, configuration, persist_config=False)
+            with _reported_errors():
+                load_kube_config(str(kubeconfig), context or None, configuration, persist_config=False)
     except (ConfigException, YAMLError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         place = kubeconfig or "service account of this pod"
         raise SourceError(f"{place}: {' '.join(str(error).split())}") from error
     if configuration.host == Configuration().host:
         raise SourceError(f"{kubeconfig}: the cluster of the context has no server")
     return Transport(ApiClient(configuration), timeouts)
+
+
+@contextmanager
+def _reported_errors() -> Iterator[None]:
+    """
+    Raise `ConfigException` for an error that the client logs at the root logger instead of raising it.
+
+    It does so where a plugin for credentials fails, and goes on without credentials.
+    """
+    from kubernetes.config import ConfigException
+
+    errors: list[str] = []
+    thread = get_ident()
+
+    def catch(record: logging.LogRecord) -> bool:
+        if record.thread != thread or record.levelno < logging.ERROR:
+            return True
+        errors.append(record.getMessage())
+        return False
+
+    root = logging.getLogger()
+    root.addFilter(catch)
+    try:
+        yield
+    finally:
+        root.removeFilter(catch)
+    if errors:
+        raise ConfigException(errors[0])
 
 
 def _parsed(text: bytes) -> Mapping[str, Any]:

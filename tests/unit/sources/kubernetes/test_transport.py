@@ -11,6 +11,8 @@ from twinway.errors import SourceError
 from twinway.sources.kubernetes.failures import UnreachableError
 from twinway.sources.kubernetes.transport import Timeouts, connect
 
+PLUGIN_API = "client.authentication.k8s.io/v1"
+
 
 def config(**changes):
     """A kubeconfig, with other sections."""
@@ -21,6 +23,28 @@ def config(**changes):
         "users": [{"name": "u", "user": {"token": "t"}}],
     }
     return json.dumps({**whole, **changes})
+
+
+def by_plugin(*command):
+    """A user whose credentials a program prints."""
+    how = {"apiVersion": PLUGIN_API, "command": command[0], "args": list(command[1:]), "interactiveMode": "Never"}
+    return {"name": "u", "user": {"exec": how}}
+
+
+def credential(**status):
+    """What such a program prints."""
+    return json.dumps({"apiVersion": PLUGIN_API, "kind": "ExecCredential", "status": status})
+
+
+def test_a_plugin_for_credentials(tmp_path, caplog):
+    """Its token is used; where it fails, its own words are in the one line, and in no other."""
+    path = tmp_path / "kubeconfig"
+    path.write_text(config(users=[by_plugin("echo", credential(token="secret"))]))
+    assert connect(path)._client.configuration.api_key == {"BearerToken": "Bearer secret"}
+    path.write_text(config(users=[by_plugin("sh", "-c", "echo no ticket >&2; exit 3")]))
+    with pytest.raises(SourceError, match=r"^.*/kubeconfig: exec: process returned 3\. no ticket$"):
+        connect(path)
+    assert caplog.text == ""
 
 
 @pytest.mark.parametrize(
@@ -41,6 +65,11 @@ def config(**changes):
         config(clusters=[{"name": "k", "cluster": {"server": 3}}]),
         config(clusters=[{"name": "k", "cluster": {"server": "https://x", "certificate-authority": "/none"}}]),
         config(users=[{"name": "u", "user": {"tokenFile": "/none"}}]),
+        config(users=[by_plugin("false")]),
+        config(users=[by_plugin("/none")]),
+        config(users=[by_plugin("echo", "no json")]),
+        config(users=[by_plugin("echo", "{}")]),
+        config(users=[by_plugin("echo", credential(clientCertificateData="x"))]),
     ],
 )
 def test_a_kubeconfig_that_cannot_be_used_is_named(tmp_path, text):

@@ -12,7 +12,7 @@ from twinway.config_explain import explain
 PAGE = (Path(__file__).parents[3] / "docs/node-config.md").read_text()
 COMMON, DRIVERS = PAGE.split("Keys of the drivers' own sections")
 # Defaults that depend on the node, or that are empty, are shown in words.
-IN_WORDS = {"node_name", "cgroup_root", "uplinks", "metrics.address", "drivers", "nodes"}
+IN_WORDS = {"node_name", "cgroup_root", "uplinks", "metrics.address", "drivers", "nodes", "cni.conf_dir"}
 
 
 def test_the_page_has_every_key_in_order():

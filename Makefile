@@ -42,8 +42,9 @@ cluster: setup ## the Kubernetes source against a real API server
 	@$(MAKE) --silent kube PROGRAMS="kube-apiserver etcd"
 	@$(PYTEST) tests/cluster
 
-cluster-up: kube ## a real cluster on this machine, served by twinway (DRIVER= DEVICE= NODES=)
-	@$(KUBE) up --driver $(or $(DRIVER),tc) --device $(or $(DEVICE),veth) --nodes $(or $(NODES),3)
+cluster-up: kube ## a real cluster on this machine, served by twinway (DRIVER= DEVICE= NODES= IMAGE=)
+	@$(KUBE) up --driver $(or $(DRIVER),tc) --device $(or $(DEVICE),veth) --nodes $(or $(NODES),3) \
+		$(if $(IMAGE),--image $(IMAGE))
 
 cluster-down: setup ## end that cluster
 	@$(KUBE) down

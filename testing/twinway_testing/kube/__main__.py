@@ -9,9 +9,12 @@ import sys
 from pathlib import Path
 
 from twinway.errors import TwinwayError
-from twinway_testing.kube import binaries, build, e2e, policy
+from twinway_testing.kube import binaries, build, e2e, held, policy
+from twinway_testing.kube.chains import DEVICES
 from twinway_testing.kube.cluster import Cluster, default_folder
-from twinway_testing.kube.networks import DEVICES, network
+from twinway_testing.kube.networks import DEPLOY, network
+
+MANIFESTS = DEPLOY / "manifests" / "twinway.yaml"
 
 
 def main() -> int:
@@ -34,7 +37,8 @@ def _do(options: argparse.Namespace, rest: list[str]) -> int:
         case "up":
             if os.geteuid() != 0:
                 raise TwinwayError("cluster: namespaces and cgroups need root")
-            cluster.up(options.nodes, network(options.driver, options.device))
+            installed = (options.image, MANIFESTS) if options.image else None
+            cluster.up(options.nodes, network(options.driver, options.device, installed))
         case "down":
             cluster.down()
         case "status":
@@ -50,6 +54,8 @@ def _do(options: argparse.Namespace, rest: list[str]) -> int:
             return e2e.run(cluster, selection, e2e.Places(options.out, options.record), options.jobs)
         case "policy":
             return policy.run(cluster, e2e.Places(options.out, options.record))
+        case "held":
+            return held.run(cluster)
     return 0
 
 
@@ -63,10 +69,12 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("--nodes", type=int, default=3)
     verb.add_argument("--driver", default="tc", help="a driver of twinway, or kube-proxy")
     verb.add_argument("--device", default="veth", choices=DEVICES, help="the pods' devices")
+    verb.add_argument("--image", type=Path, help="install this image as a DaemonSet; else agents run on the nodes")
     verbs.add_parser("down", help="end it; programs and images stay")
     verbs.add_parser("status", help="memory, nodes and pods")
     verbs.add_parser("kubectl", help="kubectl WORDS, as the administrator")
     verbs.add_parser("exec", help="exec HOST COMMAND: run a command on control, node1, node2, ...")
+    verbs.add_parser("held", help="hold connections while the DaemonSet is rolled and its driver changed")
     verb = verbs.add_parser("e2e", help="run tests of the official suite")
     verb.add_argument("--focus", default=e2e.GROUP, help="regular expression of names")
     verb.add_argument("--skip", default="", help="regular expression of further names to leave out")

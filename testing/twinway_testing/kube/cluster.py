@@ -98,6 +98,7 @@ class Cluster:
         network.prepare(control, self.pki)
         for each in nodes:
             network.connect(each, self.pki, pod_cidrs[each.name])
+        network.settle(control, self.pki)
         self._install_dns()
         say(f"cluster: up after {time.monotonic() - begun:.0f} s")
 

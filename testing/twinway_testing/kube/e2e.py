@@ -23,7 +23,10 @@ LABELS = (
 """Which tests of the group are run: stable features, and tests that may run beside each other."""
 
 LEFT_OUT: Mapping[str, str] = {
-    "NodePort": r"[nN]odePort|node port|Granular Checks: Services|Service CIDRs should create",
+    "NodePort": (
+        r"[nN]odePort|node port|Granular Checks: Services|Service CIDRs should create"
+        r"|PublishNotReadyAddresses is true"
+    ),
     "LoadBalancer": r"LoadBalancer",
     "externalIP": r"ExternalIP",
     "session affinity": r"session affinity",

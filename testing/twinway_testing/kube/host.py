@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -149,7 +150,8 @@ class Host:
         return ["sh", "-c", _JOIN, "sh", *map(str, self.groups), "--", *command]
 
     def _variables(self) -> dict[str, str]:
-        path = f"{binaries.folder()}:{os.environ['PATH']}"
+        # `twinway` is that of this environment, too.
+        path = f"{binaries.folder()}:{Path(sys.executable).parent}:{os.environ['PATH']}"
         return {**os.environ, **self.environment, "PATH": path}
 
     @property

@@ -7,24 +7,23 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Protocol
 
+import yaml
+
 from twinway.errors import TwinwayError
 from twinway_cni.plugin import plugin_path
-from twinway_testing.kube import binaries, cgroups, plan
+from twinway_testing.kube import binaries, cgroups, chains, plan
 from twinway_testing.kube.control_plane import kubectl
 from twinway_testing.kube.host import Host
+from twinway_testing.kube.node import import_image
 from twinway_testing.kube.output import wait_for
 from twinway_testing.kube.pki import Pki
 
-DEVICES = ("veth", "macvlan")
-RBAC = Path(__file__).parent / "data" / "twinway-rbac.yaml"
-SHIM = "pods"
-"""The node's own macvlan device beside those of its pods: a parent cannot reach its children."""
-
-_EVERYWHERE = {4: "0.0.0.0/0", 6: "::/0"}
+DEPLOY = Path(__file__).parents[3] / "deploy"
+RULES = DEPLOY / "chart" / "twinway" / "rules.yaml"
+"""What the chart lets an agent do at the API server."""
 
 
 class Network(Protocol):
@@ -40,6 +39,9 @@ class Network(Protocol):
     def connect(self, node: Host, pki: Pki, pod_cidrs: Sequence[str]) -> None:
         """Give a node its CNI chain and the programs that serve its pods."""
 
+    def settle(self, control: Host, pki: Pki) -> None:
+        """Return when pods can be added, once every node is connected."""
+
 
 @dataclass(frozen=True, slots=True)
 class KubeProxy:
@@ -52,7 +54,7 @@ class KubeProxy:
 
     def connect(self, node: Host, pki: Pki, pod_cidrs: Sequence[str]) -> None:
         """Write the chain and start kube-proxy."""
-        _write_chain(node, [_ptp(pod_cidrs), _PORTMAP])
+        chains.write(node, chains.base("veth", pod_cidrs))
         config = {
             "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
             "kind": "KubeProxyConfiguration",
@@ -65,6 +67,9 @@ class KubeProxy:
         path = node.folder / "kube-proxy.yaml"
         path.write_text(json.dumps(config, indent=1))
         node.spawn("kube-proxy", binaries.folder() / "kube-proxy", f"--config={path}", "--v=2")
+
+    def settle(self, control: Host, pki: Pki) -> None:
+        """Do nothing: tests wait for their Services."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +86,7 @@ class Agents:
 
     def prepare(self, control: Host, pki: Pki) -> None:
         """Create the role and the service account, and write a kubeconfig with its token."""
-        kubectl(control, pki, "apply", "-f", RBAC)
+        kubectl(control, pki, "apply", "-f", "-", input=yaml.safe_dump_all(_account()))
         words = ("-n", "kube-system", "create", "token", "twinway", "--duration=720h")
         token = pki.folder / "twinway.token"
         token.touch(mode=0o600)
@@ -90,8 +95,7 @@ class Agents:
 
     def connect(self, node: Host, pki: Pki, pod_cidrs: Sequence[str]) -> None:
         """Write the chain, start the agent and wait until it answers the CNI plugin."""
-        if self.device == "macvlan":
-            _add_shim(node, pod_cidrs)
+        chains.prepare(node, self.device, pod_cidrs)
         node.do("cp", plugin_path(), "/opt/cni/bin/twinway")
         config = {
             "node_name": node.name,
@@ -108,56 +112,99 @@ class Agents:
         program = Path(sys.executable).with_name("twinway")
         agent = node.spawn("twinway", program, "agent", "--config", path)
         wait_for(f"twinway's agent of {node.name}", lambda: _serves_cni(node), 90, agent)
-        first = _ptp(pod_cidrs) if self.device == "veth" else _macvlan(pod_cidrs)
-        _write_chain(node, [first, _PORTMAP, {"type": "twinway"}])
+        chains.write(node, [*chains.base(self.device, pod_cidrs), {"type": "twinway"}])
+
+    def settle(self, control: Host, pki: Pki) -> None:
+        """Do nothing: `connect` has waited for the agent."""
 
 
-def network(driver: str, device: str) -> Network:
-    """The network of this name: a driver of twinway, or `kube-proxy`."""
-    if device not in DEVICES:
-        raise TwinwayError(f"cluster: {device} is not a device of the cluster: give one of {', '.join(DEVICES)}")
+@dataclass(frozen=True, slots=True)
+class DaemonSet:
+    """twinway as it is installed in a cluster: its image, its manifests, and a chain that it enters by itself."""
+
+    driver: str
+    device: str
+    image: Path
+    """OCI archive, as `make image` writes it."""
+    manifests: Path
+    """The chart, rendered with its default values."""
+
+    @property
+    def title(self) -> str:
+        """Driver and device, as those of agents: pods are served alike."""
+        return f"{self.driver} on {self.device}"
+
+    def prepare(self, control: Host, pki: Pki) -> None:
+        """Do nothing: the manifests wait for a chain that they can enter."""
+
+    def connect(self, node: Host, pki: Pki, pod_cidrs: Sequence[str]) -> None:
+        """Give a node the image and a chain without twinway."""
+        del pki  # the agents' credentials are those of their service account
+        chains.prepare(node, self.device, pod_cidrs)
+        import_image(node, self.image)
+        chains.write(node, chains.base(self.device, pod_cidrs))
+
+    def settle(self, control: Host, pki: Pki) -> None:
+        """Apply the manifests with driver and address of the API server, and wait until every agent is ready."""
+        documents = list(filter(None, yaml.safe_load_all(self.manifests.read_text())))
+        for document in documents:
+            self._adapt(document)
+        kubectl(control, pki, "apply", "-f", "-", input=yaml.safe_dump_all(documents))
+        kubectl(control, pki, "-n", "kube-system", "rollout", "status", "daemonset/twinway", "--timeout=180s")
+
+    def _adapt(self, document: dict[str, Any]) -> None:
+        if document["kind"] == "ConfigMap":
+            config = yaml.safe_load(document["data"]["node.yaml"])
+            document["data"]["node.yaml"] = yaml.safe_dump({**config, "driver": self.driver})
+        elif document["kind"] == "DaemonSet":
+            # Nobody serves the Service `kubernetes` on a node before its first agent does.
+            (agent,) = document["spec"]["template"]["spec"]["containers"]
+            host, port = plan.addresses(plan.CONTROL)[0], str(plan.API_PORT)
+            named = {"KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port}
+            agent["env"] += [{"name": name, "value": value} for name, value in named.items()]
+
+
+def network(driver: str, device: str, installed: tuple[Path, Path] | None = None) -> Network:
+    """The network of a driver of twinway, or `kube-proxy`; `installed` are image and manifests of a DaemonSet."""
+    if device not in chains.DEVICES:
+        devices = ", ".join(chains.DEVICES)
+        raise TwinwayError(f"cluster: {device} is not a device of the cluster: give one of {devices}")
     if driver == "kube-proxy":
         if device != "veth":
             raise TwinwayError("cluster: kube-proxy serves pods on veth alone: leave DEVICE out")
         return KubeProxy()
-    return Agents(driver, device)
+    for file in installed or ():
+        if not file.exists():
+            raise TwinwayError(f"cluster: {file}: is not there: build it first (make image, make chart)")
+    return DaemonSet(driver, device, *installed) if installed else Agents(driver, device)
+
+
+def _account() -> list[dict[str, Any]]:
+    # The agents' service account, and the role that has the chart's rules.
+    account = {"kind": "ServiceAccount", "name": "twinway", "namespace": "kube-system"}
+    role = {"kind": "ClusterRole", "name": "twinway"}
+    group = "rbac.authorization.k8s.io"
+    return [
+        {
+            "apiVersion": "v1",
+            "kind": "ServiceAccount",
+            "metadata": {"name": account["name"], "namespace": account["namespace"]},
+        },
+        {
+            "apiVersion": f"{group}/v1",
+            "kind": "ClusterRole",
+            "metadata": {"name": role["name"]},
+            "rules": yaml.safe_load(RULES.read_text()),
+        },
+        {
+            "apiVersion": f"{group}/v1",
+            "kind": "ClusterRoleBinding",
+            "metadata": {"name": role["name"]},
+            "roleRef": {"apiGroup": group, **role},
+            "subjects": [account],
+        },
+    ]
 
 
 def _serves_cni(node: Host) -> bool:
     return node.do("test", "-S", "/run/twinway/cni.sock", check=False).returncode == 0
-
-
-# -- chains ----------------------------------------------------------------------------------------------
-
-_PORTMAP = {"type": "portmap", "capabilities": {"portMappings": True}}
-
-
-def _write_chain(node: Host, plugins: Sequence[dict[str, Any]]) -> None:
-    chain = {"cniVersion": "1.0.0", "name": "pods", "plugins": list(plugins)}
-    text = json.dumps(chain, indent=1)
-    node.do("tee", "/etc/cni/net.d/10-pods.conflist", input=text, stdout=subprocess.DEVNULL)
-
-
-def _ptp(pod_cidrs: Sequence[str]) -> dict[str, Any]:
-    return {"type": "ptp", "ipMasq": False, "mtu": 1500, "ipam": _host_local(pod_cidrs)}
-
-
-def _macvlan(pod_cidrs: Sequence[str]) -> dict[str, Any]:
-    return {"type": "macvlan", "master": "eth0", "mode": "bridge", "mtu": 1500, "ipam": _host_local(pod_cidrs)}
-
-
-def _host_local(pod_cidrs: Sequence[str]) -> dict[str, Any]:
-    ranges = [[{"subnet": cidr}] for cidr in pod_cidrs]
-    routes = [{"dst": _EVERYWHERE[ip_network(cidr).version]} for cidr in pod_cidrs]
-    return {"type": "host-local", "ranges": ranges, "routes": routes}
-
-
-def _add_shim(node: Host, pod_cidrs: Sequence[str]) -> None:
-    # It has the address that host-local gives pods as their gateway. The node speaks to its pods from its own
-    # address, as the cluster knows it.
-    node.do("ip", "link", "add", SHIM, "link", "eth0", "type", "macvlan", "mode", "bridge")
-    node.do("ip", "link", "set", SHIM, "up")
-    for cidr, source in zip(pod_cidrs, node.addresses, strict=True):
-        subnet = ip_network(cidr)
-        node.do("ip", "address", "add", f"{subnet[1]}/{subnet.prefixlen}", "dev", SHIM, "noprefixroute")
-        node.do("ip", "route", "add", cidr, "dev", SHIM, "src", source)

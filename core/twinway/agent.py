@@ -38,6 +38,7 @@ from twinway.plugins import read_config
 from twinway.predecessors import Predecessors
 from twinway.reconcile import Inputs, Pacing, Reconciler
 from twinway.rundir import RunDir
+from twinway.sources.base import Reporting
 from twinway.status import Board, Status
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ def run(config: NodeConfig, origin: str, source: Source | None = None) -> None:
 class _Agent:
     def __init__(self, config: NodeConfig, origin: str, source: Source, stack: ExitStack) -> None:
         self._config = config
+        self._source = source
         self._stack = stack
         self._bell = Bell()
         file = ConfigFile(Path(origin), read_config)
@@ -116,7 +118,13 @@ class _Agent:
         self._feed.start()
         self._stack.callback(self._feed.stop)
         logger.info("started node=%s driver=%s pid=%d", self._config.node_name, self.driver, os.getpid())
-        self._loop.run(prepare=lambda: self._follower.follow(self._feed.cluster()))
+        self._loop.run(self._prepare)
+
+    def _prepare(self) -> float:
+        status = self._board.status
+        if isinstance(self._source, Reporting) and status.state is not None:
+            self._source.in_force(status.state.rejected, ready=status.complete and status.health.ok)
+        return self._follower.follow(self._feed.cluster())
 
     def _take(self, config: NodeConfig, *, changed: bool) -> None:
         log.set_up(config.log)
@@ -193,11 +201,16 @@ def _make_folder(key: str, folder: Path, hint: str = "") -> None:
 
 def _source(config: NodeConfig) -> Source:
     match config.source:
-        case config_of.KubernetesSource(kubeconfig=kubeconfig, context=context):
+        case config_of.KubernetesSource() as named:
             from twinway.sources.kubernetes.source import KubernetesSource
             from twinway.sources.kubernetes.transport import connect
 
-            return KubernetesSource(partial(connect, kubeconfig, context), config.node_name)
+            return KubernetesSource(
+                partial(connect, named.kubeconfig, named.context),
+                config.node_name,
+                events=named.events,
+                startup_taint=named.startup_taint,
+            )
         case config_of.ManifestsSource(paths=paths, hold_seconds=hold_seconds):
             from twinway.sources.manifests.source import ManifestSource
 

@@ -54,6 +54,14 @@ def _node_name(name: str) -> str:
     return name
 
 
+def _taint_key(key: str) -> str:
+    if key and not re.fullmatch(
+        r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-\w.]{0,61}[A-Za-z0-9])?", key
+    ):
+        raise ValueError("must be the key of a taint, for instance twinway.io/agent-not-ready")
+    return key
+
+
 def _host_name() -> str:
     return os.environ.get(NODE_NAME_VARIABLE) or socket.gethostname()
 
@@ -101,6 +109,13 @@ class KubernetesSource(Section):
         description="file that names server and credentials; empty: the service account of the agent's own pod",
     )
     context: str = Field(default="", description="context of the kubeconfig; empty: its current one")
+    events: bool = Field(
+        default=True, strict=True, description="whether objects that cannot be used get an Event that says why"
+    )
+    startup_taint: Annotated[str, AfterValidator(_taint_key)] = Field(
+        default="",
+        description="key of a taint that is removed from this node once its pods are served; empty: none",
+    )
 
     @model_validator(mode="after")
     def _context_of_something(self) -> KubernetesSource:

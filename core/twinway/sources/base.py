@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from threading import Condition
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from twinway.model.cluster import Cluster
+from twinway.model.net import Rejected
 
 T = TypeVar("T")
 
@@ -42,6 +43,19 @@ class Latest(Generic[T]):
         with self._condition:
             self._condition.wait_for(lambda: self._values, timeout)
             return self._values.pop() if self._values else None
+
+
+@runtime_checkable
+class Reporting(Protocol):
+    """A source that reports to its origin what became of the objects."""
+
+    def in_force(self, rejected: tuple[Rejected, ...], *, ready: bool) -> None:
+        """
+        A state is in force, or still is. Called at each pass of the agent's loop; returns at once.
+
+        `rejected` is what the state could not use, the same tuple while that does not change. `ready`: the state
+        is complete, and the node's pods are served.
+        """
 
 
 class Source(Protocol):

@@ -37,9 +37,10 @@ class Resource(NamedTuple):
         return self.versions[0].rpartition("/")[0]
 
 
-def path_of(version: str, plural: str = "") -> str:
-    """Where the server has an API version, or one kind of it in all namespaces."""
-    return f"/{'apis' if '/' in version else 'api'}/{version}" + (f"/{plural}" if plural else "")
+def path_of(version: str, plural: str = "", namespace: str = "") -> str:
+    """Where the server has an API version, or one kind of it, in all namespaces or in one."""
+    place = f"/{'apis' if '/' in version else 'api'}/{version}"
+    return place + (f"/namespaces/{namespace}" if namespace else "") + (f"/{plural}" if plural else "")
 
 
 def _resource(kind: str, plural: str, **more: object) -> Resource:

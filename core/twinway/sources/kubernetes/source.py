@@ -17,6 +17,7 @@ from collections.abc import Callable
 from threading import Event, Thread
 
 from twinway.model.cluster import Cluster
+from twinway.model.net import Rejected
 from twinway.sources.base import Latest
 from twinway.sources.kubernetes.connection import Connection
 from twinway.sources.kubernetes.demand import Demand
@@ -27,6 +28,7 @@ from twinway.sources.kubernetes.reflector import Reflector
 from twinway.sources.kubernetes.resources import ALWAYS, DEFINITIONS, Resource, pods_elsewhere, pods_on
 from twinway.sources.kubernetes.store import Part, Store
 from twinway.sources.kubernetes.transport import Transport
+from twinway.sources.kubernetes.writes.writer import Writer
 
 PAUSE_SECONDS = 0.005
 """Between two snapshots at least: of changes that come faster the later ones share one."""
@@ -39,11 +41,14 @@ logger = logging.getLogger(__name__)
 class KubernetesSource:
     """A `Source` that follows an API server."""
 
-    def __init__(self, connect: Callable[[], Transport], node: str) -> None:
+    def __init__(
+        self, connect: Callable[[], Transport], node: str, *, events: bool = False, startup_taint: str = ""
+    ) -> None:
         """
         Nothing is connected yet. `connect` reads configuration and credentials each time that it is called.
 
-        `node` is the node whose pods are always read.
+        `node` is the node whose pods are always read. With `events` rejected objects get Events. `startup_taint`
+        is the key of the taint to remove from the node once it is ready, empty for none.
         """
         self._bell = Event()
         self._stopping = False
@@ -60,6 +65,12 @@ class KubernetesSource:
             self._follow(elsewhere, self._demand, Reading(elsewhere, there)),
             *(self._of_kind(each) for each in ALWAYS),
         ]
+        self._events = events
+        self._writer: Writer | None = None
+        if events or startup_taint:
+            self._writer = Writer(self._connection, node, here.holds, taint=startup_taint)
+        self._cluster: Cluster | None = None
+        self._in_force: tuple[Rejected, ...] = ()
         self._threads: list[Thread] = []
         self.error: str | None = None
 
@@ -67,13 +78,27 @@ class KubernetesSource:
         """Begin to list every kind; return at once."""
         work = [(each.resource.plural, each.run) for each in self._reflectors]
         work.append(("snapshots", lambda: self._publish(slot)))
+        if self._writer is not None:
+            work.append(("writes", self._writer.run))
         self._threads = [Thread(target=run, name=f"kubernetes {name}", daemon=True) for name, run in work]
         for thread in self._threads:
             thread.start()
 
+    def in_force(self, rejected: tuple[Rejected, ...], *, ready: bool) -> None:
+        """See `Reporting`."""
+        if self._writer is None:
+            return
+        if ready:
+            self._writer.ready()
+        if self._events and self._cluster is not None and rejected is not self._in_force:
+            self._in_force = rejected
+            self._writer.note(rejected, [ref.name for ref in self._cluster.nodes])
+
     def stop(self) -> None:
         """Put no more. Safe to repeat, also without `start`."""
         self._stopping = True
+        if self._writer is not None:
+            self._writer.stop()
         self._connection.stop()
         self._presence.stop()
         self._demand.stop()
@@ -108,6 +133,7 @@ class KubernetesSource:
                 return
             cluster = self._store.take()
             if cluster is not None:
+                self._cluster = cluster
                 slot.put(cluster)
             if (error := self._trouble()) != self.error:
                 self._tell(error)

@@ -50,6 +50,10 @@ class Part:
         """What is wrong with objects of this kind."""
         return tuple(chain.from_iterable(entry.rejected for entry in self.entries.values()))
 
+    def holds(self, ref: ObjectRef) -> bool:
+        """Whether this has the object, whatever is wrong with it."""
+        return f"{ref.namespace}/{ref.name}" in self.entries
+
     def begin(self) -> None:
         """Begin a list; see `Sink`."""
         self._listed = {}

@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from http import HTTPStatus
 from pathlib import Path
 from threading import get_ident
 from typing import Any, NamedTuple
@@ -77,6 +78,26 @@ class Transport:
             finally:
                 response.release_conn()
 
+    def post(self, path: str, document: Mapping[str, Any]) -> None:
+        """Make an object; raises `RequestError`."""
+        self._write("POST", path, document, "application/json")
+
+    def patch(self, path: str, change: Sequence[Mapping[str, Any]]) -> None:
+        """Change an object by a JSON patch; raises `RequestError`."""
+        self._write("PATCH", path, change, "application/json-patch+json")
+
+    def _write(self, method: str, path: str, body: object, kind: str) -> None:
+        with _answering():
+            headers = {**self._headers("application/json"), "Content-Type": kind}
+            timeouts = (self._timeouts.connect, self._timeouts.answer)
+            url = f"{self.host}{path}"
+            answer = self._client.call_api(method, url, headers, body, _request_timeout=timeouts)
+            try:
+                _accepted(answer)
+                answer.response.read()
+            finally:
+                answer.response.release_conn()
+
     def watch(self, path: str, query: Mapping[str, str], *, metadata_only: bool = False) -> Stream:
         """The events; raises `RequestError` where the server refuses. Close it."""
         with _answering():
@@ -88,20 +109,28 @@ class Transport:
         self._client.rest_client.close()
 
     def _request(self, path: str, query: Mapping[str, str], partial: str | None, seconds: float) -> Any:
-        headers = {"Accept": "application/json" if partial is None else PARTIAL.format(partial)}
-        headers["User-Agent"] = "twinway"
-        for setting in self._client.configuration.auth_settings().values():
-            headers[setting["key"]] = setting["value"]
+        headers = self._headers("application/json" if partial is None else PARTIAL.format(partial))
         url = f"{self.host}{path}?{urlencode(query)}" if query else f"{self.host}{path}"
         timeouts = (self._timeouts.connect, seconds)
         answer = self._client.call_api("GET", url, header_params=headers, _request_timeout=timeouts)
-        response = answer.response
-        if answer.status == 200:
-            return response
-        with suppress(ValueError):
-            document = json.loads(response.read())
-            raise refusal(answer.status, document, response.headers.get("Retry-After"))
-        raise refusal(answer.status, None, response.headers.get("Retry-After"))
+        return _accepted(answer)
+
+    def _headers(self, accepted: str) -> dict[str, str]:
+        headers = {"Accept": accepted, "User-Agent": "twinway"}
+        for setting in self._client.configuration.auth_settings().values():
+            headers[setting["key"]] = setting["value"]
+        return headers
+
+
+def _accepted(answer: Any) -> Any:
+    """The response of an answer; raises `RefusedError` where its status is no success."""
+    response = answer.response
+    if answer.status in (HTTPStatus.OK, HTTPStatus.CREATED):
+        return response
+    with suppress(ValueError):
+        document = json.loads(response.read())
+        raise refusal(answer.status, document, response.headers.get("Retry-After"))
+    raise refusal(answer.status, None, response.headers.get("Retry-After"))
 
 
 def connect(kubeconfig: Path | None, context: str = "", timeouts: Timeouts = Timeouts()) -> Transport:  # noqa: B008

@@ -104,6 +104,15 @@ def test_a_bad_object_is_told_as_long_as_it_is_there():
     assert site.store.take().rejected == ()
 
 
+def test_a_part_holds_what_it_was_given_whatever_is_wrong_with_it():
+    """A pod that cannot be used is held, too, and only by its own part."""
+    site = Site(kinds=2).listed(having(versioned(POD, "1"), "status.podIP", "no address"))
+    name = POD["metadata"]
+    ref = ObjectRef("Pod", name["namespace"], name["name"])
+    assert site.parts[0].rejected
+    assert [part.holds(ref) for part in site.parts] == [True, False]
+
+
 def test_a_kind_that_the_cluster_lost_leaves_nothing():
     """Its objects are gone, and it counts as listed."""
     site = Site().listed(named(SERVICE, "web"))

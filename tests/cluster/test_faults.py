@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 
 from tests.cluster.objects import namespace, service
 from twinway.model.net import ObjectRef
@@ -73,6 +74,25 @@ def test_a_server_that_is_stopped(plane, follow):
     plane.signal_server(signal.SIGSTOP)
     following.until_error("no answer in time", seconds=30)
     assert following.cluster is before
+    plane.signal_server(signal.SIGCONT)
+    following.until_error(None)
+    plane.api.create(service("after"))
+    following.until(has("after"))
+
+
+def test_a_quiet_server_that_is_stopped(plane, follow):
+    """It is noticed long before a bookmark is due; while it only has nothing to say, no watch is made anew."""
+    following = follow(plane)
+    following.until(lambda cluster: cluster.namespaces)
+    time.sleep(25)  # longer than the silence after which it is asked
+    assert following.source.error is None
+    watches = [each._stream for each in following.source._reflectors if each._stream]
+    assert len(watches) == 7
+    plane.signal_server(signal.SIGSTOP)
+    began = time.monotonic()
+    following.until_error("no answer in time", seconds=60)
+    assert time.monotonic() - began < 45
+    assert not [each for each in following.source._reflectors if each._stream in watches and each._stream]
     plane.signal_server(signal.SIGCONT)
     following.until_error(None)
     plane.api.create(service("after"))

@@ -50,6 +50,8 @@ class Reflector:
         self._failures = 0
         self._retry_after = 0.0
         self.error: str | None = None
+        self.heard = 0.0
+        """Monotonic time of the last answer or event that the server sent."""
 
     def run(self) -> None:
         """Follow the kind until `stop`."""
@@ -122,6 +124,7 @@ class Reflector:
                 return
             self._succeeded()
             for event in stream:
+                self.heard = time.monotonic()
                 self._reading.event(event)
                 self._succeeded()
         except UnreachableError as error:
@@ -135,6 +138,7 @@ class Reflector:
             self._failures += 1
 
     def _succeeded(self) -> None:
+        self.heard = time.monotonic()
         # A list that never gets to its end is no success.
         if self._reading.version:
             self._failures = 0

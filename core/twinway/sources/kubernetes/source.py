@@ -4,6 +4,8 @@ The Kubernetes source: one reflector a kind, and one thread that puts snapshots 
     connection ─ session ─▶ reflector ─▶ part ─┐
                             reflector ─▶ part ─┴─ store ─ take ─▶ slot        one thread each
                             reflector ─▶ presence: which optional kinds there are
+                            pulse: whether a silent server is there
+                            writer: Events, and the end of the startup taint
 
 Nothing is put before every kind has been listed, so that every snapshot is complete. While the
 server cannot be reached the last snapshot stays, and `error` says why.
@@ -23,6 +25,7 @@ from twinway.sources.kubernetes.connection import Connection
 from twinway.sources.kubernetes.demand import Demand
 from twinway.sources.kubernetes.discovery import Discovered, Fixed, Place
 from twinway.sources.kubernetes.presence import Presence
+from twinway.sources.kubernetes.pulse import QUIET_SECONDS, Pulse
 from twinway.sources.kubernetes.reading import Reading, Sink
 from twinway.sources.kubernetes.reflector import Reflector
 from twinway.sources.kubernetes.resources import ALWAYS, DEFINITIONS, Resource, pods_elsewhere, pods_on
@@ -42,13 +45,20 @@ class KubernetesSource:
     """A `Source` that follows an API server."""
 
     def __init__(
-        self, connect: Callable[[], Transport], node: str, *, events: bool = False, startup_taint: str = ""
+        self,
+        connect: Callable[[], Transport],
+        node: str,
+        *,
+        events: bool = False,
+        startup_taint: str = "",
+        quiet: float = QUIET_SECONDS,
     ) -> None:
         """
         Nothing is connected yet. `connect` reads configuration and credentials each time that it is called.
 
         `node` is the node whose pods are always read. With `events` rejected objects get Events. `startup_taint`
-        is the key of the taint to remove from the node once it is ready, empty for none.
+        is the key of the taint to remove from the node once it is ready, empty for none. After `quiet` seconds of
+        silence the server is asked whether it is there.
         """
         self._bell = Event()
         self._stopping = False
@@ -65,6 +75,7 @@ class KubernetesSource:
             self._follow(elsewhere, self._demand, Reading(elsewhere, there)),
             *(self._of_kind(each) for each in ALWAYS),
         ]
+        self._pulse = Pulse(self._connection, self._heard, self._interrupt, quiet)
         self._events = events
         self._writer: Writer | None = None
         if events or startup_taint:
@@ -77,7 +88,7 @@ class KubernetesSource:
     def start(self, slot: Latest[Cluster]) -> None:
         """Begin to list every kind; return at once."""
         work = [(each.resource.plural, each.run) for each in self._reflectors]
-        work.append(("snapshots", lambda: self._publish(slot)))
+        work += [("snapshots", lambda: self._publish(slot)), ("pulse", self._pulse.run)]
         if self._writer is not None:
             work.append(("writes", self._writer.run))
         self._threads = [Thread(target=run, name=f"kubernetes {name}", daemon=True) for name, run in work]
@@ -97,6 +108,7 @@ class KubernetesSource:
     def stop(self) -> None:
         """Put no more. Safe to repeat, also without `start`."""
         self._stopping = True
+        self._pulse.stop()
         if self._writer is not None:
             self._writer.stop()
         self._connection.stop()
@@ -109,6 +121,13 @@ class KubernetesSource:
         for thread in self._threads:
             thread.join(max(deadline - time.monotonic(), 0.0))
         self._threads = []
+
+    def _heard(self) -> float:
+        return max(each.heard for each in self._reflectors)
+
+    def _interrupt(self) -> None:
+        for reflector in self._reflectors:
+            reflector.interrupt()
 
     def _of_kind(self, resource: Resource) -> Reflector:
         part = self._store.part()

@@ -34,6 +34,8 @@ class Timeouts(NamedTuple):
     answer: float = 30.0
     silence: float = 90.0
     """Of a watch: the server sends a bookmark every minute, so that a longer silence means it is stuck."""
+    ask: float = 5.0
+    """For the answer to whether it is there at all."""
 
 
 class Stream:
@@ -75,6 +77,15 @@ class Transport:
             response = self._request(path, query, "List" if metadata_only else None, self._timeouts.answer)
             try:
                 return _parsed(response.read())
+            finally:
+                response.release_conn()
+
+    def ask(self) -> None:
+        """Have the server say that it is there; raises `RequestError`."""
+        with _answering():
+            response = self._request("/livez", {}, None, self._timeouts.ask)
+            try:
+                response.read()
             finally:
                 response.release_conn()
 

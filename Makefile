@@ -1,5 +1,6 @@
 # The doors. Each sets up what it needs; `make` alone lists them.
-.PHONY: help setup demo test check bench conformance fuzz test-kernels kube cluster cluster-up cluster-down e2e docs clean
+.PHONY: help setup demo test check bench conformance fuzz test-kernels kube cluster cluster-up cluster-down e2e image \
+	chart docs clean
 PYTEST := .venv/bin/pytest
 KUBE := .venv/bin/python -m twinway_testing.kube
 
@@ -53,6 +54,13 @@ e2e: setup ## the official tests of sig-network in that cluster (DRIVER= DEVICE=
 	@$(KUBE) down
 	@$(MAKE) --silent cluster-up
 	@$(KUBE) e2e --focus "$(or $(FOCUS),\[sig-network\])" --jobs $(or $(JOBS),4) $(if $(RECORD),--record docs/e2e.json)
+
+image: setup ## the agent's image, as an OCI archive in deploy/build (IMAGE= TAG=)
+	@deploy/image/build.sh
+
+chart: setup ## lint the chart, its schema and its plain manifests written anew (Helm is built once)
+	@.venv/bin/python deploy/chart/schema.py
+	@deploy/chart/manifests.sh
 
 docs: setup ## check the links of the pages
 	@.venv/bin/python tools/links.py

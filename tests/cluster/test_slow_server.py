@@ -13,7 +13,7 @@ from tests.cluster.objects import namespace, node, pod
 from tests.cluster.test_agent import until
 from tests.unit.agents import Site
 from tests.unit.conftest import pod_netns  # noqa: F401 (a fixture)
-from tests.unit.test_agent import cni
+from tests.unit.test_agent import cni, healthz
 
 WAIT_SECONDS = 4.0
 POD = pod("web", space="shop")
@@ -84,7 +84,9 @@ def test_a_server_that_is_away_when_the_agent_starts(plane, site):
     seconds, reason = refused(site)
     assert seconds < WAIT_SECONDS + 3
     assert "connection refused" in reason
+    assert healthz(site)[0] == 503  # not ready before the first state
     plane.start_server()
     for each in (namespace("shop"), node("n1", "192.168.0.1"), POD):
         plane.api.create(each)
     until(lambda: cni(site, "ADD")[0], lambda code: code == 0)
+    until(lambda: healthz(site)[0], lambda code: code == 200)

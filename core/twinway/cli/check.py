@@ -39,6 +39,8 @@ def check(config: ConfigOption = DEFAULT_CONFIG, driver: DriverName = "", json: 
 
     # A node that is still to be set up has no config yet: it is judged by the defaults.
     node = plugins.read_config(config, may_miss=config == DEFAULT_CONFIG)
+    if not node.asks_for_labels:
+        node = node.here({})
     chosen = driver or node.driver
     plugins.load(chosen)
     found = [_examine(name, node, config, chosen=name == chosen) for name in plugins.names()]

@@ -142,6 +142,14 @@ def test_check_of_a_node_that_lacks_a_must_have(site: Site) -> None:
     assert row == ["failing", "*", "tcx", "no", "yes", "use", "a", "kernel", "of", "6.6", "or", "newer"]
 
 
+def test_check_takes_the_driver_of_this_node(site: Site) -> None:
+    """An entry of `nodes` that names this node names the driver that is judged."""
+    entries = [{"names": ["n1"], "driver": "failing"}]
+    done = site.twinway("check", "--config", site.config(nodes=entries))
+    assert done.returncode == 1
+    assert "failing *" in done.stdout
+
+
 def test_check_of_a_driver_that_is_not_installed(site: Site) -> None:
     """A driver that is not there is reported with those that are."""
     done = site.twinway("check", "--config", site.config(), "--driver", "nope")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from threading import Timer
 from typing import Any
 
 from twinway.errors import SourceError
@@ -18,6 +19,9 @@ from twinway.sources.kubernetes.resources import path_of
 from twinway.sources.kubernetes.revision import revision_of
 from twinway.sources.kubernetes.transport import Transport
 from twinway.sources.kubernetes.waiting import Waiting
+
+SLOW_SECONDS = 60.0
+"""How long connecting may take before it is reported; every request of it has a shorter limit."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,12 +74,20 @@ class Connection(Waiting):
 
     def _make(self) -> None:
         made: Session | None = None
+        # A program for credentials may hang, which the client waits for without an end.
+        slow = Timer(SLOW_SECONDS, self._tell, [f"connecting has taken more than {SLOW_SECONDS:g} s"])
+        slow.daemon = True
+        slow.start()
         try:
             made = _begin(self._connect())
-            self._tell(None)
+            error = None
         except SourceError as failure:
             self._failures += 1
-            self._tell(str(failure))
+            error = str(failure)
+        finally:
+            slow.cancel()
+            slow.join()
+        self._tell(error)
         with self._condition:
             if made is None:
                 self._condition.wait_for(lambda: self._stopped, self._pacing.pause(self._failures))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from threading import Barrier, Thread
+from threading import Barrier, Event, Thread
 
 import pytest
 
@@ -104,6 +104,26 @@ def test_credentials_that_cannot_be_read_are_told():
     connection = Connection(connect, lambda: reported.append(connection.error), NOW)
     connection.session()
     assert reported == ["/kubeconfig: no such file", None]
+
+
+def test_connecting_that_does_not_end_is_reported(monkeypatch):
+    """A program for credentials may hang: the error says so for as long as that lasts."""
+    monkeypatch.setattr("twinway.sources.kubernetes.connection.SLOW_SECONDS", 0.05)
+    hangs, reported = Event(), Event()
+    server = Server(namespaces())
+
+    def connect():
+        assert hangs.wait(10)
+        return server
+
+    connection = Connection(connect, reported.set)
+    thread = Thread(target=connection.session)
+    thread.start()
+    assert reported.wait(10)
+    assert connection.error == "connecting has taken more than 0.05 s"
+    hangs.set()
+    thread.join()
+    assert connection.error is None
 
 
 def test_a_session_is_dropped_once():

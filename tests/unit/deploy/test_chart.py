@@ -67,6 +67,17 @@ def test_the_agent_takes_the_config_of_the_chart() -> None:
 
 
 @needs_helm
+def test_only_agents_with_a_startup_taint_may_change_nodes() -> None:
+    """The rule comes with the key; nothing else in the role writes but Events."""
+    patches = {"apiGroups": [""], "resources": ["nodes"], "verbs": ["patch"]}
+    rules = one(rendered(), "ClusterRole")["rules"]
+    assert patches not in rules
+    assert {verb for rule in rules for verb in rule["verbs"]} == {"list", "watch", "create"}
+    tainted = rendered("--set", "config.source.startup_taint=twinway.io/agent-not-ready")
+    assert one(tainted, "ClusterRole")["rules"] == [*rules, patches]
+
+
+@needs_helm
 def test_no_container_is_privileged() -> None:
     """Each has a read-only root and named capabilities, under the runtime's seccomp profile."""
     for document in rendered("--set", "uninstall.datapath=remove"):

@@ -67,6 +67,8 @@ class Writer:
 
     def ready(self) -> None:
         """The node serves its pods: the startup taint may go."""
+        if self._ready:
+            return
         with self._condition:
             self._ready = True
             self._condition.notify()

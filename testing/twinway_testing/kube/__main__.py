@@ -24,9 +24,13 @@ def main() -> int:
         _parser().error(f"unknown words: {' '.join(rest)}")
     try:
         return _do(options, rest)
-    except (TwinwayError, subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+    except TwinwayError as error:
         print(error, file=sys.stderr)
-        return 1
+    except subprocess.CalledProcessError as error:
+        # What the command itself has said is above; the words before `--` enter its host's namespaces.
+        words = " ".join(error.cmd).rpartition(" -- ")[2]
+        print(f"cluster: exit status {error.returncode}: {words}", file=sys.stderr)
+    return 1
 
 
 def _do(options: argparse.Namespace, rest: list[str]) -> int:

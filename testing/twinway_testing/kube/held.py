@@ -54,10 +54,10 @@ def _start(cluster: Cluster) -> None:
 
 
 def _steps(cluster: Cluster) -> Iterator[str]:
-    for turn in ("once", "twice"):
+    for count in ("once", "twice"):
         cluster.kubectl(*_SYSTEM, "rollout", "restart", "daemonset/twinway")
         cluster.kubectl(*_SYSTEM, "rollout", "status", "daemonset/twinway", "--timeout=300s")
-        yield f"rolled {turn}"
+        yield f"rolled {count}"
     first = _config(cluster)["driver"]
     for driver in ({"tc": "sockops", "sockops": "tc"}[first], first):
         _change_driver(cluster, driver)

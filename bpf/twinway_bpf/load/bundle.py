@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,6 +112,14 @@ def map_places(instructions: bytes, names: dict[int, str]) -> tuple[tuple[int, s
         for index, (code, registers, _, imm) in enumerate(_INSN.iter_unpack(instructions))
         if code == _LD_IMM64 and registers >> 4 == _PSEUDO_MAP_FD
     )
+
+
+def without_descriptors(instructions: bytes, places: Iterable[tuple[int, str]]) -> bytes:
+    """The instructions with 0 for each map's descriptor, which differs from one compilation to the next."""
+    code = bytearray(instructions)
+    for index, _ in places:
+        _write_imm64(code, index, 0, _PSEUDO_MAP_FD)
+    return bytes(code)
 
 
 def _features_places(instructions: bytes) -> list[int]:

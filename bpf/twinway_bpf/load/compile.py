@@ -29,7 +29,8 @@ def compile_source(name: str) -> bundle.Bundle:
     for program in programs.ALL:
         if program.source == name:
             code = module.dump_func(program.name.encode())
-            codes[program.name] = bundle.Code(program.name, code, bundle.map_places(code, names))
+            places = bundle.map_places(code, names)
+            codes[program.name] = bundle.Code(program.name, bundle.without_descriptors(code, places), places)
     return bundle.Bundle(source_key(name), codes, {decl.name: decl for decl in maps.values()})
 
 

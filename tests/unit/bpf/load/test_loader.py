@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -100,6 +101,23 @@ def test_shipped_bundles_need_no_compiler(compiled: Path, tmp_path: Path, monkey
     monkeypatch.setattr(loader, "SHIPPED", compiled)
     assert ensure_bundle(SOURCE, tmp_path / "cache").programs
     assert not (tmp_path / "cache").exists()
+
+
+def test_the_same_source_gives_the_same_bytes(tmp_path: Path) -> None:
+    """Also where maps get other descriptors, so that an image can be built twice."""
+    compiled = []
+    for number, folder in enumerate((tmp_path / "a", tmp_path / "b")):
+        held = [os.dup(0) for _ in range(number)]
+        for descriptor in held:
+            os.set_inheritable(descriptor, True)
+        folder.mkdir()
+        path = bundle_path("opt.c", folder)
+        words = [sys.executable, "-m", "twinway_bpf.load.compile", "opt.c", str(path)]
+        subprocess.run(words, check=True, close_fds=False)
+        compiled.append(path.read_bytes())
+        for descriptor in held:
+            os.close(descriptor)
+    assert compiled[0] == compiled[1]
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"format": 2}'])

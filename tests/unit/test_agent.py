@@ -319,6 +319,7 @@ def test_labels_of_the_node_choose_the_driver(site: Site) -> None:
     agent.await_line("driver changed from=none to=fake")
     site.put("n.json", node)
     agent.await_line("driver changed from=fake to=other")
+    agent.await_line("an earlier driver has left driver=fake")
     assert [path.name for path in (site.run_dir / "drivers").iterdir()] == ["other"]
 
 

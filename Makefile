@@ -55,8 +55,8 @@ e2e: setup ## the official tests of sig-network in that cluster (DRIVER= DEVICE=
 	@$(MAKE) --silent cluster-up
 	@$(KUBE) e2e --focus "$(or $(FOCUS),\[sig-network\])" --jobs $(or $(JOBS),4) $(if $(RECORD),--record docs/e2e.json)
 
-image: setup ## the agent's image, as an OCI archive in deploy/build (IMAGE= TAG=)
-	@deploy/image/build.sh
+image: setup ## the agent's image, as an OCI archive in deploy/build (IMAGE= TAG= TWICE=1: build it twice and compare)
+	@deploy/image/$(if $(TWICE),twice,build).sh
 
 chart: setup ## lint the chart, its schema and its plain manifests written anew (Helm is built once)
 	@.venv/bin/python deploy/chart/schema.py

@@ -116,15 +116,6 @@ def test_an_api_server_by_address() -> None:
 
 
 @needs_helm
-def test_the_right_to_patch_nodes_comes_with_the_startup_taint() -> None:
-    """Agents that remove no taint may not write to Nodes."""
-    patching = {"apiGroups": [""], "resources": ["nodes"], "verbs": ["patch"]}
-    assert patching not in one(rendered(), "ClusterRole")["rules"]
-    tainted = rendered("--set", "config.source.startup_taint=twinway.io/agent-not-ready")
-    assert patching in one(tainted, "ClusterRole")["rules"]
-
-
-@needs_helm
 @pytest.mark.parametrize(
     ("setting", "reason"),
     [

@@ -72,6 +72,7 @@ def _frontend(frontend: Frontend, kernel: dict[Key, KernelFrontend]) -> dict[str
         "protocol": frontend.protocol.value,
         "scope": frontend.scope.name.lower(),
         "backends": [{"address": address, "port": port} for address, port in backends],
+        "drops": frontend.drops,
         "programmed": programmed,
     }
 

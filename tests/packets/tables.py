@@ -121,15 +121,15 @@ class Tables:
         """An address of the node itself."""
         self.maps["ep"].write({encode.address(address): encode.endpoint_value(EpKind.NODE)})
 
-    def service(self, frontend: End, *ends: End, protocol: int = TCP) -> None:
-        """A Service's port, and the backends that new connections are given."""
+    def service(self, frontend: End, *ends: End, protocol: int = TCP, drops: bool = False) -> None:
+        """A Service's port, and the backends of new connections; without any, it `drops` or rejects."""
         backends = tuple(_backend(each, _PROTOCOLS[protocol]) for each in ends)
         for each in backends:
             self.maps["be"].write({encode.backend_key(each.id): encode.backend_value(each)})
         chosen = BackendSet(BackendSetId(_identity(frontend, *ends)), backends)
         self.maps["slot"].write(dict(encode.slots(chosen)))
-        where = Frontend(frontend.address, frontend.port, _PROTOCOLS[protocol], Scope.INTERNAL, chosen)
-        self.maps["fe"].write({encode.frontend_key(where): encode.frontend_value(chosen)})
+        where = Frontend(frontend.address, frontend.port, _PROTOCOLS[protocol], Scope.INTERNAL, chosen, drops)
+        self.maps["fe"].write({encode.frontend_key(where): encode.frontend_value(where)})
         self.maps["fe"].write({encode.address_key(frontend.address): encode.ADDRESS_VALUE})
 
     def datagram_end(self, end: End) -> None:

@@ -46,6 +46,11 @@ def _no_backend(scene: Scene) -> Outcome:
     return scene.open()
 
 
+def _not_local(scene: Scene) -> Outcome:
+    scene.tables.service(scene.vip, drops=True)
+    return scene.open()
+
+
 def _unquotable(scene: Scene) -> Outcome:
     if scene.net.version == 4:
         return scene.client_sends(_to_closed_port(scene, options=b"\x01" * 4))
@@ -94,6 +99,7 @@ REACHED: dict[Reason, tuple[int, Callable[[Scene], Outcome]]] = {
     Reason.DROP_REWRITE: (SHOT, _unquotable),
     Reason.DROP_RACE: (SHOT, _no_slots),
     Reason.DROP_PROBE: (SHOT, _probe),
+    Reason.DROP_NOT_LOCAL: (SHOT, _not_local),
 }
 """What becomes of the packet (TC_ACT_*), and a packet that reaches the reason."""
 

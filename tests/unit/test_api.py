@@ -139,6 +139,7 @@ def test_services(agent: Agent) -> None:
         "protocol": "TCP",
         "scope": "internal",
         "backends": [{"address": "10.1.0.9", "port": 8080}],
+        "drops": False,
         "programmed": True,
     }
     assert agent.client.get("/services") == {"services": [{"service": "shop/web", "frontends": [expected]}]}

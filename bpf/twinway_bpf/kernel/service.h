@@ -57,7 +57,12 @@ static __always_inline int service_try(const struct tw_fe_key *key, __u32 random
 				       struct tw_choice *out)
 {
 	const volatile struct tw_fe *fe;
-	__u32 count;
+	union {
+		__u64 word; /* verifier: both are compared at once below */
+		struct {
+			__u32 count, flags;
+		};
+	} size;
 	__u64 set;
 
 	out->backend = 0;
@@ -65,14 +70,15 @@ static __always_inline int service_try(const struct tw_fe_key *key, __u32 random
 	if (!fe)
 		return service_address(key->addr) ? TW_REJECT_NO_PORT : TW_GO_ON;
 	set = fe->set;
-	count = fe->count;
+	size.word = *(const volatile __u64 *)&fe->count;
 	/* a replaced element may belong to another frontend by now: policy_of() */
-	if (tw_fe_v1.lookup((struct tw_fe_key *)key) != fe || fe->set != set || fe->count != count)
+	if (tw_fe_v1.lookup((struct tw_fe_key *)key) != fe || fe->set != set ||
+	    *(const volatile __u64 *)&fe->count != size.word)
 		return TW_DROP_RACE;
-	if (!count)
-		return TW_REJECT_NO_BACKEND;
-	out->count = count;
-	return service_pick(set, random % count, out);
+	if (!size.count)
+		return size.flags & TW_FE_DROPS ? TW_DROP_NOT_LOCAL : TW_REJECT_NO_BACKEND;
+	out->count = size.count;
+	return service_pick(set, random % size.count, out);
 }
 
 /*

@@ -13,6 +13,7 @@
 #define EADDRINUSE 98
 #define EADDRNOTAVAIL 99
 #define ENOBUFS 105
+#define ETIMEDOUT 110
 #define ECONNREFUSED 111
 
 /* Since 5.18; the stub headers do not have its number. Source: b44123b4a3dc ("bpf: Add cgroup helpers"). */
@@ -20,8 +21,9 @@ static int (*set_retval)(int) = (void *)187;
 
 /*
  * The one exit. The call fails with `taken` if its answers could not be distinguished from those of another
- * socket, and as with a closed port if a Service rejects it. Kernels without set_retval can only fail it with
- * EPERM.
+ * socket, and as with a closed port if a Service rejects it. A hook can neither lose a datagram nor wait, so
+ * where packets would be dropped the call fails at once, with the error that ends such a connect. Kernels
+ * without set_retval can only fail it with EPERM.
  */
 static __always_inline int sock_finish(int reason, int taken)
 {
@@ -35,6 +37,8 @@ static __always_inline int sock_finish(int reason, int taken)
 			set_retval(-taken);
 		else if (reason == TW_REJECT_NO_ROOM)
 			set_retval(-ENOBUFS);
+		else if (reason == TW_DROP_NOT_LOCAL)
+			set_retval(-ETIMEDOUT);
 		else
 			set_retval(-ECONNREFUSED);
 	}

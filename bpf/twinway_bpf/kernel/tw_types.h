@@ -36,10 +36,14 @@ struct tw_fe_key {
 	__u8 scope; /* enum tw_scope */
 };
 
+enum tw_fe_flag {
+	TW_FE_DROPS = 1, /* without slots: drop in silence, because other nodes have backends */
+};
+
 struct tw_fe {
 	__u64 set;   /* backend set id; 0: none */
-	__u32 count; /* slots in the set; 0: reject */
-	__u32 flags; /* none yet */
+	__u32 count; /* slots in the set; 0: reject, or drop */
+	__u32 flags; /* enum tw_fe_flag */
 };
 
 struct tw_slot_key {

@@ -45,6 +45,8 @@ enum tw_reason {
 		41, /* neither IP nor ARP, or behind a tag, from or to a pod under a policy */
 	TW_DROP_PROBE =
 		42, /* the agent's own frame, which has met the programs of a pod's device */
+	TW_DROP_NOT_LOCAL =
+		43, /* a Service that only backends of this node may answer, and they are elsewhere */
 
 	TW_REASONS = 64,
 };

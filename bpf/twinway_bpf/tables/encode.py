@@ -25,7 +25,7 @@ from twinway.model.node import (
 )
 from twinway.model.policy import Direction
 from twinway.model.verdicts import GroupedEntries, VerdictRow
-from twinway_bpf.tables.layout import CtKey, End, EpKind, addr
+from twinway_bpf.tables.layout import CtKey, End, EpKind, FeFlag, addr
 
 _MAPPED = bytes(10) + b"\xff\xff"
 _U64 = struct.Struct("=Q")
@@ -93,9 +93,10 @@ def frontend_key(frontend: Frontend) -> bytes:
     return address(frontend.address) + port + bytes((frontend.protocol.number, frontend.scope))
 
 
-def frontend_value(backends: BackendSet) -> bytes:
+def frontend_value(frontend: Frontend) -> bytes:
     """Value of tw_fe."""
-    return _FE.pack(backends.id, len(backends.backends), 0)
+    flags = FeFlag.DROPS if frontend.drops else 0
+    return _FE.pack(frontend.backends.id, len(frontend.backends.backends), flags)
 
 
 def address_key(value: IPAddress) -> bytes:

@@ -202,6 +202,12 @@ class Peers(ctypes.Structure):
     _fields_ = (("peer", Peer * 64), ("place", u8 * 64))
 
 
+class FeFlag(IntFlag):
+    """enum tw_fe_flag."""
+
+    DROPS = 1
+
+
 class EpKind(IntEnum):
     """enum tw_ep_kind."""
 
@@ -268,6 +274,7 @@ class Reason(IntEnum):
     DROP_RACE = 40
     DROP_NOT_IP = 41
     DROP_PROBE = 42
+    DROP_NOT_LOCAL = 43
 
 
 STRUCTS: dict[str, type[ctypes.Structure]] = {

@@ -142,7 +142,7 @@ def _entries(services: Iterable[ServiceState]) -> tuple[Entries, Entries, Entrie
         ends |= encode.datagram_ends(service.serving)
         for frontend in encode.servable(service.frontends):
             sets[frontend.backends.id] = frontend.backends
-            frontends[encode.frontend_key(frontend)] = encode.frontend_value(frontend.backends)
+            frontends[encode.frontend_key(frontend)] = encode.frontend_value(frontend)
             frontends[encode.address_key(frontend.address)] = encode.ADDRESS_VALUE
     for backend_set in sets.values():
         slots.update(encode.slots(backend_set))

@@ -35,9 +35,13 @@ def _rows(services: list[dict[str, Any]]) -> Iterator[tuple[Any, ...]]:
                 _address(frontend),
                 frontend["protocol"],
                 frontend["scope"],
-                [_address(backend) for backend in frontend["backends"]] or "none: rejected",
+                [_address(backend) for backend in frontend["backends"]] or _without_backends(frontend),
                 frontend["programmed"],
             )
+
+
+def _without_backends(frontend: dict[str, Any]) -> str:
+    return "none on this node: dropped" if frontend["drops"] else "none: rejected"
 
 
 def _address(place: dict[str, Any]) -> str:

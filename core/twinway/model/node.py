@@ -61,13 +61,15 @@ class Scope(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Frontend:
-    """One address, port and protocol that a Service answers on; an empty set rejects."""
+    """One address, port and protocol that a Service answers on. An empty set rejects, or drops if `drops`."""
 
     address: IPAddress
     port: int
     protocol: Protocol
     scope: Scope
     backends: BackendSet
+    drops: bool = False
+    """The set is empty because this node may not use the endpoints that the Service has on other nodes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import pytest
 
 from twinway_conformance.cast import CLIENT, DOG, FAR, HOST, N1, N2, NEAR, SERVERS, TELLER, VAULT
 from twinway_conformance.objects import Object, port
-from twinway_conformance.probes import DROPPED, REJECTED, SILENCE_SECONDS, Due, Query, connects, rejects
+from twinway_conformance.probes import DROPPED, REJECTED, SILENCE_SECONDS, Due, Query, connects, drops, rejects
 from twinway_conformance.stage import Stage
 
 HERE, THERE = (CLIENT, TELLER, N1), (DOG, HOST, N2)
@@ -62,16 +62,26 @@ def test_internal_traffic_policy_local(stage: Stage) -> None:
 
 @pytest.mark.row("internal-local-none")
 def test_internal_traffic_policy_local_without_a_backend(stage: Stage) -> None:
-    """A node without a backend of a Local Service rejects, whatever other nodes have, also after a change."""
+    """A node without a backend of a Local Service drops if other nodes have one, also after a change."""
     service = bare(stage, "shop/one-node")
     slices = stage.slices(service, TARGETS, FAR, (NEAR, "unready"))
     stage.hold(service, *slices)
     stage.expect(met(stage, service, (*HERE, *THERE), FAR))
     service["spec"]["internalTrafficPolicy"] = "Local"
     stage.hold(service, *slices)
-    stage.expect(met(stage, service, HERE), met(stage, service, THERE, FAR))
+    silent = [drops(place, to, protocol) for place in HERE for to, protocol in doors(stage, service)]
+    stage.expect(silent, met(stage, service, THERE, FAR))
     stage.hold(service, *stage.slices(service, TARGETS, FAR, (NEAR, "terminating")))
     stage.expect(met(stage, service, HERE, NEAR), met(stage, service, THERE, FAR))
+
+
+@pytest.mark.row("internal-local-empty")
+def test_internal_traffic_policy_local_without_any_backend(stage: Stage) -> None:
+    """A Local Service without a usable endpoint on any node rejects, like every Service."""
+    service = bare(stage, "shop/no-node")
+    service["spec"]["internalTrafficPolicy"] = "Local"
+    stage.hold(service, *stage.slices(service, TARGETS, (FAR, "unready"), (NEAR, "finished")))
+    stage.expect(met(stage, service, (*HERE, *THERE)))
 
 
 @pytest.mark.row("serving-unsaid")

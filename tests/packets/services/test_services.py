@@ -102,6 +102,16 @@ def test_port_used_again_is_a_new_client(scene: Scene, net: Net, ends: int) -> N
 
 
 @both
+def test_service_without_a_backend_that_it_may_use_is_silent(scene: Scene, protocol: int) -> None:
+    """A Local Service whose backends are on other nodes drops, and what was begun before it goes on."""
+    scene.open(protocol)
+    scene.tables.service(scene.vip, protocol=protocol, drops=True)
+    assert scene.client_sends(scene.further(protocol)).seen.dst == scene.server
+    other = End(scene.net.client, 4001)
+    assert scene.client_sends(opening(protocol, other, scene.vip)).reason == Reason.DROP_NOT_LOCAL
+
+
+@both
 def test_service_that_came_later(scene: Scene, net: Net, protocol: int) -> None:
     """Who asked an address before it was a Service's is served when it is, from the port that asked already."""
     late = End(net.outside, 80)

@@ -186,6 +186,16 @@ def test_sendto_is_refused(site: Site, kind: Kind, port: int) -> None:
     assert refusal(lambda: client.sendto(b"hello", target)) == errno.ECONNREFUSED
 
 
+@each_type
+def test_call_of_a_service_that_drops(site: Site, kind: Kind, what: socket.SocketKind) -> None:
+    """Where packets would be dropped, a call fails at once with the error of a connection that timed out."""
+    site.tables.service(End(kind.vip.address, 83), protocol=TCP if what == STREAM else UDP, drops=True)
+    client, target = site.open(kind, what), kind.spelled(End(kind.vip.address, 83))
+    assert refusal(lambda: client.connect(target)) == errno.ETIMEDOUT
+    if what == DATAGRAM:
+        assert refusal(lambda: client.sendto(b"hello", target)) == errno.ETIMEDOUT
+
+
 def test_pods_are_served_when_asked(site: Site, kind: Kind) -> None:
     """A pod's sockets are left to its packets, until they are to be served here."""
     client = site.in_pod(kind, DATAGRAM)
@@ -247,6 +257,11 @@ def _without_backend(site: Site, kind: Kind) -> object:
     return _connect(83)(site, kind)
 
 
+def _not_local(site: Site, kind: Kind) -> object:
+    site.tables.service(End(kind.vip.address, 83), protocol=UDP, drops=True)
+    return _connect(83)(site, kind)
+
+
 def _without_slots(site: Site, kind: Kind) -> object:
     slots = site.tables.maps["slot"]
     slots.remove(list(slots.entries()))
@@ -263,6 +278,7 @@ REACHED: dict[Reason, tuple[int | None, Callable[[Site, Kind], object]]] = {
     Reason.REJECT_NO_BACKEND: (errno.ECONNREFUSED, _without_backend),
     Reason.REJECT_NO_PORT: (errno.ECONNREFUSED, _connect(84)),
     Reason.DROP_RACE: (errno.ECONNREFUSED, _without_slots),
+    Reason.DROP_NOT_LOCAL: (errno.ETIMEDOUT, _not_local),
 }
 """What the call answers, and a call that reaches the reason."""
 

@@ -37,14 +37,24 @@ def service_state(
 
 
 def cluster_ip_frontends(service: Service, pools: Pools, families: frozenset[Family]) -> Iterator[Frontend]:
-    """A frontend for each cluster IP of a family that the node has, and each port."""
+    """
+    A frontend for each cluster IP of a family that the node has, and each port.
+
+    Where a Local Service has endpoints, but none on this node, its packets are dropped; without any
+    endpoint they are rejected. kube-proxy does so by iptables and nftables. By ipvs it leaves the
+    virtual server empty, which the kernel answers with port unreachable.
+    Source: KEP-2086; kube-proxy 1.36, hasInternalEndpoints in pkg/proxy/iptables and pkg/proxy/nftables,
+    syncEndpoint in pkg/proxy/ipvs.
+    """
     for address in service.cluster_ips:
         family = Family(address.version)
         if family not in families:
             continue
         for port in service.ports:
             pool = pools.here(port, family) if service.internal_local else pools.near(port, family)
-            yield Frontend(address, port.port, port.protocol, Scope.INTERNAL, backend_set(usable(pool)))
+            chosen = usable(pool)
+            drops = service.internal_local and not chosen and bool(usable(pools.of(port, family)))
+            yield Frontend(address, port.port, port.protocol, Scope.INTERNAL, backend_set(chosen), drops)
 
 
 def families_of(node: Node | None) -> frozenset[Family]:
@@ -128,8 +138,6 @@ class Pools:
         """
         The endpoints on this node; one that names no node is on none.
 
-        Where there is none the Service rejects, although it has endpoints elsewhere. kube-proxy drops
-        the packets instead, so that its clients wait for their timeout.
         Source: KEP-2086; kube-proxy pkg/proxy/topology.go, localEndpoints.
         """
         return (

@@ -63,7 +63,8 @@ def expected(objects: Sequence[Object], source: str, to: str, protocol: str, *, 
     where = asker.pod["spec"]["nodeName"] if asker.pod else asker.node["metadata"]["name"] if asker.node else None
     behind = services.backends(world, service, target, protocol, port, node=where)
     if not behind:
-        return Expectation(frozenset({(REJECTED, None)}))
+        silent = services.drops(world, service, target, protocol, port)
+        return Expectation(frozenset({(DROPPED if silent else REJECTED, None)}))
     fates = (_fates(world, asker, backend, protocol, direct=False) for backend in behind)
     return Expectation(frozenset().union(*fates))
 

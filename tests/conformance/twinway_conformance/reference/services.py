@@ -49,7 +49,7 @@ def _left_to_others(thing: Object) -> bool:
 def backends(
     world: World, service: Object, address: Address, protocol: str, port: int, *, node: str | None
 ) -> set[Backend]:
-    """All backends that a new connection from `node` to this port may get. If there are none, it is refused."""
+    """All backends that a new connection from `node` to this port may get."""
     wanted = [
         one for one in service["spec"]["ports"] if one["port"] == port and one.get("protocol", "TCP") == protocol
     ]
@@ -61,6 +61,16 @@ def backends(
     if ready:
         return {backend for backend, _ in ready} if local else _near(world, ready, node)
     return {backend for backend, (_, serving, terminating), _, _ in found if serving and terminating}
+
+
+def drops(world: World, service: Object, address: Address, protocol: str, port: int) -> bool:
+    """
+    Whether a connection to this port, for which `node` has no backend, is dropped. Otherwise it is refused.
+
+    Source: KEP-2086: a Local Service drops where other nodes have endpoints.
+    """
+    everywhere = {**service, "spec": {**service["spec"], "internalTrafficPolicy": "Cluster"}}
+    return bool(backends(world, everywhere, address, protocol, port, node=None))
 
 
 def _near(world: World, ready: list[tuple[Backend, Hints]], node: str | None) -> set[Backend]:

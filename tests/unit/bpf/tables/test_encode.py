@@ -37,7 +37,7 @@ addresses = st.ip_addresses(v=4) | st.ip_addresses(v=6).filter(lambda address: a
 protocols = st.sampled_from(Protocol)
 backends = st.builds(Backend, ids.map(BackendId), addresses, ports, protocols)
 sets = st.builds(BackendSet, ids.map(BackendSetId), st.lists(backends, max_size=5).map(tuple))
-frontends = st.builds(Frontend, addresses, ports, protocols, st.sampled_from(Scope), sets)
+frontends = st.builds(Frontend, addresses, ports, protocols, st.sampled_from(Scope), sets, st.booleans())
 macs = st.binary(min_size=6, max_size=6)
 places = st.builds(Place, words, macs, macs, words)
 networks = st.one_of(
@@ -72,12 +72,13 @@ def test_address_comes_back(address: IPAddress) -> None:
 
 @given(frontends)
 def test_frontend(frontend: Frontend) -> None:
-    """A frontend's key and value have its address, port, protocol, scope, set and count."""
+    """A frontend's key and value have its address, port, protocol, scope, set, count and flag."""
     key = layout.FeKey.from_buffer_copy(encode.frontend_key(frontend))
-    value = layout.Fe.from_buffer_copy(encode.frontend_value(frontend.backends))
+    value = layout.Fe.from_buffer_copy(encode.frontend_value(frontend))
     assert as_written(key.addr) == frontend.address
     assert (key.port, key.proto, key.scope) == (frontend.port, frontend.protocol.number, frontend.scope)
-    assert (value.set, value.count, value.flags) == (frontend.backends.id, len(frontend.backends.backends), 0)
+    assert (value.set, value.count) == (frontend.backends.id, len(frontend.backends.backends))
+    assert value.flags == (layout.FeFlag.DROPS if frontend.drops else 0)
 
 
 @given(addresses)

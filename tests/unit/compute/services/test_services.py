@@ -177,6 +177,26 @@ def test_internal_traffic_policy_local_takes_endpoints_of_the_node_alone() -> No
     assert kept(state_of(slice_of(near, far), service=local, node=N1)) == {"10.0.0.1", "10.0.0.2"}
 
 
+@pytest.mark.parametrize(
+    ("endpoints", "local", "drops"),
+    [
+        ((endpoint("10.0.0.2", node=NodeName("n2")),), True, True),
+        ((endpoint("10.0.0.2", DRAINING, NodeName("n2")),), True, True),
+        ((endpoint("10.0.0.2", NOT_READY, NodeName("n2")),), True, False),
+        ((), True, False),
+        ((), False, False),
+        ((endpoint("10.0.0.1", node=NodeName("n1")),), True, False),
+    ],
+    ids=["elsewhere", "terminating elsewhere", "not ready elsewhere", "nowhere", "not Local", "here"],
+)
+def test_local_service_drops_if_endpoints_are_elsewhere(
+    endpoints: tuple[SliceEndpoint, ...], *, local: bool, drops: bool
+) -> None:
+    """Without any endpoint that could answer it rejects, like every Service."""
+    state = state_of(slice_of(*endpoints), service=replace(SERVICE, internal_local=local), node=N1)
+    assert [each.drops for each in state.frontends] == [drops]
+
+
 def hinted(address: str, *zones: str, nodes: tuple[str, ...] = ()) -> SliceEndpoint:
     """A ready endpoint with hints."""
     return replace(endpoint(address), for_zones=zones, for_nodes=tuple(map(NodeName, nodes)))

@@ -92,7 +92,7 @@ class Datapath:
         step += self._apply_services(change)
         self._path.take_charge()
         step += self._endpoints.settle(change)
-        self._denials.follow(change.state.endpoints)
+        self._denials.follow(change.state.endpoints, self._endpoints.devices)
         self._forget_senders()
         if pods.moved:
             self._leave(pods)

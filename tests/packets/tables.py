@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_network
 
+from twinway.driver import Denial
 from twinway.model.net import Protocol
 from twinway.model.node import (
     Action,
@@ -106,11 +107,14 @@ class Tables:
 
     def denied(self, rule: int) -> int:
         """How many denials a rule was given as the reason of."""
-        return sum(denial.count for denial in denials(self.maps["denied"]) if denial.rule == rule)
+        return sum(denial.count for denial in self._denials() if denial.rule == rule)
 
     def denied_to(self, rule: int) -> set[tuple[IPAddress, Direction]]:
         """To which pods a rule denied something, and in which direction."""
-        return {(each.pod, each.direction) for each in denials(self.maps["denied"]) if each.rule == rule}
+        return {(each.pod, each.direction) for each in self._denials() if each.rule == rule}
+
+    def _denials(self) -> tuple[Denial, ...]:
+        return denials(self.maps["denied"], self.maps["ep"])
 
     def pod(self, address: IPAddress, place: encode.Place, *, policy: int = 0, generation: int = 0) -> None:
         """A pod of this node."""

@@ -10,14 +10,13 @@
 #include "policy.h"
 
 /*
- * Look up the policy of the pod at this device. tw_ep has it under a key that is no valid address and
- * contains the index of the host side or the stamp (encode.py). `stamped`: this is the pod's own device.
+ * What stands for the pod at this device where no address does. tw_ep has the pod under it; it is no valid
+ * address and contains the index of the host side or the stamp (encode.py). `stamped`: this is the pod's own
+ * device.
  */
-static __always_inline void device_policy(struct __sk_buff *skb, struct tw_pod_policy *policy,
-					  bool stamped)
+static __always_inline void device_key(struct __sk_buff *skb, __be32 *key, bool stamped)
 {
 	__u32 ifindex = skb->ifindex, stamp = skb->cb[4];
-	__be32 key[4];
 
 	/* verifier: each is loaded from its place, none from one that depends */
 	asm volatile("" : "+r"(ifindex), "+r"(stamp));
@@ -25,7 +24,6 @@ static __always_inline void device_policy(struct __sk_buff *skb, struct tw_pod_p
 	key[1] = 0xffffffff;
 	key[2] = stamped ? 0 : ifindex;
 	key[3] = stamped ? stamp : 0;
-	policy_of(key, policy);
 }
 
 /* For a program attached at either kind of device: a pod's own device is the one that the packet came in by. */
@@ -38,18 +36,21 @@ static __always_inline bool device_is_pods(const struct __sk_buff *skb)
 static __always_inline int device_unread(struct __sk_buff *skb, bool stamped)
 {
 	struct tw_pod_policy policy = {};
+	__be32 key[4];
 
 	if (skb->protocol == be16(ETH_ARP))
 		return TW_PASS_NOT_IP;
-	device_policy(skb, &policy, stamped);
+	device_key(skb, key, stamped);
+	policy_of(key, &policy);
 	return policy.set ? TW_DROP_NOT_IP : TW_PASS_NOT_IP;
 }
 
 /*
  * Does a packet with the node's address come from the node? At a host side, the node's own packets have
  * not come in by any device. On a shared parent they have the MAC of the node's device, if that is known.
+ * `pod`: the key under which tw_ep has the receiver.
  */
-static __always_inline bool device_node_sends(struct __sk_buff *skb, const struct tw_pkt *pkt,
+static __always_inline bool device_node_sends(struct __sk_buff *skb, const __be32 *pod,
 					      bool stamped)
 {
 	struct tw_ep *ep;
@@ -57,33 +58,38 @@ static __always_inline bool device_node_sends(struct __sk_buff *skb, const struc
 
 	if (!stamped)
 		return !skb->ingress_ifindex;
-	ep = ep_get(pkt->dst.addr);
+	ep = ep_get(pod);
 	if (!ep || !mac_known(ep->host_mac))
 		return 1;
 	return !bpf_skb_load_bytes(skb, __builtin_offsetof(struct eth_hdr, src), mac, 6) &&
 	       mac_equal(mac, ep->host_mac);
 }
 
-/* Judge a packet whose destination is no pod's address. No connection is recorded, because no reply would match. */
+/*
+ * Judge a packet whose destination is no pod's address, at either driver's hook. No connection is recorded,
+ * because no reply would match. Denials are counted for the device, so that the agent can name its pod.
+ */
 static __always_inline int device_receives(struct __sk_buff *skb, const struct tw_pkt *pkt,
 					   bool stamped)
 {
 	struct tw_pod_policy policy = {};
 	struct tw_ends ends = {};
 	__u64 rule = 0;
+	__be32 pod[4];
 
-	device_policy(skb, &policy, stamped);
+	device_key(skb, pod, stamped);
+	policy_of(pod, &policy);
 	if (!policy.set)
 		return TW_PASS_FOREIGN;
 	if (pkt->frag)
 		return TW_DROP_FRAGMENT;
-	if (ep_is_node(pkt->src.addr) && device_node_sends(skb, pkt, stamped))
+	if (ep_is_node(pkt->src.addr) && device_node_sends(skb, pod, stamped))
 		return TW_PASS_FOREIGN;
 	ends.proto = pkt->proto;
 	ends.port = pkt->dst.port;
 	if (policy_verdict(&policy, TW_INGRESS, pkt->src.addr, &ends, &rule) == TW_ALLOW)
 		return TW_PASS_FOREIGN;
-	verdict_denied(rule, pkt->dst.addr, TW_INGRESS);
+	verdict_denied(rule, pod, TW_INGRESS);
 	return TW_DROP_POLICY_INGRESS;
 }
 

@@ -47,11 +47,11 @@ static __always_inline int guard_check(struct __sk_buff *skb, struct tw_pkt *pkt
 	}
 	view_set(&view, pkt, out);
 	if (!out && view.policy.kind != TW_EP_POD)
-		device_policy(skb, &view.policy, device_is_pods(skb));
+		return device_receives(skb, pkt, device_is_pods(skb));
 	if (!view.policy.set)
 		return TW_PASS_STACK;
 	if (!out && view.node)
-		view.node = device_node_sends(skb, pkt, device_is_pods(skb));
+		view.node = device_node_sends(skb, pkt->dst.addr, device_is_pods(skb));
 	udp_begin();
 	if (pkt->frag != TW_FRAG_LATER)
 		rc = guard_judge(skb, pkt, &view, out);

@@ -151,7 +151,7 @@ static __always_inline int pod_judge(struct __sk_buff *skb, const struct tw_pkt 
 	ends.port = to->port;
 	ends.proto = pkt->proto;
 	ends.forged = pkt->where && conn->names->forward &&
-		      !device_node_sends(skb, pkt, pkt->where == TW_IN_POD);
+		      !device_node_sends(skb, pkt->dst.addr, pkt->where == TW_IN_POD);
 	return policy_judge(&ends);
 }
 

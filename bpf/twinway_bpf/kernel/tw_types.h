@@ -255,7 +255,8 @@ struct tw_udp {
 /* Whose denials are counted: of tw_denied. */
 struct tw_denied_key {
 	__u64 rule; /* 0: none, the set has no answer (yet) */
-	__be32 pod[4];
+	__be32 pod
+		[4]; /* its address, or its device's key if a packet had none of the pod's (device.h) */
 	__u8 direction; /* enum tw_direction, as the pod sees it */
 	__u8 pad[7];
 };

@@ -28,6 +28,7 @@ from twinway.model.verdicts import GroupedEntries, VerdictRow
 from twinway_bpf.tables.layout import CtKey, End, EpKind, FeFlag, addr
 
 _MAPPED = bytes(10) + b"\xff\xff"
+_DEVICE = b"\xff" * 8
 _U64 = struct.Struct("=Q")
 _ONE = _U64.pack(1)
 _FE = struct.Struct("=QII")
@@ -79,7 +80,12 @@ def address(value: IPAddress) -> bytes:
 
 def device(place: Place) -> bytes:
     """The key of tw_ep for the pod at a device, which no address has (device.h)."""
-    return b"\xff" * 8 + place.ifindex.to_bytes(4, sys.byteorder) + place.stamp.to_bytes(4, sys.byteorder)
+    return _DEVICE + place.ifindex.to_bytes(4, sys.byteorder) + place.stamp.to_bytes(4, sys.byteorder)
+
+
+def is_device(key: bytes) -> bool:
+    """Whether this stands for a pod's device, as `device` makes it, where an address may stand."""
+    return key.startswith(_DEVICE)
 
 
 def address_back(packed: bytes) -> IPAddress:

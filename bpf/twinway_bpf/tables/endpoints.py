@@ -47,6 +47,8 @@ class EndpointTables:
         self._keys: dict[ObjectRef, tuple[Attachment, list[bytes]]] = {}
         # a process that ended may have switched pods and done no more
         self._judged = False
+        self.devices: dict[ObjectRef, bytes] = {}
+        """The keys of the devices of the pods that were switched last."""
         self.moved = True
         """Whether an address came, or left its pod or its device, since whoever uses this said that it did not."""
 
@@ -117,6 +119,7 @@ class EndpointTables:
     ) -> dict[bytes, bytes]:
         entries = {encode.address(address): encode.endpoint_value(EpKind.NODE) for address in node}
         known, self._keys = self._keys, {}
+        self.devices = {}
         for ref, endpoint in endpoints.items():
             attachment, keys = known.get(ref) or (None, [])
             if attachment is not endpoint.attachment:
@@ -126,7 +129,8 @@ class EndpointTables:
             value = encode.endpoint_value(EpKind.POD, endpoint.policy, generation, place)
             entries.update(dict.fromkeys(keys, value))
             if place != encode.NOWHERE:
-                entries[encode.device(place)] = value
+                self.devices[ref] = encode.device(place)
+                entries[self.devices[ref]] = value
         return entries
 
     # An earlier process ended while pods switched from one generation to the other. Where the newer

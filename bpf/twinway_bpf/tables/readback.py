@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from twinway.model.node import RuleId
 from twinway.model.policy import Direction
 from twinway_bpf.load.maps import ARRAYS, SK_STORAGE, Map, short_name
 from twinway_bpf.tables import encode
-from twinway_bpf.tables.layout import Be, DeniedKey, Fe, FeKey, Reason, SlotKey
+from twinway_bpf.tables.layout import Be, DeniedKey, Ep, EpKind, Fe, FeKey, Reason, SlotKey
 
 _PROTOCOLS = {protocol.number: protocol for protocol in Protocol}
 
@@ -27,7 +28,9 @@ def inspect(maps: Mapping[str, Map]) -> Inspection:
 def counted(maps: Mapping[str, Map]) -> Inspection:
     """Usage, counters and denials, which need no read of whole tables."""
     by_name = {short_name(name): table for name, table in maps.items()}
-    return Inspection(maps=usage(maps), counters=counters(by_name["count"]), denials=denials(by_name["denied"]))
+    return Inspection(
+        maps=usage(maps), counters=counters(by_name["count"]), denials=denials(by_name["denied"], by_name["ep"])
+    )
 
 
 def frontends(maps: Mapping[str, Map]) -> tuple[KernelFrontend, ...]:
@@ -77,13 +80,34 @@ def count(table: Map, reason: Reason) -> int:
     return table.lookup_sum(int(reason).to_bytes(4, sys.byteorder))
 
 
-def denials(table: Map) -> tuple[Denial, ...]:
-    """The number of denials by rule, pod and direction."""
-    found = ((DeniedKey.from_buffer_copy(raw), count) for raw, count in table.sums().items())
+def denials(table: Map, endpoints: Map) -> tuple[Denial, ...]:
+    """
+    The number of denials by rule, pod and direction.
+
+    Packets that have no address of their pod (broadcast, multicast) are counted by the pod's device, whose
+    address `endpoints` (tw_ep) has. Those of a device that is no pod's any more are left out.
+    """
+    found = [(DeniedKey.from_buffer_copy(raw), count) for raw, count in table.sums().items()]
+    pods = _pods_at(endpoints) if any(encode.is_device(bytes(key.pod)) for key, _ in found) else {}
+    counts: Counter[tuple[int, bytes, int]] = Counter()
+    for key, number in found:
+        pod = bytes(key.pod)
+        if not encode.is_device(pod) or pod in pods:
+            counts[key.rule, pods.get(pod, pod), key.direction] += number
     return tuple(
-        Denial(RuleId(key.rule), encode.address_back(bytes(key.pod)), Direction(key.direction), count)
-        for key, count in found
+        Denial(RuleId(rule), encode.address_back(pod), Direction(direction), number)
+        for (rule, pod, direction), number in counts.items()
     )
+
+
+def _pods_at(endpoints: Map) -> dict[bytes, bytes]:
+    """One address of the pod at each device, IPv4 before IPv6, by the device's key."""
+    found: dict[bytes, bytes] = {}
+    for key, value in sorted(endpoints.entries().items()):
+        ep = Ep.from_buffer_copy(value)
+        if ep.kind == EpKind.POD and not encode.is_device(key):
+            found.setdefault(encode.device(encode.Place(ep.ifindex, stamp=ep.stamp)), key)
+    return found
 
 
 def _backend(value: Be) -> tuple[IPAddress, int]:

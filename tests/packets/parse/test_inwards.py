@@ -55,7 +55,7 @@ def groups(net: Net) -> list[IPAddress]:
 
 @everywhere
 def test_to_all_is_judged(scene: Scene, net: Net, where: str) -> None:
-    """Broadcast, multicast and link-local enter a pod as its policy says, by the sender and the port."""
+    """Broadcast, multicast and link-local enter a pod as its policy says; denials are the pod's."""
     pod = Shut(scene, where)
     sender = End(net.outside, 4000)
     for group in groups(net):
@@ -63,6 +63,7 @@ def test_to_all_is_judged(scene: Scene, net: Net, where: str) -> None:
         before = scene.tables.denied(9)
         assert pod.enters(udp(sender, End(group, 6000))).reason == Reason.DROP_POLICY_INGRESS
         assert scene.tables.denied(9) == before + 1
+        assert scene.tables.denied_to(9) == {(net.client, Direction.INGRESS)}
         assert pod.enters(echo(net.outside, group)).action == SHOT
         assert pod.enters(frame(net.outside, group, 47, bytes(20))).action == SHOT
         assert pod.enters(udp(sender, End(group, OPEN), fragment=Fragment(8, more=False))).action == SHOT

@@ -45,6 +45,8 @@ class Service:
     publish_not_ready: bool
     traffic_distribution: str = ""
     """`trafficDistribution` as written; whoever makes the EndpointSlices puts it into hints."""
+    topology_auto: bool = False
+    """An annotation asks the controller for hints by the share of each zone, instead of `trafficDistribution`."""
     internal_local: bool = False
     """`internalTrafficPolicy: Local`: clients in the cluster are given backends of their own node alone."""
     not_served: tuple[NotServed, ...] = ()
@@ -89,6 +91,8 @@ class EndpointSlice:
     family: Family
     ports: tuple[SlicePort, ...]
     endpoints: tuple[SliceEndpoint, ...]
+    derived: bool = False
+    """Nobody wrote it: the source made it of a Service and its pods."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,9 +22,10 @@ def derive(service: Service, pods: Iterable[Pod], zones: Zones = _NO_ZONES) -> t
 
     One for each family of the Service and each way in which its pods answer named target ports,
     sorted by name. The name says these; it cannot be the name of a slice in the API.
-    Hints follow `trafficDistribution`.
-    Source: kube-controller-manager, endpointslice `podToEndpoint`; k8s.io/endpointslice, trafficdist;
-    KEP-1672 for terminating pods.
+    Hints follow `trafficDistribution`, unless the Service asks for topology mode Auto instead. That mode has
+    no hints here: they would need the processors of all nodes.
+    Source: kube-controller-manager, endpointslice `podToEndpoint`; k8s.io/endpointslice, trafficdist and
+    reconciler; KEP-1672 for terminating pods.
     """
     families = {Family(address.version) for address in service.cluster_ips}
     groups: dict[tuple[Family, tuple[SlicePort, ...]], list[SliceEndpoint]] = defaultdict(list)
@@ -41,6 +42,7 @@ def derive(service: Service, pods: Iterable[Pod], zones: Zones = _NO_ZONES) -> t
             family=family,
             ports=ports,
             endpoints=tuple(sorted(endpoints, key=lambda each: (int(each.address), str(each.pod)))),
+            derived=True,
         )
         for (family, ports), endpoints in groups.items()
     ]
@@ -68,7 +70,7 @@ def _number(port: ServicePort, pod: Pod) -> int | None:
 
 
 def _endpoint(service: Service, pod: Pod, address: IPAddress, zones: Zones) -> SliceEndpoint:
-    wanted = service.traffic_distribution
+    wanted = "" if service.topology_auto else service.traffic_distribution
     zone = zones.get(pod.node, "") if pod.node and (wanted in PREFER_ZONE or wanted == PREFER_NODE) else ""
     return SliceEndpoint(
         address=address,

@@ -17,6 +17,7 @@ from twinway_conformance import (
     test_services_endpoints,
     test_services_objects,
     test_services_ports,
+    test_services_topology,
 )
 from twinway_conformance.stage import Stage
 from twinway_conformance.targets import FAMILIES, Target
@@ -30,6 +31,7 @@ MODULES = (
     test_services_endpoints,
     test_services_objects,
     test_services_ports,
+    test_services_topology,
 )
 NEEDS_A_KERNEL = {
     "test_icmp_errors_pass",

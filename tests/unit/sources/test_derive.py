@@ -63,6 +63,23 @@ def test_traffic_distribution_makes_hints(wanted: str | None, hints: tuple[tuple
     assert (made.endpoints[0].for_zones, made.endpoints[0].for_nodes) == ((), hints[1])
 
 
+@pytest.mark.parametrize("value", ["Auto", "auto", "Disabled"])
+@pytest.mark.parametrize("name", ["topology-mode", "topology-aware-hints"])
+def test_topology_mode_goes_before_traffic_distribution(name: str, value: str) -> None:
+    """In mode Auto, the controller does not ask `trafficDistribution`."""
+    spec = {
+        "clusterIP": "10.96.0.1",
+        "selector": {"app": "web"},
+        "ports": [HTTP],
+        "trafficDistribution": "PreferClose",
+    }
+    annotations = {f"service.kubernetes.io/{name}": value}
+    asking, _ = decode_object(having({**SERVICE, "spec": spec}, "metadata.annotations", annotations))
+    assert isinstance(asking, Service)
+    (made,) = derive(asking, [pod("a", "10.0.0.1")], {NodeName("n1"): "east"})
+    assert made.endpoints[0].for_zones == (("east",) if value == "Disabled" else ())
+
+
 def test_ready_pods_are_endpoints() -> None:
     """Sorted by address, with node and pod."""
     (made,) = derive(service(), [pod("b", "10.0.0.2"), pod("a", "10.0.0.1")])

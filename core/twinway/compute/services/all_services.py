@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 from twinway.compute.ids import Ledger
 from twinway.compute.names import by_name
 from twinway.compute.services.claims import Claims, first_come
-from twinway.compute.services.service import service_state
+from twinway.compute.services.service import not_served, service_state
 from twinway.model.cluster import Cluster, EndpointSlice, Node, Service
 from twinway.model.difference import difference
 from twinway.model.net import NotServed, ObjectRef, Rejected
@@ -49,7 +49,7 @@ def all_services(cluster: Cluster, node: Node | None) -> Served:
     claiming = {ref: state for ref, state in states.items() if ref not in late}
     _, collided = _enter_all(claiming)
     accepted = {ref: state for ref, state in claiming.items() if ref not in collided}
-    untouched = [each for service in cluster.services.values() for each in service.not_served]
+    untouched = [each for ref, service in cluster.services.items() for each in not_served(service, slices[ref])]
     return Served(accepted, [*rejected, *late.values(), *collided.values()], untouched)
 
 
@@ -117,7 +117,7 @@ class ServicesMemo:
         slices = self._slices_of.get(ref, {})
         state, unserved = service_state(service, tuple(slices.values()), self._node) if service else (None, ())
         _put(self._unserved, ref, unserved or None)
-        _put(self._not_served, ref, (service.not_served or None) if service else None)
+        _put(self._not_served, ref, (not_served(service, slices.values()) or None) if service else None)
         known = self._states.get(ref)
         if state == known:
             return False

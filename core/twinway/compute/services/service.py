@@ -12,10 +12,11 @@ from typing import NamedTuple
 
 from twinway.compute.ids import backend, backend_set, service_port
 from twinway.model.cluster import EndpointSlice, Node, Service, ServicePort, SliceEndpoint
-from twinway.model.net import Family, NodeName, Protocol, Rejected
+from twinway.model.net import Family, NodeName, NotServed, Protocol, Rejected
 from twinway.model.node import Backend, Frontend, Scope, ServiceState
 
 ZONE_LABEL = "topology.kubernetes.io/zone"
+TOPOLOGY_FIELD = 'metadata.annotations["service.kubernetes.io/topology-mode"]'
 
 
 def service_state(
@@ -34,6 +35,14 @@ def service_state(
     if not frontends:
         return None, rejected
     return ServiceState(service.ref, tuple(frontends), pools.serving(families)), rejected
+
+
+def not_served(service: Service, slices: Iterable[EndpointSlice]) -> tuple[NotServed, ...]:
+    """What is not served of a Service that is good: fields of its own, and hints that nobody makes."""
+    if not service.topology_auto or not any(each.derived for each in slices):
+        return service.not_served
+    reason = "Auto: no controller gives hints to these endpoints; clients of all zones use all of them"
+    return (*service.not_served, NotServed(service.ref, TOPOLOGY_FIELD, reason))
 
 
 def cluster_ip_frontends(service: Service, pools: Pools, families: frozenset[Family]) -> Iterator[Frontend]:

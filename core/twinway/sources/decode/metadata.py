@@ -13,6 +13,9 @@ from twinway.sources.decode.fields import BLANK, DnsLabel, DnsName, Labels, Sche
 DEFAULT_NAMESPACE = "default"
 PROXY_NAME = "service.kubernetes.io/service-proxy-name"
 HEADLESS_LABEL = "service.kubernetes.io/headless"
+TOPOLOGY_MODE = "service.kubernetes.io/topology-mode"
+TOPOLOGY_HINTS = "service.kubernetes.io/topology-aware-hints"
+"""The earlier name of `TOPOLOGY_MODE`, which goes before it."""
 NAMELESS = "?"
 """Stands for a name that an object does not say."""
 
@@ -46,6 +49,15 @@ def left_to_others(labels: Mapping[str, str]) -> bool:
     Services, which bear it only where somebody wants them to be left alone.
     """
     return PROXY_NAME in labels or HEADLESS_LABEL in labels
+
+
+def topology_auto(annotations: Mapping[str, str]) -> bool:
+    """
+    Whether annotations of a Service ask the controller for hints.
+
+    Source: KEP-2433; k8s.io/endpointslice, hintsEnabled.
+    """
+    return annotations.get(TOPOLOGY_HINTS, annotations.get(TOPOLOGY_MODE)) in ("Auto", "auto")
 
 
 def ref_of(document: Mapping[str, Any], *, namespaced: bool) -> ObjectRef:

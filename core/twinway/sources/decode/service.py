@@ -24,7 +24,7 @@ from twinway.sources.decode.fields import (
     read,
     shown,
 )
-from twinway.sources.decode.metadata import Metadata, left_to_others, ref_of
+from twinway.sources.decode.metadata import Metadata, left_to_others, ref_of, topology_auto
 
 TYPES = ("ClusterIP", "NodePort", "LoadBalancer", "ExternalName")
 HEADLESS = "None"
@@ -96,6 +96,7 @@ def decode_service(document: Mapping[str, Any]) -> tuple[Service | None, tuple[R
             selector=tuple(sorted(spec.selector.items())),
             publish_not_ready=bool(spec.publish_not_ready_addresses),
             traffic_distribution=spec.traffic_distribution or "",
+            topology_auto=topology_auto(metadata.annotations),
             internal_local=spec.internal_traffic_policy == LOCAL,
             not_served=tuple(_not_served(ref, schema)) if addresses else (),
         ),

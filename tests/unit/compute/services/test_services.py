@@ -7,7 +7,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from twinway.compute.services.service import service_state
+from twinway.compute.services.service import not_served, service_state
 from twinway.model.cluster import EndpointSlice, Node, Service, ServicePort, SliceEndpoint, SlicePort
 from twinway.model.net import Family, NodeName, ObjectRef, Protocol
 from twinway.model.node import Scope, ServiceState
@@ -255,6 +255,19 @@ def test_internal_traffic_policy_local_goes_before_hints() -> None:
     mine = replace(B1, node=NodeName("n1"))
     local = replace(SERVICE, internal_local=True)
     assert chosen(state_of(slice_of(A1, mine), service=local, node=node)) == ["10.0.0.2"]
+
+
+@pytest.mark.parametrize("derived", [True, False])
+@pytest.mark.parametrize("auto", [True, False])
+def test_topology_mode_without_a_controller_is_reported(*, auto: bool, derived: bool) -> None:
+    """Slices that somebody wrote have the hints that their controller gave them."""
+    slice_ = replace(slice_of(endpoint("10.0.0.1")), derived=derived)
+    lines = [str(each) for each in not_served(replace(SERVICE, topology_auto=auto), (slice_,))]
+    assert [line.partition(": Auto")[0] for line in lines] == (
+        ['Service shop/web: metadata.annotations["service.kubernetes.io/topology-mode"]']
+        if auto and derived
+        else []
+    )
 
 
 def test_without_an_address_there_is_nothing_to_serve() -> None:

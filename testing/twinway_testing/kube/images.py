@@ -51,6 +51,7 @@ ETC = {
 }
 LINKS = {
     "bin/sh": "/usr/bin/dash",
+    "bin/bash": "/usr/bin/bash",
     "bin/nc": "/usr/bin/nc.openbsd",
     "usr/sbin/iptables": "iptables-nft",
     "usr/sbin/ip6tables": "ip6tables-nft",

@@ -24,7 +24,8 @@ def start(node: Host, pki: Pki) -> None:
     for archive in images.ARCHIVES:
         import_image(node, binaries.images() / archive)
     config = _filled("kubelet.yaml", node.folder, authority=str(pki.authority), dns=plan.DNS_IP)
-    zone = f"zone-{node.name.removeprefix('node')}"
+    # Three zones: some tests need two nodes in each.
+    zone = f"zone-{(int(node.name.removeprefix('node')) - 1) % 3 + 1}"
     node.spawn(
         "kubelet",
         "kubelet",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from pathlib import Path
 
 from twinway.errors import TwinwayError
@@ -19,6 +20,10 @@ def run(cluster: Cluster, places: Places) -> int:
     """Run the test with all features, print what became of each part, and return 0 if none failed."""
     if not cluster.control.pid:
         raise TwinwayError("policy: no cluster is up: bring one up first (make cluster-up)")
+    if not _has_sctp():
+        raise TwinwayError(
+            "policy: this kernel has no SCTP, and the test's own pods end without it: use another one"
+        )
     build.build(("policy.test",))
     build.copy_definitions()
     out = places.out.resolve()
@@ -39,6 +44,14 @@ def run(cluster: Cluster, places: Places) -> int:
     failed = sum(state == "failed" for state in states.values())
     print(f"{len(states)} tests: {failed} failed")
     return 1 if failed or not states else 0
+
+
+def _has_sctp() -> bool:
+    try:
+        socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_SCTP).close()
+    except OSError:
+        return False
+    return True
 
 
 def read_log(log: Path) -> dict[str, str]:

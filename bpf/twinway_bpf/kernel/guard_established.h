@@ -18,7 +18,7 @@ static __always_inline bool guard_is_kept(struct __sk_buff *skb, struct tw_kept 
 	if (!known || !cfg)
 		return 0;
 	wanted->ifindex = skb->ifindex;
-	wanted->stamp = skb->cb[4];
+	wanted->stamp = source_stamp(skb, 0);
 	wanted->rev = cfg->rev;
 	wanted->asked = ct_now() + 1;
 	if (kept_is(known, wanted))

@@ -3,6 +3,7 @@
 #ifndef TW_SOURCE_H
 #define TW_SOURCE_H
 
+#include "around.h"
 #include "parse.h"
 #include "policy.h"
 
@@ -35,6 +36,20 @@ static __always_inline bool source_is_tagged(const struct __sk_buff *skb)
 }
 
 /*
+ * The stamp where a pod's own device is met, and 0 at a host side, where skb->cb has what TCP left there. A packet
+ * from the pod has the mark of the program that writes the stamp (stamp.py). A packet to the pod (`out` is 0) has
+ * come in by the pod's device, but not by a host side. verifier: without a branch.
+ */
+static __always_inline __u32 source_stamp(const struct __sk_buff *skb, bool out)
+{
+	__u32 differs = out ? skb->cb[3] ^ TW_STAMPED : skb->ingress_ifindex ^ skb->ifindex;
+
+	asm volatile("" : "+r"(differs));
+	differs = (differs | -differs) >> 31;
+	return skb->cb[4] & (differs - 1);
+}
+
+/*
  * Is the address this pod's? Behind a veth the device tells, in the pod's namespace the stamp that
  * a program before this one wrote (stamp.py).
  */
@@ -54,10 +69,11 @@ static __always_inline bool source_is_own(struct __sk_buff *skb, const __be32 *a
  */
 BPF_TABLE("percpu_array", __u32, struct tw_source, tw_source_v2, SOURCES);
 
-/* As source_is_own(), for programs that ask it for every packet. */
+/* As source_is_own(), for programs that ask it for every packet from a pod. */
 static __always_inline bool source_is_still_own(struct __sk_buff *skb, const __be32 *addr)
 {
-	__u32 ifindex = skb->ifindex, stamp = skb->cb[4], at = ifindex & (SOURCES - 1), places;
+	__u32 ifindex = skb->ifindex, stamp = source_stamp(skb, 1), at = ifindex & (SOURCES - 1);
+	__u32 places;
 	struct tw_source *known = tw_source_v2.lookup(&at);
 	struct tw_cfg *cfg = cfg_get();
 

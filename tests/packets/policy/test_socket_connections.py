@@ -303,8 +303,35 @@ def test_devices_of_one_index_differ_by_their_stamps(site: Site, loader: Loader,
     assert (own, other) == ([UNSPEC, UNSPEC], SHOT)
 
 
-def meets(program: int, segment: bytes, *, stamp: int) -> int:
-    """What becomes of a segment that arrives at the device of a pod with this stamp."""
-    context = testrun.Context(ifindex=LOOPBACK)
+@idle
+@pytest.mark.parametrize("net", [V4, V6], ids=["v4", "v6"])
+def test_host_side_has_no_stamp(site: Site, loader: Loader, net: Net) -> None:
+    """A connection is remembered at a host side whatever TCP left in the packet where stamps are elsewhere."""
+    kind = KINDS[f"v{net.version}"]
+    pod(site, kind.client, CLIENTS_SET, EGRESS)
+    (program,) = loader.load((programs.GUARD_TO,)).values()
+    processors = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(processors)})  # each remembers for itself
+    try:
+        while True:
+            client, _ = established(site, kind)
+            segment = tcp(kind.server, End(net.client, client.getsockname()[1]), ACK)
+            began = clock.now()
+            fates = [meets(program, segment, stamp=1, came_in_by=0)]
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.close()
+            fates.append(meets(program, segment, stamp=2, came_in_by=0))
+            site.close()
+            if clock.now() == began:  # else it may have been forgotten meanwhile
+                break
+    finally:
+        os.sched_setaffinity(0, processors)
+        os.close(program)
+    assert fates == [UNSPEC, UNSPEC]
+
+
+def meets(program: int, segment: bytes, *, stamp: int, came_in_by: int = LOOPBACK) -> int:
+    """What becomes of a segment to a pod, with this stamp, at a device that it came in by or not."""
+    context = testrun.Context(ifindex=LOOPBACK, ingress_ifindex=came_in_by)
     context.cb[4] = stamp
     return testrun.run(program, segment, context).action

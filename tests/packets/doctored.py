@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,15 +18,22 @@ HASH, PER_CPU_HASH = 1, 5
 
 @contextlib.contextmanager
 def doctored(
-    loader: Loader, cache: Path, rig: Rig, *, kinds: Mapping[str, int] | None = None, bits: int | None = None
+    loader: Loader,
+    cache: Path,
+    rig: Rig,
+    *,
+    kinds: Mapping[str, int] | None = None,
+    bits: int | None = None,
+    chosen: Sequence[programs.Program] = programs.PACKET,
 ) -> Iterator[Rig]:
     """
-    A rig whose programs take `bits` for the kernel's features, and use a table of other kinds.
+    A rig whose programs (`chosen`, all of one source) take `bits` for the kernel's features, and use a table
+    of other kinds.
 
     A table in `kinds` (by full name) is an empty hash with room for one entry: it can lack an
     entry, and it can be full.
     """
-    bundle = ensure_bundle("tc.c", cache)
+    bundle = ensure_bundle(chosen[0].source, cache)
     found = features.bits() if bits is None else bits
     with contextlib.ExitStack() as stack:
         descriptors = {name: table.descriptor for name, table in loader.maps.items()}
@@ -35,7 +42,7 @@ def doctored(
             stack.callback(os.close, made.descriptor)
             descriptors[name] = made.descriptor
         loaded = {}
-        for program in programs.PACKET:
+        for program in chosen:
             code = bundle.programs[program.name].bound(descriptors, found)
             loaded[program.name] = libbpf.prog_load(program.kind, program.attach, program.name, code)
             stack.callback(os.close, loaded[program.name])

@@ -16,6 +16,7 @@ from tests.packets.rig import REDIRECT, SHOT, UNSPEC, V4, V6, Outcome
 from tests.packets.scene import Doctor, Scene
 from tests.packets.socket_calls.test_socket_names import REACHED as BY_NAMES
 from tests.packets.socket_calls.test_sockets import REACHED as OF_SOCKETS
+from twinway_bpf.load import programs
 from twinway_bpf.load.source import flatten
 from twinway_bpf.tables.layout import Reason
 from twinway_testing.frames import End, Fragment, arp, echo, icmp, tcp, udp
@@ -132,12 +133,20 @@ def test_lacking_table_drops(scene: Scene, doctor: Doctor, kinds: dict[str, int]
     assert (outcome.reason, outcome.action) == (Reason.DROP_NO_ENTRY, SHOT)
 
 
+@pytest.mark.parametrize("program", [programs.GUARD_FROM, programs.GUARD_TO], ids=["from the pod", "to the pod"])
+def test_guard_without_settings_drops(scene: Scene, doctor: Doctor, program: programs.Program) -> None:
+    """Without settings, the guard drops what it would judge."""
+    with doctor(kinds={"tw_cfg_v4": HASH}, chosen=[program]) as lacking:
+        outcome = lacking.rig.run(program, tcp(lacking.client, lacking.server), "hosta")
+    assert (outcome.reason, outcome.action) == (Reason.DROP_NO_ENTRY, SHOT)
+
+
 def test_every_reason_of_the_source_is_reached() -> None:
     """Whatever the programs' sources name as a reason, some test here or of the sockets reaches."""
     reached = set(REACHED) | BY_LACKING_TABLES
     assert named("tc.c") == reached
     assert named("sock.c") == BY_SOCKETS
-    for source, by in (("guard.c", BY_GUARD), ("skb.c", BY_SOCKET_POLICY)):
+    for source, by in (("guard.c", set(BY_GUARD) | BY_LACKING_TABLES), ("skb.c", BY_SOCKET_POLICY)):
         assert {reason for reason in named(source) if reason >= FIRST_DROPPED} == set(by)
     assert reached | BY_SOCKETS == set(Reason) - {Reason.GO_ON}
 

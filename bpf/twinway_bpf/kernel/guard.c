@@ -30,9 +30,13 @@ static __always_inline int guard_judge(struct __sk_buff *skb, const struct tw_pk
 
 static __always_inline int guard_check(struct __sk_buff *skb, struct tw_pkt *pkt, bool out)
 {
+	struct tw_cfg *cfg = cfg_get();
 	struct tw_view view = {};
 	int rc = parse(skb, pkt);
 
+	if (!cfg)
+		return TW_DROP_NO_ENTRY;
+	view.rev = cfg->rev;
 	if (out)
 		rc = link_from_pod(skb, pkt, rc);
 	/* it cannot be judged, and this pod is under a policy */

@@ -12,6 +12,7 @@ struct tw_view {
 	const struct tw_end *local;
 	const struct tw_end *remote;
 	bool node; /* the peer is the node itself */
+	__u32 rev; /* of the guard: tw_cfg.rev, read before the policy */
 };
 
 static __always_inline void view_set(struct tw_view *view, const struct tw_pkt *pkt, bool out)

@@ -8,6 +8,7 @@
 #include "sk_tcp.h"
 
 #define STATE_SYN_SENT 2 /* BPF_TCP_SYN_SENT */
+#define STATE_REQUEST 12 /* BPF_TCP_NEW_SYN_RECV: a request socket, which answers a SYN */
 
 /* Did policy allow the connection of this socket when it was last judged? */
 static __always_inline bool sk_has_begun(struct bpf_sock *sk)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import socket
 import struct
+import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 
@@ -29,7 +31,7 @@ from tests.packets.socket_fates import (
 from tests.packets.sockets import KINDS, LOOPBACK, Kind, Site, cookie, disconnect
 from tests.packets.tables import verdict
 from twinway.model.policy import Direction
-from twinway_bpf.load import programs
+from twinway_bpf.load import libbpf, programs, stamp
 from twinway_bpf.load.loader import Loader
 from twinway_bpf.tables import clock
 from twinway_bpf.tables.encode import Place
@@ -200,12 +202,76 @@ def test_connection_that_began_before_its_guard(site: Site, kind: Kind, side: Di
             assert sending(site, speaker.send, listener) is None
 
 
+def verdict_on(site: Site, end: socket.socket) -> bytes | None:
+    """What the guard has stored on a socket."""
+    return site.tables.maps["skpol"].lookup(end.fileno().to_bytes(4, sys.byteorder))
+
+
+def speak_until_stored(site: Site, accepted: socket.socket, client: socket.socket) -> None:
+    """An accepted socket sends until its verdict is stored on it: a processor remembers it for a second before."""
+    while verdict_on(site, accepted) is None:
+        assert sending(site, accepted.send, client) is None
+
+
+@contextmanager
+def stamped() -> Iterator[None]:
+    """Packets at the loopback bear a pod's stamp, as at a pod's own device. To be entered before `guarded`."""
+    with ExitStack() as stack:
+        program = stamp.load(1)
+        stack.callback(os.close, program)
+        for side in (programs.TCX_INGRESS, programs.TCX_EGRESS):
+            stack.callback(os.close, libbpf.link_create(program, LOOPBACK, side))
+        yield
+
+
+def test_short_connection_needs_no_storage(site: Site, kind: Kind) -> None:
+    """The verdict on a SYN serves its connection for a moment, and a longer connection stores its own."""
+    processors = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(processors)})  # each remembers for itself
+    try:
+        with stamped(), site.guarded(*GUARDS["idle"]):
+            pod(site, kind.server, SERVERS_SET, INGRESS)
+            while True:
+                began = clock.now()
+                client, accepted = established(site, kind)
+                for speaker, listener in ((client, accepted), (accepted, client)):
+                    assert sending(site, speaker.send, listener) is None
+                stored = verdict_on(site, accepted)
+                if clock.now() == began:  # else it may have been forgotten meanwhile
+                    break
+                site.close()
+            assert stored is None
+            speak_until_stored(site, accepted, client)
+    finally:
+        os.sched_setaffinity(0, processors)
+
+
+@idle
+def test_remembered_verdict_ends_with_its_revision(site: Site, kind: Kind) -> None:
+    """A connection whose verdict is only remembered is judged again when the revision changes."""
+    pod(site, kind.server, SERVERS_SET, INGRESS)
+    client, accepted = established(site, kind)
+    pod(site, kind.server, SERVERS_SET)
+    site.tables.settings.write(rev=2)
+    assert sending(site, accepted.send, client) == DENIED[INGRESS]
+
+
+@idle
+def test_answer_to_a_syn_has_the_pods_own_address(site: Site, kind: Kind) -> None:
+    """A SYN-ACK whose SYN was allowed does not leave a device that does not belong to its source address."""
+    pod(site, kind.server, SERVERS_SET, INGRESS)
+    site.tables.pod(kind.server.address, Place(ifindex=LOOPBACK + 1), policy=SERVERS_SET)
+    site.listen(kind.server)
+    client = site.at(kind, STREAM, kind.client)
+    assert connecting(site, client, kind.spelled(kind.server)) == Reason.DROP_SPOOFED
+
+
 @idle
 def test_accepted_socket_is_judged_by_each_revision(site: Site, kind: Kind) -> None:
     """And by none of its segments in between."""
     pod(site, kind.server, SERVERS_SET, INGRESS)
     client, accepted = established(site, kind)
-    assert sending(site, accepted.send, client) is None
+    speak_until_stored(site, accepted, client)
     pod(site, kind.server, SERVERS_SET)
     assert sending(site, accepted.send, client) is None
     site.tables.settings.write(rev=2)
@@ -214,12 +280,13 @@ def test_accepted_socket_is_judged_by_each_revision(site: Site, kind: Kind) -> N
 
 @idle
 def test_accepted_socket_without_memory(site: Site, kind: Kind) -> None:
-    """A socket on which nothing can be noted is judged by each segment."""
+    """A socket on which nothing can be stored is judged under each revision, too."""
     with memory(0):
         site.tables.settings.flag(CfgFlag.POLICY_AT_SOCKET, on=False)
         client, accepted = established(site, kind)
         for way, expected in ((INGRESS, None), (EGRESS, DENIED[INGRESS]), (INGRESS, None)):
             pod(site, kind.server, SERVERS_SET, way)
+            site.tables.settings.grow("rev")
             assert sending(site, accepted.send, client) == expected
 
 
@@ -237,8 +304,7 @@ def test_address_that_is_another_pods_now(site: Site, kind: Kind) -> None:
     """Whose an address is, is asked again with each revision of policy, and not with each packet."""
     pod(site, kind.server, SERVERS_SET, INGRESS)
     client, accepted = established(site, kind)
-    for _ in range(2):
-        assert sending(site, accepted.send, client) is None
+    speak_until_stored(site, accepted, client)
     site.tables.pod(kind.server.address, Place(ifindex=LOOPBACK + 1), policy=SERVERS_SET)
     assert sending(site, accepted.send, client) is None
     site.tables.settings.write(rev=2)

@@ -64,7 +64,8 @@ class Discovered:
     def path(self, session: Session) -> str:
         """What discovery answers, asked once a session."""
         if self._found is None or self._found[0] is not session:
-            self._found = (session, discover(session.transport, self._resource))
+            version = served_version(session.transport, self._resource)
+            self._found = (session, path_of(version, self._resource.plural))
         return self._found[1]
 
     def forget(self) -> None:
@@ -72,17 +73,19 @@ class Discovered:
         self._found = None
 
 
-def discover(transport: Transport, resource: Resource) -> str:
+def served_version(transport: Transport, resource: Resource) -> str:
     """
-    The path of the kind, in the first version that can be read here.
+    The first version of the kind that can be read here, or the only one of a kind that every server has.
 
     Where the server has other versions alone, in one of those: `decode` takes such a policy in the
     sense that allows least. Raises `RequestError`, a `RefusedError` with status 404 where it has none.
     """
+    if not resource.optional:
+        return resource.versions[0]
     served = [version for version in _versions(transport, resource.group) if _has(transport, version, resource)]
     for version in (*resource.versions, *served):
         if version in served:
-            return path_of(version, resource.plural)
+            return version
     raise RefusedError(HTTPStatus.NOT_FOUND, f"{resource.plural}.{resource.group} is not served yet")
 
 

@@ -73,21 +73,11 @@ class Transport:
 
     def get(self, path: str, query: Mapping[str, str], *, metadata_only: bool = False) -> Mapping[str, Any]:
         """The answer, a JSON object; raises `RequestError`."""
-        with _answering():
-            response = self._request(path, query, "List" if metadata_only else None, self._timeouts.answer)
-            try:
-                return _parsed(response.read())
-            finally:
-                response.release_conn()
+        return _parsed(self._read(path, query, "List" if metadata_only else None, self._timeouts.answer))
 
     def ask(self) -> None:
         """Have the server say that it is there; raises `RequestError`."""
-        with _answering():
-            response = self._request("/livez", {}, None, self._timeouts.ask)
-            try:
-                response.read()
-            finally:
-                response.release_conn()
+        self._read("/livez", {}, None, self._timeouts.ask)
 
     def post(self, path: str, document: Mapping[str, Any]) -> None:
         """Make an object; raises `RequestError`."""
@@ -118,6 +108,14 @@ class Transport:
     def close(self) -> None:
         """Close the connections that no request uses."""
         self._client.rest_client.close()
+
+    def _read(self, path: str, query: Mapping[str, str], partial: str | None, seconds: float) -> bytes:
+        with _answering():
+            response = self._request(path, query, partial, seconds)
+            try:
+                return bytes(response.read())
+            finally:
+                response.release_conn()
 
     def _request(self, path: str, query: Mapping[str, str], partial: str | None, seconds: float) -> Any:
         headers = self._headers("application/json" if partial is None else PARTIAL.format(partial))

@@ -16,7 +16,7 @@ from threading import Condition
 from twinway.errors import SourceError
 from twinway.model.net import ObjectRef, Rejected
 from twinway.sources.kubernetes.connection import Connection
-from twinway.sources.kubernetes.discovery import discover
+from twinway.sources.kubernetes.discovery import served_version
 from twinway.sources.kubernetes.failures import GarbledError, RefusedError
 from twinway.sources.kubernetes.pacing import READING, Pacing
 from twinway.sources.kubernetes.resources import ALWAYS, Resource, path_of, pods_on
@@ -163,8 +163,7 @@ class Writer:
 
 def _regarding(transport: Transport, resource: Resource, ref: ObjectRef) -> Regarding | None:
     """The object as it is at the server, None where it has gone."""
-    path = discover(transport, resource) if resource.optional else path_of(resource.versions[0], resource.plural)
-    version = path.removeprefix("/apis/").removeprefix("/api/").rpartition("/")[0]
+    version = served_version(transport, resource)
     query = {"fieldSelector": f"metadata.name={ref.name}", "limit": "1"}
     found = transport.get(path_of(version, resource.plural, ref.namespace), query, metadata_only=True)
     try:

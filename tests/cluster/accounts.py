@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +10,7 @@ import yaml
 
 from tests.cluster.api import Api, Document
 from tests.cluster.control_plane import ControlPlane
+from twinway_testing.kube.pki import write_kubeconfig
 
 CHART = Path(__file__).parents[2] / "deploy/chart/twinway"
 SPACE, NAME = "kube-system", "twinway"
@@ -84,14 +84,7 @@ def token(api: Api, pod: Document | None = None) -> str:
 
 def kubeconfig(plane: ControlPlane, path: Path, user: dict[str, Any]) -> Path:
     """A kubeconfig of the plane for this user."""
-    cluster = {"server": plane.pki.server, "certificate-authority": str(plane.pki.authority)}
-    whole = {
-        "current-context": "c",
-        "clusters": [{"name": "k", "cluster": cluster}],
-        "users": [{"name": "u", "user": user}],
-        "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
-    }
-    path.write_text(json.dumps(whole))
+    write_kubeconfig(path, plane.pki.server, plane.pki.authority, user)
     return path
 
 

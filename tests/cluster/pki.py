@@ -7,10 +7,10 @@ sees it after `publish`.
 
 from __future__ import annotations
 
-import json
 import shutil
-import subprocess
 from pathlib import Path
+
+from twinway_testing.kube.pki import openssl, write_kubeconfig
 
 
 class Pki:
@@ -26,19 +26,7 @@ class Pki:
         self.renew_token("first-token")
         self.publish()
         user = {"tokenFile": str(folder / "client-token")}
-        cluster = {"server": server, "certificate-authority": str(folder / "client-ca.crt")}
-        self.kubeconfig.write_text(
-            json.dumps(
-                {
-                    "apiVersion": "v1",
-                    "kind": "Config",
-                    "current-context": "test",
-                    "clusters": [{"name": "test", "cluster": cluster}],
-                    "users": [{"name": "test", "user": user}],
-                    "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
-                }
-            )
-        )
+        write_kubeconfig(self.kubeconfig, server, folder / "client-ca.crt", user)
 
     @property
     def kubeconfig(self) -> Path:
@@ -66,4 +54,4 @@ class Pki:
         )
 
     def _openssl(self, *words: str) -> None:
-        subprocess.run(["openssl", *words], cwd=self.folder, check=True, capture_output=True)
+        openssl(self.folder, *words)

@@ -55,28 +55,37 @@ class Pki:
 
     def write_kubeconfig(self, user: str, credentials: dict[str, Any]) -> None:
         """Write a kubeconfig with these credentials."""
-        cluster = {"server": plan.api_server(), "certificate-authority": str(self.authority)}
-        document = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "current-context": "cluster",
-            "clusters": [{"name": "cluster", "cluster": cluster}],
-            "users": [{"name": user, "user": credentials}],
-            "contexts": [{"name": "cluster", "context": {"cluster": "cluster", "user": user}}],
-        }
-        path = self.kubeconfig(user)
-        path.touch(mode=0o600)
-        path.write_text(json.dumps(document, indent=1))
+        write_kubeconfig(self.kubeconfig(user), plan.api_server(), self.authority, credentials)
 
     def _sign(self, name: str, subject: str, extensions: tuple[str, ...] = ()) -> None:
         out = ("-keyout", f"{name}.key", "-out", f"{name}.crt")
         self._openssl(*_NEW, *_SIGNED, "-subj", subject, *extensions, *out)
 
     def _openssl(self, *words: str) -> None:
-        subprocess.run(["openssl", *words], cwd=self.folder, check=True, capture_output=True)
+        openssl(self.folder, *words)
 
     def _path(self, name: str) -> str:
         return str(self.folder / name)
+
+
+def write_kubeconfig(path: Path, server: str, authority: Path, credentials: dict[str, Any]) -> None:
+    """Write a kubeconfig with one context, for a server whose certificate this authority has signed."""
+    cluster = {"server": server, "certificate-authority": str(authority)}
+    document = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "cluster",
+        "clusters": [{"name": "cluster", "cluster": cluster}],
+        "users": [{"name": "user", "user": credentials}],
+        "contexts": [{"name": "cluster", "context": {"cluster": "cluster", "user": "user"}}],
+    }
+    path.touch(mode=0o600)
+    path.write_text(json.dumps(document, indent=1))
+
+
+def openssl(folder: Path, *words: str) -> None:
+    """Run openssl in a folder."""
+    subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
 
 
 def _server_names() -> str:

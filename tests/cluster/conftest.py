@@ -11,6 +11,7 @@ import pytest
 
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.following import Following
+from tests.unit.agents import Site
 from twinway.sources.kubernetes.transport import Timeouts
 from twinway_lab.network.syscalls import enter_netns, new_netns
 from twinway_testing.kube.binaries import api_server, debian_etcd, streaming_etcd
@@ -73,6 +74,14 @@ def plane(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ControlPla
         yield plane
     finally:
         plane.stop()
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    """Folders for agents on a driver in memory, which end with the test."""
+    made = Site(tmp_path)
+    yield made
+    made.close()
 
 
 @pytest.fixture

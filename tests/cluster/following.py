@@ -6,11 +6,23 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from twinway.model.cluster import Cluster
 from twinway.sources.base import Latest
 from twinway.sources.kubernetes.source import KubernetesSource
 from twinway.sources.kubernetes.transport import Timeouts, connect
+
+Seen = TypeVar("Seen")
+
+
+def until(look: Callable[[], Seen], holds: Callable[[Seen], object], seconds: float = 30.0) -> Seen:
+    """What `look` sees as soon as this holds of it."""
+    deadline = time.monotonic() + seconds
+    while not holds(seen := look()):
+        assert time.monotonic() < deadline, seen
+        time.sleep(0.1)
+    return seen
 
 
 class Following:

@@ -3,19 +3,9 @@
 from __future__ import annotations
 
 import json
-import time
 
-import pytest
-
+from tests.cluster.following import until
 from tests.cluster.objects import endpoint_slice, service
-from tests.unit.agents import Site
-
-
-@pytest.fixture
-def site(tmp_path):
-    site = Site(tmp_path)
-    yield site
-    site.close()
 
 
 def web(site):
@@ -24,15 +14,6 @@ def web(site):
     assert answer.returncode == 0, answer.stderr
     rows = json.loads(answer.stdout)["services"]
     return next((row for row in rows if row["service"] == "default/web"), None)
-
-
-def until(look, holds, seconds=30.0):
-    """What `look` sees as soon as this holds of it."""
-    deadline = time.monotonic() + seconds
-    while not holds(seen := look()):
-        assert time.monotonic() < deadline, seen
-        time.sleep(0.1)
-    return seen
 
 
 def test_objects_at_the_server_are_listed_by_the_agent(shared_plane, site):

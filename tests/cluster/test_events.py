@@ -8,8 +8,8 @@ import pytest
 
 from tests.cluster.accounts import Grant, create_account, grant, grants, kubeconfig, may, rules, token
 from tests.cluster.api import Api
+from tests.cluster.following import until
 from tests.cluster.objects import cluster_policy, definition, node
-from tests.cluster.test_agent import until
 from tests.cluster.test_following import create_when_possible
 from tests.unit.agents import Site
 

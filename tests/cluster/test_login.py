@@ -9,22 +9,14 @@ import pytest
 
 from tests.cluster.accounts import NAME, SPACE, create_account, kubeconfig, token
 from tests.cluster.api import Api
+from tests.cluster.following import until
 from tests.cluster.objects import pod, service
-from tests.cluster.test_agent import until
-from tests.unit.agents import Site
 
 MOUNT = (
     "mount -t tmpfs none /run && mkdir -p /run/secrets/kubernetes.io/serviceaccount && "
     'mount --bind "$0" /run/secrets/kubernetes.io/serviceaccount && exec "$@"'
 )
 """In a mount namespace of its own: what kubelet mounts into a pod."""
-
-
-@pytest.fixture
-def site(tmp_path):
-    site = Site(tmp_path)
-    yield site
-    site.close()
 
 
 def services(agent):

@@ -6,6 +6,7 @@ import pytest
 
 from tests.cluster.accounts import Grant, create_account, grant, grants, kubeconfig, may, rules, token
 from tests.cluster.api import Api
+from tests.cluster.following import until
 from tests.cluster.objects import (
     cluster_policy,
     definition_of,
@@ -16,7 +17,6 @@ from tests.cluster.objects import (
     policy,
     service,
 )
-from tests.cluster.test_agent import until
 from tests.cluster.test_following import create_when_possible
 from twinway.sources.kubernetes.resources import ALWAYS, DEFINITIONS, pods_on
 

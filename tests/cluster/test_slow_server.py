@@ -9,21 +9,17 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.cluster.following import until
 from tests.cluster.objects import namespace, node, pod
-from tests.cluster.test_agent import until
-from tests.unit.agents import Site
-from tests.unit.conftest import pod_netns  # noqa: F401 (a fixture)
-from tests.unit.test_agent import cni, healthz
+from tests.unit.agents import cni, healthz
 
 WAIT_SECONDS = 4.0
 POD = pod("web", space="shop")
 
 
-@pytest.fixture
-def site(tmp_path, pod_netns):  # noqa: F811
-    site = Site(tmp_path)
-    yield site
-    site.close()
+@pytest.fixture(autouse=True)
+def _place(pod_netns):
+    """The namespace of the requests' pod is there."""
 
 
 def start(site, plane):

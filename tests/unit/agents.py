@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+from tests.unit.cni.requests import config, environment, message
 from twinway.client import AgentClient
 from twinway.model.net import ObjectRef
 from twinway.model.node import Attachment
@@ -150,6 +153,27 @@ def attach(site: Site, pod: dict[str, Any]) -> None:
     Attachments(site.run_dir / "attachments", lambda: None).add(
         Attachment(ref, "c1", "/proc/self/ns/net", "eth0", (address,))
     )
+
+
+def cni(site: Site, verb: str, run_dir: Path | None = None) -> tuple[int, str]:
+    """The agent's answer on its CNI socket."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str((run_dir or site.run_dir) / "cni.sock"))
+        connection.sendall(message(environment(verb), config()))
+        connection.shutdown(socket.SHUT_WR)
+        with connection.makefile("rb") as stream:
+            status, _, stdout = stream.read().partition(b"\n")
+    return int(status), stdout.decode()
+
+
+def healthz(site: Site) -> tuple[int, str]:
+    """What a supervisor is answered."""
+    connection = http.client.HTTPConnection("agent")
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.connect(str(site.run_dir / "agent.sock"))
+    connection.request("GET", "/healthz")
+    response = connection.getresponse()
+    return response.status, response.read().decode()
 
 
 COMMAND = (sys.executable, "-c", "from twinway.cli.main import main; main()")

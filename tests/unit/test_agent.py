@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import resource
@@ -17,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.agents import POD, SERVICE, Agent, Site
-from tests.unit.cni.requests import TERWAY_RESULT, config, environment, message
+from tests.unit.agents import POD, SERVICE, Agent, Site, cni, healthz
+from tests.unit.cni.requests import TERWAY_RESULT
 from twinway.client import AgentClient
 from twinway.errors import SourceError, TwinwayError
 
@@ -35,17 +34,6 @@ def site(tmp_path: Path) -> Iterator[Site]:
     made.close()
 
 
-def cni(site: Site, verb: str, run_dir: Path | None = None) -> tuple[int, str]:
-    """The agent's answer on its CNI socket."""
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(str((run_dir or site.run_dir) / "cni.sock"))
-        connection.sendall(message(environment(verb), config()))
-        connection.shutdown(socket.SHUT_WR)
-        with connection.makefile("rb") as stream:
-            status, _, stdout = stream.read().partition(b"\n")
-    return int(status), stdout.decode()
-
-
 def test_serves_what_the_manifests_say(site: Site) -> None:
     """An agent puts the manifests in force and reports so; a changed file is in force soon after."""
     version = site.put("a.json", SERVICE)
@@ -56,16 +44,6 @@ def test_serves_what_the_manifests_say(site: Site) -> None:
     assert [item["service"] for item in agent.client.get("/services")["services"]] == ["shop/web"]
     newer = site.put("b.json", {**SERVICE, "metadata": {"name": "db", "namespace": "shop"}})
     assert agent.client.wait(newer, 20)["version"] == newer
-
-
-def healthz(site: Site) -> tuple[int, str]:
-    """What a supervisor is answered."""
-    connection = http.client.HTTPConnection("agent")
-    connection.sock = socket.socket(socket.AF_UNIX)
-    connection.sock.connect(str(site.run_dir / "agent.sock"))
-    connection.request("GET", "/healthz")
-    response = connection.getresponse()
-    return response.status, response.read().decode()
 
 
 def test_a_bad_manifest_is_reported_and_stops_no_other(site: Site) -> None:

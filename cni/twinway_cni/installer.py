@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 from twinway.cni.chain import OURS, PLUGIN, chained, config_files
 from twinway.cni.conf_dir import ConfDir, Place
 from twinway.errors import ConfigError, TwinwayError
-from twinway.files import remedy
+from twinway.files import remedy, write_whole
 from twinway_cni.plugin import plugin_path
 
 
@@ -108,13 +107,4 @@ def _place(source: Path, target: Path) -> None:
     with suppress(FileNotFoundError):
         if target.read_bytes() == content:
             return
-    scratch = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        with scratch.open("wb") as file:
-            os.fchmod(file.fileno(), 0o755)
-            file.write(content)
-            os.fsync(file.fileno())
-        scratch.replace(target)
-    except OSError:
-        scratch.unlink(missing_ok=True)
-        raise
+    write_whole(target, content, mode=0o755, sync=True)

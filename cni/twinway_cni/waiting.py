@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from twinway.errors import ConfigError, TwinwayError
-from twinway.locks import only_one_in
+from twinway.locks import AGENT_LOCK, only_one_in
 
 _PAUSE = 0.5
 
@@ -17,7 +17,7 @@ _PAUSE = 0.5
 def wait_for_agent(run_dir: Path, seconds: float) -> None:
     """Return when no agent holds this run_dir; raises `ConfigError` where one still does after so many seconds."""
     deadline = time.monotonic() + seconds
-    while (run_dir / "agent.lock").exists():
+    while (run_dir / AGENT_LOCK).exists():
         try:
             with only_one_in(run_dir):
                 return

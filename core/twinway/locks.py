@@ -12,12 +12,14 @@ from twinway.errors import ConfigError
 from twinway.files import remedy
 
 LOCKS = Path("/proc/locks")
+AGENT_LOCK = "agent.lock"
+"""The file of a run_dir that its agent has locked."""
 
 
 @contextmanager
 def only_one_in(run_dir: Path) -> Iterator[None]:
     """Be the only agent with this run_dir, or raise `ConfigError` with the other's pid."""
-    path = run_dir / "agent.lock"
+    path = run_dir / AGENT_LOCK
     try:
         lock = path.open("a+", encoding="ascii")
     except OSError as error:

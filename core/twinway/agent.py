@@ -35,7 +35,6 @@ from twinway.files import remedy
 from twinway.locks import only_one_in, only_one_on
 from twinway.model.net import NodeName
 from twinway.plugins import read_config
-from twinway.predecessors import Predecessors
 from twinway.reconcile import Inputs, Pacing, Reconciler
 from twinway.rundir import RunDir
 from twinway.sources.base import Reporting
@@ -71,7 +70,7 @@ def run(config: NodeConfig, origin: str, source: Source | None = None) -> None:
 class _Agent:
     def __init__(self, config: NodeConfig, origin: str, source: Source, stack: ExitStack) -> None:
         self._config = config
-        self._source = source
+        self._reporting = source if isinstance(source, Reporting) else None
         self._stack = stack
         self._bell = Bell()
         file = ConfigFile(Path(origin), read_config)
@@ -82,9 +81,7 @@ class _Agent:
         _make_folder("cache_dir", context.cache)
         self._run_dir = RunDir()
         driver = self._choice.driver.name
-        self._trace = self._traces = config.run_dir / "drivers"
-        self._predecessors = Predecessors(self._traces, driver, self._choice.build)
-        self._choice.lead_out(self._predecessors)
+        self._trace = self._choice.predecessors.trace
         self._attachments = Attachments(config.run_dir / "attachments", self._bell.ring)
         deleted = config.run_dir / "deleted"
         _make_folder("run_dir", deleted)
@@ -97,7 +94,7 @@ class _Agent:
             self._board,
             self._feed,
             compute=_compute(config),
-            retire=self._predecessors.advance,
+            retire=self._choice.predecessors.advance,
             pacing=Pacing(resync=config.resync_seconds),
         )
 
@@ -122,8 +119,8 @@ class _Agent:
 
     def _prepare(self) -> float:
         status = self._board.status
-        if isinstance(self._source, Reporting) and status.state is not None:
-            self._source.in_force(status.state.rejected, ready=status.complete and status.health.ok)
+        if self._reporting is not None and status.state is not None:
+            self._reporting.in_force(status.state.rejected, ready=status.complete and status.health.ok)
         return self._follower.follow(self._feed.cluster())
 
     def _take(self, config: NodeConfig, *, changed: bool) -> None:
@@ -169,8 +166,8 @@ class _Agent:
 
     def _keep_trace(self) -> None:
         self._run_dir.forget(self._trace)
-        self._trace = self._traces / self._choice.driver.name
-        self._run_dir.keep(self._trace, self._predecessors.mark)
+        self._trace = self._choice.predecessors.trace
+        self._run_dir.keep(self._trace, self._choice.predecessors.mark)
 
     # In a signal handler: the loop reads the file.
     def _hang_up(self, _number: int, _frame: FrameType | None) -> None:

@@ -18,6 +18,8 @@ from twinway.predecessors import Predecessors
 
 logger = logging.getLogger(__name__)
 
+TRACES = "drivers"
+"""The folder of a run_dir that has a file for each driver that may have left something in the kernel."""
 UNDECIDED = "the driver is chosen by labels of the Node object, which has not been read yet"
 
 
@@ -61,20 +63,17 @@ class DriverChoice:
         self.decided = not config.asks_for_labels
         """Whether a driver has been chosen."""
         self.driver = self.build(self.config.driver) if self.decided else Undecided(self.context, DriverOptions())
-        self._predecessors: Predecessors | None = None
+        self.predecessors = Predecessors(config.run_dir / TRACES, self.driver.name, self.build)
+        """The drivers that were replaced and have not left yet."""
 
     def build(self, name: str) -> Driver:
         """The installed driver of that name by the config as it is now, not started."""
         return build_driver(name, config=self.config, context=self.context, origin=self._origin)
 
-    def lead_out(self, predecessors: Predecessors) -> None:
-        """Note where drivers go that are replaced."""
-        self._predecessors = predecessors
-
     def start(self) -> None:
         """Start the driver; raises `TwinwayError`."""
-        if self.decided and self._predecessors is not None:
-            self._predecessors.mark()
+        if self.decided:
+            self.predecessors.mark()
         self.driver.start()
 
     def stop(self) -> None:
@@ -100,7 +99,7 @@ class DriverChoice:
             raise self._refused(config.driver, error) from error
         former = self.driver
         former.stop(keep_traffic=True)
-        self._succeed(config.driver)
+        self.predecessors.succeed(config.driver)
         try:
             fresh.start()
         except (TwinwayError, OSError) as error:
@@ -114,14 +113,10 @@ class DriverChoice:
 
     def _again(self, former: Driver) -> None:
         if self.decided:
-            self._succeed(former.name)
+            self.predecessors.succeed(former.name)
             former = self.build(former.name)
             former.start()
         self.driver = former
-
-    def _succeed(self, name: str) -> None:
-        if self._predecessors is not None:
-            self._predecessors.succeed(name)
 
     def _refused(self, name: str, error: Exception) -> ConfigError:
         stays = f"{self.driver.name} stays" if self.decided else "none is in charge"

@@ -33,14 +33,19 @@ class Predecessors:
         self._build = build
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         for name in sorted(path.name for path in folder.iterdir() if path.name != current):
-            self._lead_out(name)
+            self._leave(name)
+
+    @property
+    def trace(self) -> Path:
+        """The trace file of the driver in charge; the folder of all traces while none is."""
+        return self._folder / self._current
 
     def succeed(self, current: str) -> None:
         """Put `current` in charge, before it is started; the driver that was leaves from now on."""
         former, self._current = self._current, current
         self._leaving.pop(current, None)
         if former and former != current:
-            self._lead_out(former)
+            self._leave(former)
         self.mark()
 
     def mark(self) -> None:
@@ -65,7 +70,7 @@ class Predecessors:
             logger.info("an earlier driver has left driver=%s", name)
         return tuple(self._leaving)
 
-    def _lead_out(self, name: str) -> None:
+    def _leave(self, name: str) -> None:
         try:
             self._leaving[name] = self._build(name)
         except TwinwayError as error:

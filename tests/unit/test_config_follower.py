@@ -16,7 +16,6 @@ from twinway.driver_choice import DriverChoice
 from twinway.errors import ConfigError, DriverError, LoadError
 from twinway.model.cluster import Cluster, Node
 from twinway.model.net import ObjectRef
-from twinway.predecessors import Predecessors
 from twinway.status import Board, Status
 
 SOCKETS = {"labels": {"path": "sockets"}, "driver": "sockops"}
@@ -40,8 +39,7 @@ class Site:
         config = self.read(self.path)
         self.choice = DriverChoice(config, "node.yaml")
         self.traces = folder / "drivers"
-        self.predecessors = Predecessors(self.traces, self.choice.driver.name, self.choice.build)
-        self.choice.lead_out(self.predecessors)
+        self.predecessors = self.choice.predecessors
         self.choice.start()
         self.events.clear()
         self.board = Board(Status(node="n1", driver=self.choice.driver.name, pid=1))

@@ -7,8 +7,9 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from typing import TypeVar
 
 import pytest
 
@@ -38,6 +39,8 @@ from twinway_bpf.tables.encode import Place
 from twinway_bpf.tables.layout import CfgFlag, Reason
 from twinway_testing import testrun
 from twinway_testing.frames import ACK, TCP, End, tcp
+
+Played = TypeVar("Played")
 
 
 def established(site: Site, kind: Kind) -> tuple[socket.socket, socket.socket]:
@@ -214,6 +217,27 @@ def speak_until_stored(site: Site, accepted: socket.socket, client: socket.socke
 
 
 @contextmanager
+def one_processor() -> Iterator[None]:
+    """Run on one processor, since each remembers for itself."""
+    processors = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(processors)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, processors)
+
+
+def before_it_is_forgotten(site: Site, play: Callable[[], Played]) -> Played:
+    """What `play` returns when it begins and ends in one unit of the clock, at whose end all is forgotten."""
+    while True:
+        began = clock.now()
+        played = play()
+        if clock.now() == began:
+            return played
+        site.close()
+
+
+@contextmanager
 def stamped() -> Iterator[None]:
     """Packets at the loopback bear a pod's stamp, as at a pod's own device. To be entered before `guarded`."""
     with ExitStack() as stack:
@@ -226,24 +250,18 @@ def stamped() -> Iterator[None]:
 
 def test_short_connection_needs_no_storage(site: Site, kind: Kind) -> None:
     """The verdict on a SYN serves its connection for a moment, and a longer connection stores its own."""
-    processors = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(processors)})  # each remembers for itself
-    try:
-        with stamped(), site.guarded(*GUARDS["idle"]):
-            pod(site, kind.server, SERVERS_SET, INGRESS)
-            while True:
-                began = clock.now()
-                client, accepted = established(site, kind)
-                for speaker, listener in ((client, accepted), (accepted, client)):
-                    assert sending(site, speaker.send, listener) is None
-                stored = verdict_on(site, accepted)
-                if clock.now() == began:  # else it may have been forgotten meanwhile
-                    break
-                site.close()
-            assert stored is None
-            speak_until_stored(site, accepted, client)
-    finally:
-        os.sched_setaffinity(0, processors)
+    with one_processor(), stamped(), site.guarded(*GUARDS["idle"]):
+        pod(site, kind.server, SERVERS_SET, INGRESS)
+
+        def exchange() -> tuple[bytes | None, socket.socket, socket.socket]:
+            client, accepted = established(site, kind)
+            for speaker, listener in ((client, accepted), (accepted, client)):
+                assert sending(site, speaker.send, listener) is None
+            return verdict_on(site, accepted), client, accepted
+
+        stored, client, accepted = before_it_is_forgotten(site, exchange)
+        assert stored is None
+        speak_until_stored(site, accepted, client)
 
 
 @idle
@@ -346,54 +364,37 @@ def test_segment_after_its_connection(site: Site, net: Net) -> None:
 @pytest.mark.parametrize("net", [V4, V6], ids=["v4", "v6"])
 def test_devices_of_one_index_differ_by_their_stamps(site: Site, loader: Loader, net: Net) -> None:
     """What is remembered of a connection counts at its pod's device, not at another pod's of the same index."""
-    kind = KINDS[f"v{net.version}"]
-    pod(site, kind.client, CLIENTS_SET, EGRESS)
-    (program,) = loader.load((programs.GUARD_TO,)).values()
-    processors = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(processors)})  # each remembers for itself
-    try:
-        while True:
-            client, _ = established(site, kind)
-            segment = tcp(kind.server, End(net.client, client.getsockname()[1]), ACK)
-            began = clock.now()
-            own = [meets(program, segment, stamp=1)]
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            client.close()
-            own, other = [*own, meets(program, segment, stamp=1)], meets(program, segment, stamp=2)
-            site.close()
-            if clock.now() == began:  # else it may have been forgotten meanwhile
-                break
-    finally:
-        os.sched_setaffinity(0, processors)
-        os.close(program)
-    assert (own, other) == ([UNSPEC, UNSPEC], SHOT)
+    own, other = {"stamp": 1}, {"stamp": 2}
+    assert fates(site, loader, net, own, own, other) == [UNSPEC, UNSPEC, SHOT]
 
 
 @idle
 @pytest.mark.parametrize("net", [V4, V6], ids=["v4", "v6"])
 def test_host_side_has_no_stamp(site: Site, loader: Loader, net: Net) -> None:
     """A connection is remembered at a host side whatever TCP left in the packet where stamps are elsewhere."""
+    one, other = {"stamp": 1, "came_in_by": 0}, {"stamp": 2, "came_in_by": 0}
+    assert fates(site, loader, net, one, other) == [UNSPEC, UNSPEC]
+
+
+def fates(site: Site, loader: Loader, net: Net, first: dict[str, int], *later: dict[str, int]) -> list[int]:
+    """What becomes of a segment to a pod while its connection is open, and after its end, as `meets` is given."""
     kind = KINDS[f"v{net.version}"]
     pod(site, kind.client, CLIENTS_SET, EGRESS)
     (program,) = loader.load((programs.GUARD_TO,)).values()
-    processors = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(processors)})  # each remembers for itself
+
+    def meet_all() -> list[int]:
+        client, _ = established(site, kind)
+        segment = tcp(kind.server, End(net.client, client.getsockname()[1]), ACK)
+        found = [meets(program, segment, **first)]
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.close()
+        return found + [meets(program, segment, **each) for each in later]
+
     try:
-        while True:
-            client, _ = established(site, kind)
-            segment = tcp(kind.server, End(net.client, client.getsockname()[1]), ACK)
-            began = clock.now()
-            fates = [meets(program, segment, stamp=1, came_in_by=0)]
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            client.close()
-            fates.append(meets(program, segment, stamp=2, came_in_by=0))
-            site.close()
-            if clock.now() == began:  # else it may have been forgotten meanwhile
-                break
+        with one_processor():
+            return before_it_is_forgotten(site, meet_all)
     finally:
-        os.sched_setaffinity(0, processors)
         os.close(program)
-    assert fates == [UNSPEC, UNSPEC]
 
 
 def meets(program: int, segment: bytes, *, stamp: int, came_in_by: int = LOOPBACK) -> int:

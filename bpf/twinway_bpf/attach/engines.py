@@ -2,7 +2,7 @@
 Other programs that serve Services or judge pods' packets on this node, found by what they leave in the kernel.
 
 By their devices, the chains and tables of nftables (iptables-nft among them) and of legacy iptables, and pins.
-Source: include/uapi/linux/netfilter/nf_tables.h, netfilter_ipv4/ip_tables.h.
+Source: include/uapi/linux/netfilter_ipv4/ip_tables.h.
 """
 
 from __future__ import annotations
@@ -16,12 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from twinway.driver import Engine
-from twinway_bpf.connections.framing import DUMP, Netlink, attributes
-
-_NETLINK_NETFILTER = 12
-_GET_TABLE, _GET_CHAIN = (10 << 8) | 1, (10 << 8) | 4  # NFNL_SUBSYS_NFTABLES, NFT_MSG_*
-_TABLE_NAME, _CHAIN_NAME = 1, 3  # NFTA_TABLE_NAME, NFTA_CHAIN_NAME
-_NFGENMSG = struct.Struct("=BBH")
+from twinway_bpf.netlink.netfilter import tables_and_chains
 
 _LEGACY_NAMES = Path("/proc/net/ip_tables_names")
 _GET_INFO, _GET_ENTRIES = 64, 65  # IPT_SO_*
@@ -76,11 +71,12 @@ _KINDS = (
 
 def engines(bpffs: Path) -> tuple[Engine, ...]:
     """The engines of this node. What may not be read shows none; nothing is changed, no module is loaded."""
+    tables, chains = tables_and_chains()
     return named(
         Traces(
             devices=frozenset(name for _, name in socket.if_nameindex()),
-            tables=_nft(_GET_TABLE, _TABLE_NAME),
-            chains=_nft(_GET_CHAIN, _CHAIN_NAME) | _legacy_chains(),
+            tables=tables,
+            chains=chains | _legacy_chains(),
             pins=_pins(bpffs),
         )
     )
@@ -102,21 +98,6 @@ def _evidence(wanted: Traces, found: Traces) -> Iterable[str]:
 
 def _matches(pattern: str, name: str) -> bool:
     return name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern
-
-
-def _nft(kind: int, attribute: int) -> frozenset[str]:
-    try:
-        netlink = Netlink(_NETLINK_NETFILTER)
-    except OSError:
-        return frozenset()  # a kernel without netfilter
-    try:
-        bodies = netlink.ask(kind, DUMP, _NFGENMSG.pack(0, 0, 0))
-    except OSError:
-        return frozenset()
-    finally:
-        netlink.close()
-    values = (dict(attributes(body[_NFGENMSG.size :])).get(attribute, b"") for body in bodies)
-    return frozenset(value.rstrip(b"\0").decode("utf-8", "replace") for value in values)
 
 
 # Asking for a table of legacy iptables makes it: only those that are there already are asked for.

@@ -204,7 +204,7 @@ class NodesEntry(Section):
         return self.may_match(name) and self.labels.items() <= labels.items()
 
     def may_match(self, name: str) -> bool:
-        """Whether it depends on labels alone, if on anything, whether the node of that name is one of these."""
+        """Whether the node of that name is one of these if its labels match."""
         return not self.names or name in self.names
 
 
@@ -248,7 +248,7 @@ class NodeConfig(Section):
 
     @property
     def asks_for_labels(self) -> bool:
-        """Whether it depends on labels of the Node object which entry of `nodes` counts here."""
+        """Whether the entry of `nodes` for this node can only be chosen once the Node's labels are known."""
         first = next((entry for entry in self.nodes if entry.may_match(self.node_name)), None)
         return first is not None and bool(first.labels)
 

@@ -25,7 +25,7 @@ Stamp = tuple[int, int, int, int]
 
 
 class ConfigFile:
-    """What tells whether the file has changed. Used from one thread."""
+    """Notices that the file has changed, and reads it. Used from one thread."""
 
     def __init__(
         self, path: Path, read: Callable[[Path], NodeConfig], clock: Callable[[], float] = time.monotonic

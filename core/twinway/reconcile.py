@@ -126,7 +126,8 @@ class Reconciler:
         """
         Run until the bell is closed.
 
-        `prepare` is called before each pass, in the same thread; it says in how many seconds it wants to be again.
+        `prepare` is called before each pass, in the same thread. It returns after how many seconds at most it must
+        be called again.
         """
         bell = self._feed.bell
         while not bell.closed:

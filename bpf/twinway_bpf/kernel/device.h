@@ -10,9 +10,8 @@
 #include "policy.h"
 
 /*
- * What stands for the pod at this device where no address does. tw_ep has the pod under it; it is no valid
- * address and contains the index of the host side or the stamp (encode.py). `stamped`: this is the pod's own
- * device.
+ * The key of the pod at this device in tw_ep, for packets without an address of the pod. It is no valid address
+ * and contains the index of the host side or the stamp (encode.py). `stamped`: this is the pod's own device.
  */
 static __always_inline void device_key(struct __sk_buff *skb, __be32 *key, bool stamped)
 {

@@ -40,7 +40,7 @@ class ConfDir:
         """
         Make our file what it should be; raises `ConfigError`.
 
-        It stays as it is while the file before it cannot be read, which is written in place by many.
+        While the file before it cannot be read, ours stays as it is, because many plugins write theirs in place.
         """
         try:
             wanted = chained(config_files(self._folder))

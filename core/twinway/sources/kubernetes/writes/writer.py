@@ -1,8 +1,8 @@
 """
 The thread that writes to the API server what a node has to write.
 
-Nothing waits for it: a server that refuses, or does not answer, costs Events and the end of a taint,
-and is logged. Each write is tried again after pauses that grow, an Event a few times.
+Nothing waits for it. A server that refuses or does not answer delays Events and the removal of the
+taint, and is logged. Each write is tried again after pauses that grow, an Event a few times.
 """
 
 from __future__ import annotations
